@@ -1,0 +1,31 @@
+"""lmbook: the companion package of the executable book *Language Model Fundamentals*.
+
+The public names of the book are importable from here; each module is loaded when one of its names is first used.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "causal": ["CausalLM", "train_clm"],
+    "decoding": ["greedy_decode", "nucleus_decode", "speculative_decode", "top_k_decode"],
+    "evaluation": ["bits_per_byte", "cross_entropy", "perplexity", "pseudo_perplexity"],
+    "interface": ["LanguageModel"],
+    "masked": ["MaskedLM", "train_mlm"],
+    "ngram": ["NGramLM"],
+    "pretrained": ["load_smollm2"],
+    "search": ["beam_search"],
+    "toy_language": ["ToyLanguage"],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'lmbook' has no attribute {name!r}")
+    return getattr(import_module(f"lmbook.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,95 @@
+"""What every language model of the book has in common, and the checks that every consumer shares.
+
+A language model is a function from a prefix to a distribution over the next token. Here that is any
+callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1. Everything else is optional:
+
+- `vocab_size`, an int, lets a consumer refuse ids that the model doesn't know;
+- `context_length`, an int or None (no limit), lets it refuse sequences that don't fit;
+- `markov_order`, an int, says that a prediction depends on that many last tokens alone (an n-gram's
+  order − 1), so that a consumer may leave the tokens before them out and get the same numbers;
+- `new_cache(batch_size)` returns a key/value cache; `model(input_ids, cache=cache)` then takes only the
+  tokens that the cache has not seen and advances it. A cache has `length`, `truncate(length)` and
+  `select(rows)`;
+- `accepts_padding = True` says that `model(input_ids, padding_mask=mask)` takes left-padded prompts, mask
+  (B, T) bool, True where a token is padding; positions count from the first real token;
+- `predicts = "same"` marks a model whose row t is about token t itself (a masked model): perplexity and the
+  decoders refuse it by name.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Anything that maps ids (B, T) to logits (B, T, V) whose row t predicts token t + 1."""
+
+    def __call__(self, input_ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Logits (B, T, V) of the token after each of `input_ids`."""
+        ...
+
+
+def check_causal(model: LanguageModel, consumer: str) -> None:
+    """Raise TypeError if `model` isn't callable or predicts the token at its own place."""
+    if not callable(model):
+        raise TypeError(f"{consumer} needs a language model, a callable from ids to logits; got {model!r}")
+    if getattr(model, "predicts", "next") != "next":
+        raise TypeError(
+            f"{consumer} needs a model whose row t predicts token t + 1; {type(model).__name__} predicts "
+            "the token at its own place. Score it with pseudo_perplexity."
+        )
+
+
+def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", min_length: int = 1) -> None:
+    """Raise if `ids` isn't (B, T) int64 with B ≥ 1, T ≥ `min_length` and 0 ≤ id < `vocab_size`.
+
+    Raises:
+        TypeError: not a tensor of int64.
+        ValueError: wrong number of axes, too short, or an id outside the vocabulary.
+    """
+    if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
+        got = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"{name} must be a tensor of int64 ids, got {got}")
+    if ids.ndim != 2:
+        raise ValueError(f"{name} must have shape (B, T), got {tuple(ids.shape)}")
+    if ids.shape[0] == 0 or ids.shape[1] < min_length:
+        raise ValueError(f"{name} must hold at least 1 row of {min_length} token(s), got {tuple(ids.shape)}")
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or (vocab_size is not None and high >= vocab_size):
+        limit = "" if vocab_size is None else f" and below vocab_size {vocab_size}"
+        raise ValueError(f"{name} must be at least 0{limit}, got {low if low < 0 else high}")
+
+
+def check_fits(model: LanguageModel, length: int, what: str) -> None:
+    """Raise ValueError if `length` tokens are more than `model.context_length`."""
+    limit = getattr(model, "context_length", None)
+    if limit is not None and length > limit:
+        raise ValueError(f"{what} is {length} tokens long, the model's context_length is {limit}")
+
+
+def check_logits(logits: Tensor) -> None:
+    """Raise ValueError if any of `logits` (…, V) is NaN; −inf, an impossible token, is welcome."""
+    if torch.isnan(logits).any():
+        row = tuple(torch.isnan(logits).nonzero()[0].tolist())
+        raise ValueError(f"the model returned NaN logits, first at index {row}")
+
+
+@contextmanager
+def inference_mode(model: LanguageModel) -> Iterator[None]:
+    """Run `model` in eval mode without gradients, then leave each part in the mode it was found in."""
+    modes = {m: m.training for m in model.modules()} if isinstance(model, torch.nn.Module) else {}
+    for module in modes:
+        module.training = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, was_training in modes.items():
+            module.training = was_training
