@@ -1,6 +1,7 @@
 """lmbook: the companion package of the executable book *Language Model Fundamentals*.
 
-The public names of the book are importable from here; each module is loaded when one of its names is first used.
+The public names of the book can be imported from here; a module is loaded when one of its names is first
+used.
 """
 
 from importlib import import_module

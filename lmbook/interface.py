@@ -61,6 +61,8 @@ def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", m
         raise ValueError(f"{name} must have shape (B, T), got {tuple(ids.shape)}")
     if ids.shape[0] == 0 or ids.shape[1] < min_length:
         raise ValueError(f"{name} must hold at least 1 row of {min_length} token(s), got {tuple(ids.shape)}")
+    if ids.numel() == 0:
+        return
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or (vocab_size is not None and high >= vocab_size):
         limit = "" if vocab_size is None else f" and below vocab_size {vocab_size}"

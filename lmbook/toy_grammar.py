@@ -1,14 +1,14 @@
 """The grammar of the book's toy language: animals at sea, on a farm and in a forest.
 
-A grammar is a table `{state: {word: (probability, next state)}}` whose first state is where every text starts.
-One word leads from a state to one state only, so whoever has read the words knows the state: the language is
+A grammar is a table `{state: {word: (probability, next state)}}`; every text starts in its first state. A
+word leads from a state to one state only, so whoever has read the words knows the state: the language is
 *unifilar*, and its next-word probabilities are looked up, not estimated.
 
 What a state remembers is what a reader of the language must remember:
 
 - the *topic*, set by the last subject noun; the next subject stays on it nine times in ten;
-- the *number* of the subject, which its verb must agree with, however many words of a relative clause or a place
-  come between, and which decides between "it" and "they" at the start of the next sentence.
+- the *number* of the subject, which its verb must agree with, however many words of a relative clause or a
+  place come between, and which decides between "it" and "they" at the start of the next sentence.
 """
 
 from collections.abc import Hashable, Iterator
@@ -97,7 +97,7 @@ def _after_subject(topic, number, _):
 
 
 def _relative_clause(topic, number, _):
-    """Either "that SEES THE GOAT", agreeing with the head, or "that THE GOAT SEES", agreeing with the goat."""
+    """Either "that SEES the goat", agreeing with the head, or "that the goat SEES", with the goat."""
     for verb, p in _ranked(TRANSITIVE, 0.35).items():
         yield _inflect_verb(verb, number), p, ("object", topic, number, "verb")
     for word, p in _scaled(DETERMINERS, 0.65).items():

@@ -1,12 +1,12 @@
 """A language whose probabilities are known exactly, against which every model and decoder is judged.
 
-`ToyLanguage` walks through the states of a grammar (see toy_grammar.py). The words read so far determine the state
-(the language is unifilar), and the state determines the distribution over the next word. So everything one could
-ask is a finite computation: next-word probabilities are a table look-up, the posterior of a hidden word is one
-forward and one backward pass, the best continuation is Viterbi's recursion, and the entropy rate is an average
-over the states' long-run frequencies.
+`ToyLanguage` walks through the states of a grammar (see toy_grammar.py). The words read so far determine the
+state (the language is unifilar), and the state determines the distribution over the next word. So everything
+that one could ask is a finite computation: next-word probabilities are a table look-up, the posterior of a
+hidden word is one forward and one backward pass, the best continuation is Viterbi's recursion, and the
+entropy rate is an average over the states' long-run frequencies.
 
-Axes: B batch, T time, V vocabulary, S states; row S of the tables is the dead state that impossible prefixes reach.
+Axes: B batch, T time, V vocabulary, S states; row S of the tables is the dead state of impossible prefixes.
 """
 
 import math
@@ -24,8 +24,8 @@ class ToyLanguage:
     """An exactly known language; called like every model, its logits are exact log-probabilities.
 
     Args:
-        grammar: `{state: {word: (probability, next state)}}`, the first state being the start. Default: the book's
-            own grammar about animals.
+        grammar: `{state: {word: (probability, next state)}}`, the first state being the start. Default: the
+            book's own grammar about animals.
 
     Attributes:
         vocab: the V words; ids are places in this list.
@@ -48,7 +48,7 @@ class ToyLanguage:
         self._id_of = {word: i for i, word in enumerate(self.vocab)}
         index = {state: i for i, state in enumerate(grammar)}
         dead = len(grammar)
-        self._probs = torch.zeros(dead + 1, self.vocab_size, dtype=torch.float64)  # (S + 1, V), dead row all zero
+        self._probs = torch.zeros(dead + 1, self.vocab_size, dtype=torch.float64)  # (S + 1, V), dead row 0
         self.next_state = torch.full((dead + 1, self.vocab_size), dead)
         for state, row in grammar.items():
             for word, (p, after) in row.items():
@@ -63,11 +63,16 @@ class ToyLanguage:
         return f"ToyLanguage({self.vocab_size} words, {len(self.state_names)} states)"
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of the words of `text`; "." is a word of its own. Raises ValueError on an unknown word."""
+        """Return the ids of the words of `text`; "." is a word of its own.
+
+        Raises:
+            ValueError: an unknown word.
+        """
         words = text.replace(".", " . ").split()
         unknown = [word for word in words if word not in self._id_of]
         if unknown:
-            raise ValueError(f"not in the vocabulary of {self.vocab_size} words: {', '.join(map(repr, unknown))}")
+            named = ", ".join(map(repr, unknown))
+            raise ValueError(f"not in the vocabulary of {self.vocab_size} words: {named}")
         return [self._id_of[word] for word in words]
 
     def decode(self, ids: Int[Tensor, " T"] | list[int]) -> str:
@@ -148,17 +153,17 @@ class ToyLanguage:
         return float(-(joint * np.log(joint)).sum() + (marginal * np.log(np.maximum(marginal, 1e-300))).sum())
 
     def masked_posterior(
-        self, ids: Int[Tensor, "B T"], position: int | Bool[Tensor, "B T"]
+        self, ids: Int[Tensor, "B T"], position: int | Bool[Tensor, "..."]
     ) -> Float[Tensor, "B V"] | Float[Tensor, "B T V"]:
         """Return P(hidden token | all tokens that are not hidden), by one forward and one backward pass.
 
         Args:
-            ids: what stands at hidden places is never read, so a mask id beyond the vocabulary may stand there.
+            ids: what stands at hidden places is never read; a mask id beyond the vocabulary may stand there.
             position: one place, hidden in every row; or a mask, True where a token is hidden.
 
         Returns:
-            For one place probabilities (B, V); for a mask (B, T, V), where a visible token has probability 1. If
-            the language can't produce the visible tokens, hidden ones are uniform.
+            For one place probabilities (B, V); for a mask (B, T, V), where a visible token has probability 1.
+            If the language can't produce the visible tokens, hidden ones are uniform.
 
         Raises:
             ValueError: a position outside the sequence, or a mask of another shape.
@@ -190,8 +195,8 @@ class ToyLanguage:
             state = self.next_state[state, choice[state]]
         return torch.cat(out, dim=1)
 
-    def _visits(self) -> Float[Tensor, " S+1"]:
-        """Long-run share of time in each state: the limit of the lazy walk, found by squaring."""
+    def _visits(self) -> Float[Tensor, " S"]:
+        """Long-run share of time in each state, the dead one too: the lazy walk's limit, by squaring."""
         walk = (self._step + torch.eye(len(self._step), dtype=torch.float64)) / 2
         for _ in range(64):
             walk = walk @ walk
@@ -200,7 +205,8 @@ class ToyLanguage:
 
     def _posterior(self, ids: Tensor, hidden: Tensor) -> Tensor:
         if hidden.shape != ids.shape or hidden.dtype != torch.bool:
-            raise ValueError(f"the mask must be bool {tuple(ids.shape)}, got {hidden.dtype} {tuple(hidden.shape)}")
+            got = f"{hidden.dtype} {tuple(hidden.shape)}"
+            raise ValueError(f"the mask must be bool {tuple(ids.shape)}, got {got}")
         ids = ids.masked_fill(hidden, 0)
         check_ids(ids, self.vocab_size, name="ids")
         forward = [torch.zeros(len(ids), len(self._probs), dtype=torch.float64)]
@@ -215,7 +221,8 @@ class ToyLanguage:
             rows = hidden[:, t].nonzero().squeeze(1)
             onward = backward[rows][:, self.next_state]  # (rows, S + 1, V)
             ways = torch.einsum("bs,sv,bsv->bv", forward[t][rows], self._probs, onward)
-            posterior[rows, t] = torch.where(ways.sum(1, keepdim=True) > 0, _normalised(ways), 1 / self.vocab_size)
+            possible = ways.sum(dim=1, keepdim=True) > 0
+            posterior[rows, t] = torch.where(possible, _normalised(ways), 1 / self.vocab_size)
             seen = self._probs[:, ids[:, t]].T * backward.gather(1, self.next_state[:, ids[:, t]].T)
             backward = _normalised(torch.where(hidden[:, t, None], backward @ self._step.T, seen))
         return posterior

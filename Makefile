@@ -1,0 +1,53 @@
+# make book | serve | test | test-all | refresh | bench.  Everything runs in .venv, made on first use.
+PYTHON ?= python3
+PORT ?= 8000
+SELECT ?= -m "not slow"
+RUN := .venv/bin/python
+READY := .venv/ready
+
+# One thread a process: the chapters run side by side, and so do the tests.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: book serve test test-all lint unit notebooks browser refresh bench
+.DELETE_ON_ERROR:
+
+book: $(READY)
+	@$(RUN) tools/build_book.py
+
+serve: book
+	@$(RUN) tools/serve.py --port $(PORT)
+
+test: lint unit notebooks browser
+	@echo "make test: everything passed."
+
+test-all:
+	@$(MAKE) test SELECT=
+	@OMP_NUM_THREADS=2 $(MAKE) notebooks
+	@ATEN_CPU_CAPABILITY=default $(MAKE) notebooks
+	@ATEN_CPU_CAPABILITY=avx2 $(MAKE) notebooks
+
+lint: $(READY)
+	@echo "Checking style: ruff check, ruff format."
+	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --quiet --check .
+
+unit: $(READY)
+	@echo "Testing the package and the notebooks' form."
+	@$(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser
+
+notebooks: $(READY)
+	@echo "Running every chapter and comparing every output with the stored one."
+	@$(RUN) -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg chapters
+
+browser: book
+	@echo "Testing the built site in Chromium."
+	@$(RUN) tools/ensure_chromium.py && $(RUN) -m pytest -q $(SELECT) tests/browser
+
+refresh: $(READY)
+	@$(RUN) tools/refresh.py $(CHAPTERS)
+
+bench: $(READY)
+	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do echo "$$script"; PYTHONPATH=. $(RUN) $$script || exit 1; done
+
+$(READY): constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed and '$(PYTHON)' was not found; name one: make book PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) tools/environment.py

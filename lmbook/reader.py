@@ -1,0 +1,133 @@
+"""What all decoders share: checking a request, lining prompts up, reading tokens by a model's shortest way.
+
+A `Reader` uses what the model offers: with a key/value cache only new tokens are read; with `accepts_padding`
+prompts of different lengths go through together; with `hidden_states` and `unembed` no logits are computed
+for places that nobody asks about. The logits are the same with and without.
+
+Axes: B batch, T time, V vocabulary, N places asked about, D model width, R rows kept.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_logits
+
+Ids = Int[Tensor, "B T"]
+Mask = Bool[Tensor, "B T"]
+
+
+def check_request(
+    model: LanguageModel,
+    consumer: str,
+    input_ids: Tensor,
+    max_length: int,
+    eos_token_id: int | None,
+    padding_mask: Tensor | None,
+) -> None:
+    """Say before any work is done what is wrong with a decoder's arguments; filters check their own."""
+    check_causal(model, consumer)
+    vocab_size = getattr(model, "vocab_size", None)
+    check_ids(input_ids, vocab_size)
+    if max_length < 0:
+        raise ValueError(f"max_length must be at least 0, got {max_length}")
+    check_fits(model, input_ids.shape[1] + max_length, "prompt plus max_length")
+    if eos_token_id is not None and not 0 <= eos_token_id < (vocab_size or math.inf):
+        limit = "" if vocab_size is None else f" and below vocab_size {vocab_size}"
+        raise ValueError(f"eos_token_id must be at least 0{limit}, got {eos_token_id}")
+    if padding_mask is None:
+        return
+    if padding_mask.shape != input_ids.shape or padding_mask.dtype != torch.bool:
+        got = f"{tuple(padding_mask.shape)} {padding_mask.dtype}"
+        raise ValueError(f"padding_mask must be {tuple(input_ids.shape)} torch.bool, got {got}")
+    if padding_mask[:, -1].any() or (padding_mask[:, 1:] & ~padding_mask[:, :-1]).any():
+        raise ValueError("padding_mask must be True on the left of a row only, and leave it at least 1 token")
+
+
+def check_possible(logits: Float[Tensor, "*B V"]) -> None:
+    """Raise ValueError unless each row's best logit is finite: not NaN, not +inf, not a row of −inf."""
+    best = logits.amax(-1)
+    if not best.isfinite().all():
+        check_logits(logits)
+        row = tuple((~best.isfinite()).nonzero()[0].tolist())
+        raise ValueError(f"the best logit must be finite, got {best[row].item()} in row {row}")
+
+
+def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[Ids, Mask]:
+    """Prompts of different lengths as one batch: ids (B, T) and padding mask (B, T), True where padding.
+
+    Raises:
+        ValueError: no prompt, or an empty one.
+
+    >>> left_pad([[7, 8, 9], [5]])
+    (tensor([[7, 8, 9],
+            [0, 0, 5]]), tensor([[False, False, False],
+            [ True,  True, False]]))
+    """
+    lengths = [len(prompt) for prompt in prompts]
+    if min(lengths, default=0) < 1:
+        raise ValueError(f"each prompt must hold at least 1 token, got lengths {lengths}")
+    ids = torch.full((len(prompts), max(lengths)), pad_token_id)
+    for row, prompt in zip(ids, prompts, strict=True):
+        row[len(row) - len(prompt) :] = torch.tensor(prompt)
+    return ids, torch.arange(max(lengths)) < max(lengths) - torch.tensor(lengths)[:, None]
+
+
+def prompts(input_ids: Ids, padding_mask: Mask | None) -> Iterator[tuple[int, Int[Tensor, "1 _"]]]:
+    """(padding, prompt (1, T − padding)) row by row, for decoders that take rows one at a time."""
+    for row in range(input_ids.shape[0]):
+        padding = 0 if padding_mask is None else int(padding_mask[row].sum())
+        yield padding, input_ids[row : row + 1, padding:]
+
+
+class Reader:
+    """Reads rows of tokens as they grow, by the shortest way that the model has, and returns logits."""
+
+    def __init__(self, model: LanguageModel, batch_size: int, padding_mask: Mask | None = None):
+        self.model, self.padding_mask = model, padding_mask
+        self.cache = model.new_cache(batch_size) if hasattr(model, "new_cache") else None
+
+    def __call__(self, ids: Ids, count: int = 1) -> Float[Tensor, "B N V"]:
+        """Logits at the last `count` places of ids (B, T); a cache is given only what it has not seen."""
+        new, options = self._unseen(ids)
+        if new.shape[1] > count and hasattr(self.model, "unembed"):
+            return self.model.unembed(self.model.hidden_states(new, **options)[:, -count:])
+        return self.model(new, **options)[:, -count:]
+
+    def hidden(self, ids: Ids, count: int) -> Float[Tensor, "B N D"]:
+        """Hidden states at the last `count` places, of a model that shows them."""
+        new, options = self._unseen(ids)
+        return self.model.hidden_states(new, **options)[:, -count:]
+
+    def _unseen(self, ids: Ids) -> tuple[Int[Tensor, "B _"], dict]:
+        options = {} if self.cache is None else {"cache": self.cache}
+        seen = 0 if self.cache is None else self.cache.length
+        if self.padding_mask is not None and seen == 0:
+            options["padding_mask"] = F.pad(self.padding_mask, (0, ids.shape[1] - self.padding_mask.shape[1]))
+        return ids[:, seen:], options
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        if self.cache is not None and self.cache.length > length:
+            self.cache.truncate(length)
+
+    def select(self, rows: Int[Tensor, " R"]) -> None:
+        """Go on with these rows, in this order."""
+        if self.cache is not None:
+            self.cache.select(rows)
+
+
+def readers(
+    model: LanguageModel, input_ids: Ids, padding_mask: Mask | None
+) -> list[tuple[Tensor, int, Reader]]:
+    """(rows, first place, reader): one for the batch, or one a prompt length if padding can't be read."""
+    everyone = torch.arange(input_ids.shape[0], device=input_ids.device)
+    if padding_mask is None or getattr(model, "accepts_padding", False):
+        return [(everyone, 0, Reader(model, len(everyone), padding_mask))]
+    starts = padding_mask.sum(1)
+    groups = [(everyone[starts == start], start) for start in starts.unique().tolist()]
+    return [(rows, start, Reader(model, len(rows))) for rows, start in groups]

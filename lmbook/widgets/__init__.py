@@ -1,0 +1,7 @@
+"""The book's widgets: figures that answer, in Jupyter and on the published page alike."""
+
+from lmbook.widgets.chain_rule import ChainRuleExplorer
+from lmbook.widgets.next_token import NextTokenDemo
+from lmbook.widgets.shannon import ShannonGame
+
+__all__ = ["ChainRuleExplorer", "NextTokenDemo", "ShannonGame"]

@@ -1,0 +1,142 @@
+"""What the book's widgets share: a view's module put together, tables as bytes, a repr that says something.
+
+A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the same
+file runs in Jupyter, in Colab and on the published page. The sources are several modules (`lm.js` the models,
+`kit.js` the look and the keyboard, one view a widget); `bundle` writes them into the one text that anywidget wants.
+
+Axes: V vocabulary, S states of the automaton (row S is the dead state), E its possible (state, word) pairs.
+"""
+
+import re
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+from torch import Tensor
+
+from lmbook.interface import check_ids
+
+_HERE = Path(__file__).parent
+_IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
+MAX_VOCAB = 256  # ids travel as one byte each
+MAX_STATES = 2**16  # states as two
+
+
+def bundle(view: str) -> str:
+    """Return the ES module `view` (a file name of this folder) with what it imports written in front of it.
+
+    The imported files lose their `export` keywords. All share one scope: top-level names must differ.
+    """
+    seen: list[str] = []
+
+    def inline(name: str) -> str:
+        seen.append(name)
+        source = (_HERE / name).read_text(encoding="utf-8")
+        imported = [inline(other) for other in _IMPORT.findall(source) if other not in seen]
+        body = _IMPORT.sub("", source)
+        return "\n".join(
+            [*imported, body if name == view else re.sub(r"^export (?!default)", "", body, flags=re.M)]
+        )
+
+    return inline(view)
+
+
+class BookWidget(anywidget.AnyWidget):
+    """An anywidget whose plain text, which GitHub, print and nbval see, tells its numbers and no address."""
+
+    _css = (_HERE / "kit.css").read_text(encoding="utf-8")
+    _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle_and_metadata = super()._repr_mimebundle_(**kwargs)
+        data = bundle_and_metadata[0] if isinstance(bundle_and_metadata, tuple) else bundle_and_metadata
+        data["text/plain"] = repr(self)
+        return bundle_and_metadata
+
+
+class LanguageWidget(BookWidget):
+    """A widget that knows an automaton language exactly and counts n-grams of `ids` in the page.
+
+    The tables, little-endian: entries `row_starts[s]` … `row_starts[s + 1] − 1` of `row_words`, `row_next`
+    and `row_log_probs` are the possible words of state s in order of their ids, where they lead, and their log P.
+    """
+
+    vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    row_starts = traitlets.Bytes().tag(sync=True)  # (S + 2,) uint32
+    row_words = traitlets.Bytes().tag(sync=True)  # (E,) uint8
+    row_next = traitlets.Bytes().tag(sync=True)  # (E,) uint16
+    row_log_probs = traitlets.Bytes().tag(sync=True)  # (E,) float64
+    ids = traitlets.Bytes().tag(sync=True)  # (B·T,) uint8, row by row
+    row_length = traitlets.Int().tag(sync=True)  # T
+
+    def __init__(self, language: Any, ids: Tensor, **traits: Any):
+        super().__init__(**_pack_language(language), **_pack_ids(ids, len(language.vocab)), **traits)
+        self._language, self._ids = language, ids
+
+    def _known(self, text: str) -> list[int]:
+        """Return the ids of the words of `text` up to the first unknown one, as the page reads them."""
+        return [
+            self.vocab.index(word) for word in takewhile(lambda word: word in self.vocab, split_words(text))
+        ]
+
+    def _full_stop(self) -> list[int]:
+        """Return what n-grams read before the first word: a full stop, if the language has one."""
+        return [self.vocab.index(".")] if "." in self.vocab else []
+
+    def _exact_log_probs(self, prefix: list[int]) -> Tensor:
+        """Return log P(word | prefix), (V,), of the exact language."""
+        state = 0
+        for word in prefix:
+            state = int(self._language.next_state[state, word])
+        return torch.as_tensor(self._language.log_probs[state])
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of `text` in small letters; punctuation marks are words. The page does the same."""
+    return re.findall(r"[.,;:!?]|[^\s.,;:!?]+", text.lower())
+
+
+def read_words(text: str, vocab: list[str], name: str) -> list[int]:
+    """Return the ids of the words of `text`; ValueError names those that `vocab` hasn't."""
+    words = split_words(text)
+    unknown = [word for word in words if word not in vocab]
+    if unknown:
+        listed = ", ".join(map(repr, unknown))
+        raise ValueError(f"{name} has words outside the language's vocabulary of {len(vocab)}: {listed}")
+    return [vocab.index(word) for word in words]
+
+
+def _pack_language(language: Any) -> dict[str, Any]:
+    vocab = list(language.vocab)
+    log_probs = np.asarray(language.log_probs, dtype=np.float64)
+    next_state = np.asarray(language.next_state)
+    if len(vocab) > MAX_VOCAB:
+        raise ValueError(f"the language has {len(vocab)} words, the limit of its widgets is {MAX_VOCAB}")
+    if len(log_probs) > MAX_STATES:
+        raise ValueError(
+            f"the language has {len(log_probs)} states, the limit of its widgets is {MAX_STATES}"
+        )
+    if not log_probs.shape == next_state.shape == (len(log_probs), len(vocab)):
+        raise ValueError(
+            f"log_probs and next_state must be (S + 1, {len(vocab)}), got {log_probs.shape} "
+            f"and {next_state.shape}"
+        )
+    state, word = np.nonzero(np.isfinite(log_probs))
+    starts = np.searchsorted(state, np.arange(len(log_probs) + 1))
+    return {
+        "vocab": vocab,
+        "row_starts": starts.astype("<u4").tobytes(),
+        "row_words": word.astype("u1").tobytes(),
+        "row_next": next_state[state, word].astype("<u2").tobytes(),
+        "row_log_probs": log_probs[state, word].astype("<f8").tobytes(),
+    }
+
+
+def _pack_ids(ids: Tensor, vocab_size: int) -> dict[str, Any]:
+    rows = ids[None] if isinstance(ids, Tensor) and ids.ndim == 1 else ids
+    check_ids(rows, vocab_size, name="ids", min_length=2)
+    return {"ids": rows.cpu().numpy().astype("u1").tobytes(), "row_length": rows.shape[1]}

@@ -1,0 +1,117 @@
+"""Shannon's guessing game: how well a reader predicts English, beside an n-gram on the same letters.
+
+Axes: T letters of a passage.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import traitlets
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lmbook.interface import LanguageModel, check_causal, check_fits
+from lmbook.widgets.base import BookWidget, bundle
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz"  # id 0 is the space, 1 … 26 are a … z
+MAX_LETTERS = 2000
+
+
+class ShannonGame(BookWidget):
+    """The reader guesses a passage letter by letter; a language model has guessed the same letters.
+
+    From how often each number of guesses was needed follow bounds on the entropy of English in bits per letter. To
+    have a letter shown counts as 27 guesses, the most there are.
+
+    Args:
+        passages: texts of the 27 letters a–z and space; `lmbook.corpora.shannon_letters` makes them.
+        model: a causal language model over `alphabet`.
+        names: what each passage is called. Default: "Passage 1", …
+        given: how many letters are shown before the guessing starts; the model reads them too.
+        alphabet: the 27 letters in the order of the model's ids.
+
+    Attributes:
+        guesses: for each passage the numbers of guesses so far, 1 … 27 each (as the reader plays in a notebook).
+
+    Raises:
+        TypeError: `model` isn't a causal language model.
+        ValueError: no passages, other characters than the 27, a passage too short, too long, or too long for the
+            model, or as many names as passages don't exist.
+
+    Source: Shannon, "Prediction and entropy of printed English", Bell System Technical Journal 30 (1951).
+    """
+
+    _esm = bundle("shannon.js")
+    passages = traitlets.List(traitlets.Dict()).tag(sync=True)
+    passage = traitlets.Int(0).tag(sync=True)
+    guesses = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
+
+    def __init__(
+        self,
+        passages: Sequence[str],
+        model: LanguageModel,
+        *,
+        names: Sequence[str] | None = None,
+        given: int = 12,
+        alphabet: str = LETTERS,
+    ):
+        names = [f"Passage {i}" for i in range(1, len(passages) + 1)] if names is None else list(names)
+        _check_arguments(passages, names, given, alphabet)
+        check_causal(model, "ShannonGame")
+        for text in passages:
+            check_fits(model, len(text), "a passage")
+        data = []
+        for name, text in zip(names, passages, strict=True):
+            log2_probs, ranks = score_letters(model, torch.tensor([alphabet.index(c) for c in text]), given)
+            data.append(
+                {"name": name, "text": text, "given": given, "log2_probs": log2_probs, "ranks": ranks}
+            )
+        super().__init__(passages=data, guesses=[[] for _ in data])
+
+    def __repr__(self) -> str:
+        """Return what the model needs on each passage: bits per letter, and guesses."""
+        lines = [f"ShannonGame: {len(self.passages)} passages of 27 letters; the n-gram's result on each"]
+        for one in self.passages:
+            n = len(one["ranks"])
+            bits, first = -sum(one["log2_probs"]) / n, one["ranks"].count(1) / n
+            lines.append(
+                f"{one['name']}: {n} letters, {bits:.3f} bits per letter, {first:.0%} right at the first guess"
+            )
+        return "\n".join(lines)
+
+
+def score_letters(model: LanguageModel, ids: Int[Tensor, " T"], given: int) -> tuple[list[float], list[int]]:
+    """Return log2 P(letter | letters before) and the letter's rank, 1 the likeliest, from place `given` on.
+
+    Of letters that are equally likely, those with the smaller id rank first.
+    """
+    log_probs: Float[Tensor, "T V"] = model(ids[None])[0].double().log_softmax(dim=-1)[given - 1 : -1]
+    letters = ids[given:, None]
+    true = log_probs.gather(1, letters)
+    places = torch.arange(log_probs.shape[1])
+    before = (log_probs > true) | ((log_probs == true) & (places < letters))
+    return (true[:, 0] / torch.log(torch.tensor(2.0, dtype=torch.float64))).tolist(), (
+        before.sum(1) + 1
+    ).tolist()
+
+
+def _check_arguments(passages: Sequence[Any], names: list[str], given: int, alphabet: str) -> None:
+    if sorted(alphabet) != sorted(LETTERS):
+        raise ValueError(f"alphabet must be the 27 letters a–z and space in some order, got {alphabet!r}")
+    if isinstance(passages, str) or not passages:
+        raise ValueError(f"passages must be a list of at least one text, got {passages!r}")
+    if len(names) != len(passages):
+        raise ValueError(f"there are {len(names)} names for {len(passages)} passages")
+    if given < 1:
+        raise ValueError(f"given must be at least 1, got {given}")
+    for name, text in zip(names, passages, strict=True):
+        other = sorted(set(text) - set(LETTERS))
+        if other:
+            raise ValueError(
+                f"{name} has the character {other[0]!r}; allowed are the 27 letters a–z and space"
+            )
+        if not given < len(text) <= MAX_LETTERS:
+            raise ValueError(
+                f"{name} is {len(text)} letters long; it must be from {given + 1} to {MAX_LETTERS}"
+            )

@@ -1,0 +1,77 @@
+"""What the book's site adds to Sphinx: mathematics as MathML, and a place for every widget.
+
+MathML is written when the book is built, so a page needs no script for it, screen readers read it, and TeX that can't
+be understood is a warning, hence a failed build.
+"""
+
+import json
+import re
+
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+logger = logging.getLogger(__name__)
+CONVERTER = LatexToMathML(fancy_error=False)
+WIDGET_VIEW = re.compile(r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL)
+
+
+def converted(node: nodes.Element, *, display: bool) -> str:
+    """Return the TeX of `node` as MathML, or nothing and a warning where it isn't TeX."""
+    tex = node.astext().strip()
+    try:
+        return CONVERTER.convert_with_local_state(tex, displaystyle=display)
+    except LatexError as error:
+        logger.warning("cannot turn this formula into MathML: %s\n%s", error, tex, location=node)
+        return ""
+
+
+def visit_math(self, node: nodes.math) -> None:
+    self.body.append(f'<span class="math">{converted(node, display=False)}</span>')
+    raise nodes.SkipNode
+
+
+def visit_displaymath(self, node: nodes.math_block) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math lm-equation"))
+    self.body.append(f'<div class="lm-formula">{converted(node, display=True)}</div>')
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def saved_widgets(app: Sphinx, pagename: str) -> dict:
+    """Return the saved widgets of a page, by their ids."""
+    _, script = NbMetadataCollector.get_js_files(app.env, pagename).get("ipywidgets_state", (None, {}))
+    return json.loads(script["body"])["state"] if script else {}
+
+
+def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document) -> None:
+    """Give every widget a place of its own, and the list of sources a role that its items fit into.
+
+    A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow` (pixels, on a desk
+    and on a phone); that much is kept free until it is drawn, so that nothing jumps.
+    """
+    if "body" not in context:
+        return
+    saved = saved_widgets(app, pagename)
+
+    def place(match: re.Match) -> str:
+        state = saved.get(json.loads(match[1])["model_id"], {}).get("state", {})
+        heights = {kind: state.get(f"height_{kind}") for kind in ("wide", "narrow")}
+        style = "".join(f"--lm-{kind}:{height:d}px;" for kind, height in heights.items() if height)
+        return f'<div class="lm-widget" style="{style}"></div>{match[0]}'
+
+    body = WIDGET_VIEW.sub(place, context["body"])
+    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
+    app.connect("html-page-context", tidy_page)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,180 @@
+"""Every page of the built site, in a real Chromium: complete, private, light, accessible, and at home on a phone."""
+
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import HTML, Site
+
+# Faults of axe-core that a page may have, rule by rule, with the reason. There is none.
+TOLERATED: dict[str, str] = {}
+PAGE_LIMIT = 400 * 1024  # bytes, gzipped, before widget weights
+PAGES = sorted(str(p.relative_to(HTML)) for p in HTML.rglob("*.html") if "_static" not in p.parts)
+PHONE, DESK = {"width": 360, "height": 800}, {"width": 1280, "height": 900}
+
+
+class Links(HTMLParser):
+    """Collects what a page points at, and the ids that can be pointed at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.add(value)
+            elif name in {"href", "src"} and value:
+                self.targets.append(value)
+
+
+def test_the_site_has_its_pages():
+    assert {"index.html", "search.html", "chapters/index.html"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_loads_without_an_error_or_a_foreign_request(page, site, open_widgets, path, scheme):
+    widgets = open_widgets(page, getattr(site, scheme)(path))
+    assert page.title()
+    for widget in widgets:
+        assert widget.get_attribute("data-ready") == "true", widget.inner_text()
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_fits_and_is_accessible(new_page, site, open_widgets, path, theme, viewport):
+    page = new_page(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+    open_widgets(page, site.http(path))
+    if path != "index.html":  # that one only forwards
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"], f"{path} is {width} px wide"
+    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    faults = [
+        f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes'][:3]]}"
+        for v in violations
+        if v["id"] not in TOLERATED
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_links_inside_the_site_lead_somewhere():
+    pages = {path: Links((HTML / path).read_text(encoding="utf-8")) for path in PAGES}
+    dead = []
+    for path, links in pages.items():
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (HTML / path).parent / unquote(parts.path) if parts.path else HTML / path
+            name = str(file.resolve().relative_to(HTML))
+            if not file.exists():
+                dead.append(f"{path} -> {target}")
+            elif parts.fragment and name in pages and unquote(parts.fragment) not in pages[name].ids:
+                dead.append(f"{path} -> {target}: no such place")
+    assert not dead, "\n".join(sorted(set(dead)))
+
+
+def transferred(page, url: str) -> tuple[int, int]:
+    """Return the gzipped bytes of everything that `url` loads, and of the widget state within it."""
+    sizes: dict[str, int] = {}
+    page.on("response", lambda r: sizes.setdefault(r.url, len(gzip.compress(r.body()))) if r.ok else None)
+    page.goto(url, wait_until="networkidle")
+    state = page.locator('script[type="application/vnd.jupyter.widget-state+json"]')
+    texts = state.all_text_contents()
+    saved = json.loads(texts[0])["state"] if texts else {}
+    weights = [buffer["data"] for model in saved.values() for buffer in model.get("buffers", [])]
+    return sum(sizes.values()), len(gzip.compress("".join(weights).encode())) if weights else 0
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if p.startswith("chapters/")])
+def test_page_is_light(page, site, path, capsys):
+    total, weights = transferred(page, site.http(path))
+    with capsys.disabled():
+        print(f"\n{path}: {(total - weights) / 1024:.0f} KiB gzipped, and {weights / 1024:.0f} KiB of weights")
+    assert total - weights <= PAGE_LIMIT
+
+
+def test_mathematics_is_mathml_in_its_own_font(page, site):
+    page.goto(site.http("chapters/01_probability.html"))
+    assert page.locator("math").count() > 0
+    assert page.evaluate("document.fonts.load('16px \"LM Math\"').then((found) => found.length)") == 1
+
+
+def test_nothing_speaks_of_the_machine_that_built_it(site: Site):
+    told = [p for p in PAGES if re.search(rf"{re.escape(str(Path.home()))}/|/tmp/", (site.root / p).read_text())]
+    assert not told
+
+
+WIDGET = """export default {
+  initialize({ model }) { model.set('started', model.get('started') + 1); },
+  render({ model, el }) {
+    const button = document.createElement('button');
+    const show = () => { button.textContent = [model.get('n'), model.get('started'), model.get('raw').getUint8(1)]; };
+    button.onclick = () => { model.set('n', model.get('n') + 1); model.save_changes(); };
+    model.on('change:n', show); show(); el.append(button);
+    el.stop = () => model.off('change:n', show);
+  },
+};"""
+
+
+def widget_page(models: dict, views: list[str]) -> str:
+    """Return a page that shows `views` of `models` as the built pages do."""
+    marks = "".join(
+        '<div class="lm-widget"></div><script type="application/vnd.jupyter.widget-view+json">'
+        f"{json.dumps({'model_id': view})}</script>"
+        for view in views
+    )
+    state = json.dumps({"version_major": 2, "version_minor": 0, "state": models})
+    script = (HTML / "_static" / "widgets" / "static-widgets.js").read_text(encoding="utf-8")
+    return (
+        f"<!doctype html><title>widgets</title>{marks}"
+        f'<script type="application/vnd.jupyter.widget-state+json">{state}</script><script>{script}</script>'
+    )
+
+
+def anywidget(**state: object) -> dict:
+    buffers = [{"encoding": "base64", "path": ["raw"], "data": "Byo="}]  # the bytes 7, 42
+    return {
+        "model_name": "AnyModel",
+        "model_module": "anywidget",
+        "state": {"_esm": WIDGET, "n": 0, "started": 0, **state},
+        "buffers": buffers,
+    }
+
+
+def test_views_of_a_model_share_it_and_models_do_not(page):
+    page.set_content(widget_page({"a": anywidget(), "b": anywidget(n=5)}, ["a", "a", "b"]))
+    buttons = page.locator("button")
+    buttons.nth(2).wait_for()
+    buttons.nth(0).click()
+    assert buttons.all_text_contents() == ["1,1,42", "1,1,42", "5,1,42"]
+    page.evaluate("document.querySelector('.lm-widget').stop()")
+    buttons.nth(1).click()
+    assert buttons.all_text_contents() == ["1,1,42", "2,1,42", "5,1,42"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (anywidget(_esm="export default { render() { throw new Error('no luck'); } }"), "no luck"),
+        ({**anywidget(), "model_module": "@jupyter-widgets/controls"}, "needs a running kernel"),
+        (None, "not on this page"),
+    ],
+)
+def test_a_widget_that_fails_says_so_in_its_place(page, problems, model, message):
+    page.set_content(widget_page({"a": model} if model else {}, ["a"]))
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert message in alert.inner_text()
+    assert problems
+    problems.clear()

@@ -1,0 +1,307 @@
+"""The measures against closed forms, brute force and nltk, on table models whose probabilities are known."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nltk.translate.bleu_score import sentence_bleu
+
+import lmbook.evaluation as evaluation
+from lmbook.evaluation import (
+    bits_per_byte,
+    calibration,
+    cross_entropy,
+    distinct_n,
+    perplexity,
+    pseudo_perplexity,
+    self_similarity,
+    surprisal,
+)
+from lmbook.ngram import NGramLM
+
+V = 5
+
+
+class Bigram(torch.nn.Module):
+    """P(w | v) from a table of logits, with a log of the shapes it is asked for."""
+
+    def __init__(self, seed=0, context_length=None, vocab_size=V):
+        super().__init__()
+        self.vocab_size, self.context_length, self.asked = vocab_size, context_length, []
+        generator = torch.Generator().manual_seed(seed)
+        self.table = torch.randn(vocab_size, vocab_size, generator=generator, dtype=torch.float64)
+
+    def forward(self, input_ids):
+        self.asked.append(tuple(input_ids.shape))
+        return self.table[input_ids]
+
+
+class Counting(torch.nn.Module):
+    """Logits that tell how much of the window was read: row t is the one-hot of t, times 3."""
+
+    vocab_size = 31
+
+    def __init__(self, context_length=None):
+        super().__init__()
+        self.context_length = context_length
+
+    def forward(self, input_ids):
+        assert input_ids.shape[1] <= (self.context_length or 99)
+        return 3 * torch.eye(31)[: input_ids.shape[1]].expand(len(input_ids), -1, -1)
+
+
+class Masked(torch.nn.Module):
+    """Row t scores token t by its two neighbours and by how many masks there are (a right caller gives one)."""
+
+    predicts, vocab_size, mask_token_id = "same", V, V
+
+    def __init__(self, context_length=11):
+        super().__init__()
+        self.context_length, self.asked = context_length, []
+        generator = torch.Generator().manual_seed(3)
+        self.left, self.right = torch.randn(2, V + 1, V, generator=generator, dtype=torch.float64)
+
+    def forward(self, input_ids, padding_mask=None):
+        self.asked.append(tuple(input_ids.shape))
+        assert ((input_ids == V).sum(1) == 1).all()
+        return self.left[input_ids.roll(1, 1)] + self.right[input_ids.roll(-1, 1)]
+
+
+def random_ids(*shape, vocab_size=V, seed=1):
+    return torch.randint(vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_surprisal_is_the_log_softmax_of_the_next_token():
+    model, ids = Bigram(), random_ids(3, 7)
+    log_probs = model.table.log_softmax(-1)
+    expected = torch.tensor([[-log_probs[v, w] for v, w in pairwise(row)] for row in ids.tolist()])
+    torch.testing.assert_close(surprisal(model, ids), expected.double())
+    assert cross_entropy(model, ids) == pytest.approx(float(expected.mean()))
+    assert perplexity(model, ids) == pytest.approx(math.exp(float(expected.mean())))
+    assert bits_per_byte(model, ids, 29) == pytest.approx(float(expected.sum()) / math.log(2) / 29)
+
+
+def test_a_uniform_model_has_the_perplexity_of_a_fair_die():
+    def die(input_ids):
+        return torch.zeros(*input_ids.shape, 6)
+
+    ids = random_ids(2, 13, vocab_size=6)
+    assert perplexity(die, ids) == pytest.approx(6)
+    assert bits_per_byte(die, ids, 24) == pytest.approx(math.log2(6))
+
+
+def test_cross_entropy_of_exact_frequencies_is_the_entropy():
+    ids = torch.tensor([[0, 1, 0, 2, 0, 1, 0, 2, 0]])  # after 0: 1 or 2, equally; after them: always 0
+    assert cross_entropy(NGramLM(2, 3, smoothing="mle").fit(ids), ids) == pytest.approx(math.log(2) / 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_low_precision_logits_are_summed_in_high_precision(dtype):
+    model, ids = Bigram(), random_ids(3, 2001)
+    model.table = model.table.to(dtype)
+    expected = -model.table.double().log_softmax(-1)[ids[:, :-1], ids[:, 1:]]
+    torch.testing.assert_close(surprisal(model, ids), expected, atol=1e-6, rtol=0)
+    assert cross_entropy(model, ids) == pytest.approx(float(expected.mean()), abs=1e-7)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 3, 100])
+def test_batches_change_nothing(batch_size):
+    model, ids = Bigram(), random_ids(7, 11)
+    expected = surprisal(Bigram(), ids, batch_size=7)
+    torch.testing.assert_close(surprisal(model, ids, batch_size=batch_size), expected, rtol=0, atol=0)
+    assert max(rows for rows, _ in model.asked) == min(batch_size or 7, 7)
+
+
+@pytest.mark.parametrize("context_length", [1, 2, 3, 4, 7, 18, 19, 20, 23])
+def test_windows_score_each_token_once_after_half_a_window(context_length):
+    """Row t of `Counting` prefers token t: the surprisal says which row of a window made the prediction."""
+    length = 19
+    rows = []
+    for target in range(31):
+        losses = surprisal(Counting(context_length), torch.full((1, length + 1), target))
+        rows.append(losses[0])
+    row = torch.stack(rows).argmin(0)  # the row that predicted token t + 2
+    assert row[:context_length].tolist() == list(range(length))[:context_length]
+    if context_length < length:
+        assert (row[context_length:] >= context_length // 2).all()
+        assert row.max() == context_length - 1
+
+
+def test_the_windows_do_not_matter_where_the_model_looks_back_one_token():
+    ids = random_ids(3, 47)
+    whole = surprisal(Bigram(), ids)
+    for context_length in (1, 2, 5, 46, 47):
+        model = Bigram(context_length=context_length)
+        torch.testing.assert_close(surprisal(model, ids), whole, rtol=0, atol=0)
+        assert max(width for _, width in model.asked) == min(context_length, 46)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_an_ngram_model_is_read_in_exact_pieces_of_bounded_size(order, monkeypatch):
+    ids = random_ids(2, 211)
+    model = NGramLM(order, V).fit(random_ids(300, seed=2))
+    whole = surprisal(model, ids)
+    expected = -model(ids[:, :-1]).gather(-1, ids[:, 1:, None]).squeeze(-1)
+    torch.testing.assert_close(whole, expected)
+    sizes = []
+    call = NGramLM.__call__
+    monkeypatch.setattr(NGramLM, "__call__", lambda self, x: sizes.append(x.numel() * V) or call(self, x))
+    monkeypatch.setattr(evaluation, "MAX_LOGITS", 100)
+    torch.testing.assert_close(surprisal(model, ids), whole, rtol=0, atol=1e-12)
+    assert max(sizes) <= 100
+    assert len(sizes) > 2
+
+
+def test_rows_at_a_time_follow_the_limit(monkeypatch):
+    monkeypatch.setattr(evaluation, "MAX_LOGITS", 2 * 10 * V)
+    model = Bigram()
+    surprisal(model, random_ids(7, 11))
+    assert model.asked == [(2, 10), (2, 10), (2, 10), (1, 10)]
+    model = Bigram()
+    surprisal(model, random_ids(2, 101))  # no way to cut it without changing the numbers
+    assert model.asked == [(1, 100), (1, 100)]
+
+
+def test_an_impossible_token_costs_infinity():
+    model = NGramLM(2, 3, smoothing="mle").fit(torch.tensor([0, 1, 0, 1]))
+    ids = torch.tensor([[0, 1, 0], [0, 0, 1]])
+    losses = surprisal(model, ids)
+    assert losses.tolist() == [[0.0, 0.0], [math.inf, 0.0]]
+    assert cross_entropy(model, ids) == perplexity(model, ids) == bits_per_byte(model, ids, 4) == math.inf
+
+
+def test_logits_that_are_no_distribution_are_refused():
+    model = Bigram()
+    model.table[2, 3] = math.nan
+    with pytest.raises(ValueError, match="NaN"):
+        cross_entropy(model, torch.tensor([[2, 1]]))
+    model.table[2] = -math.inf
+    with pytest.raises(ValueError, match="all −inf"):
+        cross_entropy(model, torch.tensor([[2, 1]]))
+
+
+def test_the_model_is_left_in_its_mode_and_without_gradients():
+    model = Bigram()
+    model.table = torch.nn.Parameter(model.table)
+    seen = []
+    model.register_forward_pre_hook(lambda module, _: seen.append((module.training, torch.is_grad_enabled())))
+    assert not surprisal(model.train(), random_ids(2, 3)).requires_grad
+    assert seen == [(False, False)]
+    assert model.training
+    pseudo = Masked().train()
+    pseudo.register_forward_pre_hook(
+        lambda module, _: seen.append((module.training, torch.is_grad_enabled()))
+    )
+    pseudo_perplexity(pseudo, random_ids(2, 3))
+    assert seen[1:] == [(False, False)]
+    assert pseudo.training
+
+
+@pytest.mark.parametrize(
+    "measure", [surprisal, cross_entropy, perplexity, lambda m, ids: bits_per_byte(m, ids, 1)]
+)
+def test_causal_measures_refuse(measure):
+    with pytest.raises(TypeError, match=r"Masked.*pseudo_perplexity"):
+        measure(Masked(), random_ids(2, 3))
+    with pytest.raises(ValueError, match="1 row of 2 token"):
+        measure(Bigram(), random_ids(2, 1))
+    with pytest.raises(ValueError, match="below vocab_size 5, got 5"):
+        measure(Bigram(), torch.tensor([[1, 5]]))
+
+
+def test_other_refusals_name_the_value():
+    for measure, model in ((cross_entropy, Bigram()), (pseudo_perplexity, Masked())):
+        with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+            measure(model, random_ids(2, 3), batch_size=0)
+    with pytest.raises(ValueError, match="num_bytes must be at least 1, got 0"):
+        bits_per_byte(Bigram(), random_ids(2, 3), 0)
+    with pytest.raises(TypeError, match=r"got Bigram.*perplexity"):
+        pseudo_perplexity(Bigram(), random_ids(2, 3))
+    with pytest.raises(ValueError, match="ids is 12 tokens long, the model's context_length is 11"):
+        pseudo_perplexity(Masked(), random_ids(2, 12))
+    with pytest.raises(ValueError, match="below vocab_size 5, got 5"):
+        pseudo_perplexity(Masked(), torch.tensor([[1, 5]]))
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 4, 100])
+def test_pseudo_perplexity_masks_each_token_in_turn(batch_size):
+    model, ids = Masked(), random_ids(3, 7)
+    total = 0.0
+    for row in ids.tolist():
+        for t, token in enumerate(row):
+            scores = model.left[row[t - 1]] + model.right[row[(t + 1) % 7]]
+            total -= float(scores.log_softmax(-1)[token])
+    before = ids.clone()
+    assert pseudo_perplexity(model, ids, batch_size=batch_size) == pytest.approx(math.exp(total / 21))
+    assert torch.equal(ids, before)
+    assert max(rows for rows, _ in model.asked) == min(batch_size or 21, 21)
+
+
+def test_distinct_n():
+    assert distinct_n([[1, 2, 1, 2, 3]], 1) == 3 / 5
+    assert distinct_n([[1, 2, 1, 2, 3]], 2) == 3 / 4
+    assert distinct_n([[1, 2], [2, 1], [1, 2]], 2) == 2 / 3  # no bigram crosses sequences
+    assert distinct_n(torch.tensor([[1, 2, 3], [1, 2, 4]]), 3) == 1
+    assert distinct_n([[1], [1, 2, 3]], 3) == 1
+    with pytest.raises(ValueError, match="at least 3 tokens"):
+        distinct_n([[1, 2]], 3)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        distinct_n([[1, 2]], 0)
+
+
+def test_self_similarity_by_hand():
+    assert self_similarity([[1, 2, 3, 4]] * 3) == pytest.approx(1)
+    assert self_similarity([[1, 2, 3], [4, 5, 6]], 2) == 0
+    # 1 2 3 against 1 2 4: two of three unigrams, one of two bigrams, and the same the other way round.
+    assert self_similarity(torch.tensor([[1, 2, 3], [1, 2, 4]]), 2) == pytest.approx(math.sqrt(2 / 3 / 2))
+    # 1 1 against 1 2 3: the second 1 isn't matched; the shorter one pays exp(1 − 3/2).
+    assert self_similarity([[1, 1], [1, 2, 3]], 1) == pytest.approx((math.exp(-0.5) / 2 + 1 / 3) / 2)
+    for bad in ([[1, 2, 3, 4]], [[1, 2, 3, 4], [1, 2, 3]]):
+        with pytest.raises(ValueError, match=r"need 2 sequences.* n = 4"):
+            self_similarity(bad)
+    with pytest.raises(ValueError, match="n = 0"):
+        self_similarity([[1], [1]], 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=9), min_size=2, max_size=5), st.integers(1, 3)
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # nltk warns where an order has nothing in common
+def test_self_similarity_equals_nltk(texts, n):
+    scores = [
+        sentence_bleu(texts[:i] + texts[i + 1 :], text, weights=[1 / n] * n) for i, text in enumerate(texts)
+    ]
+    # nltk puts the smallest float in place of a zero, which a cube root brings up to 1e-103.
+    assert self_similarity(texts, n) == pytest.approx(sum(scores) / len(scores), abs=1e-9)
+
+
+def test_calibration_by_hand():
+    probs = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.5, 0.5]], dtype=torch.float64)
+    targets = torch.tensor([0, 1, 1, 1, 0])
+    table = calibration(probs.log(), targets, num_bins=4)  # bins end at 0.25, 0.5, 0.75, 1
+    assert table.count.tolist() == [0, 1, 1, 3]
+    torch.testing.assert_close(table.confidence[1:], torch.tensor([0.5, 0.7, 2.6 / 3], dtype=torch.float64))
+    torch.testing.assert_close(table.accuracy[1:], torch.tensor([1.0, 1.0, 2 / 3], dtype=torch.float64))
+    assert table.confidence[0].isnan()
+    assert table.accuracy[0].isnan()
+    assert table.expected_error == pytest.approx((0.5 + 0.3 + 0.6) / 5)
+
+
+def test_calibration_takes_any_shape_and_says_when_all_is_well():
+    # Told 3/4, right three times in four; shape (2, 2) like a batch.
+    logits = torch.tensor([0.75, 0.25, 0.0]).log().expand(2, 2, 3)
+    table = calibration(logits, torch.tensor([[0, 0], [1, 0]]))
+    assert table.expected_error == pytest.approx(0, abs=1e-7)
+    assert table.count.tolist() == [0] * 7 + [4, 0, 0]
+    sure = calibration(torch.tensor([[0.0, -math.inf]]), torch.tensor([1]), num_bins=1)
+    assert sure.expected_error == 1
+    with pytest.raises(ValueError, match="num_bins must be at least 1, got 0"):
+        calibration(logits, torch.zeros(2, 2, dtype=torch.int64), 0)
+    with pytest.raises(ValueError, match="below vocab_size 3, got 3"):
+        calibration(logits, torch.full((2, 2), 3))
+    with pytest.raises(ValueError, match="NaN"):
+        calibration(logits * math.nan, torch.zeros(2, 2, dtype=torch.int64))

@@ -1,0 +1,98 @@
+"""The checks that every consumer shares: what passes, what is refused, and in which words."""
+
+import pytest
+import torch
+
+from lmbook.interface import (
+    LanguageModel,
+    check_causal,
+    check_fits,
+    check_ids,
+    check_logits,
+    inference_mode,
+)
+
+
+class Limited:
+    context_length = 7
+    predicts = "next"
+
+    def __call__(self, input_ids):
+        return torch.zeros(*input_ids.shape, 3)
+
+
+class Masked(Limited):
+    predicts = "same"
+
+
+def test_any_callable_is_a_language_model():
+    assert isinstance(Limited(), LanguageModel)
+    assert isinstance(lambda ids: ids, LanguageModel)
+    assert not isinstance(3, LanguageModel)
+
+
+def test_check_causal():
+    check_causal(Limited(), "perplexity")
+    check_causal(lambda ids: ids, "perplexity")
+    with pytest.raises(
+        TypeError, match=r"greedy_decode needs a model whose row t .* Masked .* pseudo_perplexity"
+    ):
+        check_causal(Masked(), "greedy_decode")
+
+
+def test_check_ids_accepts():
+    check_ids(torch.tensor([[0, 2], [1, 0]]), 3, min_length=2)
+    check_ids(torch.tensor([[10**12]]), None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (
+            torch.zeros(2, 3, dtype=torch.int32),
+            TypeError,
+            "prompt must be a tensor of int64 ids, got torch.int32",
+        ),
+        (torch.zeros(3, dtype=torch.int64), ValueError, r"shape \(B, T\), got \(3,\)"),
+        (torch.zeros(0, 3, dtype=torch.int64), ValueError, r"1 row of 2 token\(s\), got \(0, 3\)"),
+        (torch.zeros(2, 1, dtype=torch.int64), ValueError, r"1 row of 2 token\(s\), got \(2, 1\)"),
+        (torch.tensor([[1, 3]]), ValueError, "at least 0 and below vocab_size 3, got 3"),
+        (torch.tensor([[-1, 3]]), ValueError, "at least 0 and below vocab_size 3, got -1"),
+    ],
+)
+def test_check_ids_refuses(ids, error, message):
+    with pytest.raises(error, match=message):
+        check_ids(ids, 3, name="prompt", min_length=2)
+
+
+def test_check_ids_without_a_vocabulary():
+    with pytest.raises(ValueError, match="input_ids must be at least 0, got -2"):
+        check_ids(torch.tensor([[-2]]), None)
+
+
+def test_check_fits():
+    check_fits(Limited(), 7, "the prompt")
+    check_fits(lambda ids: ids, 10**9, "the prompt")
+    with pytest.raises(ValueError, match="the prompt is 8 tokens long, the model's context_length is 7"):
+        check_fits(Limited(), 8, "the prompt")
+
+
+def test_check_logits():
+    check_logits(torch.tensor([[0.0, -torch.inf]]))
+    with pytest.raises(ValueError, match=r"NaN logits, first at index \(1, 0\)"):
+        check_logits(torch.tensor([[0.0, 1.0], [torch.nan, 0.0]]))
+
+
+def test_inference_mode_gives_each_part_its_mode_back():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).train()
+    model[1].eval()
+    with inference_mode(model):
+        assert not any(module.training for module in model.modules())
+        assert torch.is_inference_mode_enabled()
+    assert [module.training for module in model.modules()] == [True, True, False, False]
+    with pytest.raises(KeyError), inference_mode(model):
+        raise KeyError  # gives the modes back all the same
+    assert [module.training for module in model.modules()] == [True, True, False, False]
+    assert not torch.is_inference_mode_enabled()
+    with inference_mode(lambda ids: ids):
+        assert torch.is_inference_mode_enabled()

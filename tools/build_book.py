@@ -1,0 +1,102 @@
+"""Builds the site into _build/html: execute the chapters side by side, then let jupyter-book draw the pages.
+
+`make book` calls this. Executed chapters are kept in jupyter-cache, whose key is a chapter's code alone; so the cache
+is dropped whenever lmbook or the pinned versions change.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+CACHE = BUILD / ".jupyter_cache"
+STAMP = BUILD / "executed-with.sha256"
+HTML = BUILD / "html"
+SECONDS_PER_CHAPTER = 600
+
+
+def fingerprint() -> str:
+    """Return a hash of everything but the chapters that decides what a chapter prints."""
+    digest = hashlib.sha256()
+    for path in sorted([*(ROOT / "lmbook").rglob("*"), ROOT / "constraints.txt", ROOT / "pyproject.toml"]):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def drop_stale_cache() -> None:
+    stamp = fingerprint()
+    if not STAMP.exists() or STAMP.read_text() != stamp:
+        print("lmbook or the pinned versions have changed: every chapter is executed again.", flush=True)
+        shutil.rmtree(CACHE, ignore_errors=True)
+        BUILD.mkdir(exist_ok=True)
+        STAMP.write_text(stamp)
+
+
+def chapters() -> list[Path]:
+    """Return the notebooks that _toc.yml names, in its order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    names: list[str] = [toc["root"]]
+    groups = [toc]
+    while groups:
+        group = groups.pop(0)
+        for key in ("parts", "chapters", "sections"):
+            names += [entry["file"] for entry in group.get(key, []) if "file" in entry]
+            groups += group.get(key, [])
+    return [path for name in names if (path := ROOT / f"{name}.ipynb").exists()]
+
+
+def execute_chapters() -> None:
+    """Execute, side by side, the chapters whose code is not in the cache; exit with the traceback if one fails."""
+    cache = get_cache(CACHE)
+    records = [cache.add_nb_to_project(str(path)) for path in chapters()]
+    waiting = [record for record in records if cache.get_cached_project_nb(record.uri) is None]
+    if not waiting:
+        print("Every chapter is in the cache.", flush=True)
+        return
+    print("Executing", ", ".join(Path(record.uri).name for record in waiting), flush=True)
+    start = time.perf_counter()
+    logging.getLogger("jupyter_cache").setLevel(logging.CRITICAL)
+    result = load_executor("local-parallel", cache).run_and_cache(
+        filter_pks=[record.pk for record in waiting], timeout=SECONDS_PER_CHAPTER
+    )
+    for uri in [*result.excepted, *result.errored]:
+        print(cache.get_project_record(uri).traceback or f"{uri} could not be executed.", file=sys.stderr)
+    if len(result.succeeded) < len(waiting):
+        sys.exit("A chapter failed; the site was not built.")
+    print(f"Executed in {time.perf_counter() - start:.1f} s.", flush=True)
+
+
+def draw_pages() -> None:
+    """Run jupyter-book with every warning an error; a failed build forgets its pages, so that it fails again."""
+    print("Drawing the pages.", flush=True)
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going", "--quiet"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
+        shutil.rmtree(BUILD / "html" / ".doctrees", ignore_errors=True)
+        print(done.stdout)
+        sys.exit("The site has faults; they are listed above.")
+
+
+def main() -> None:
+    drop_stale_cache()
+    execute_chapters()
+    draw_pages()
+    print(f"The book is built. Open {(HTML / 'index.html').as_uri()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

