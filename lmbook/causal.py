@@ -19,8 +19,8 @@ class KeyValueCache:
     """Keys and values of the tokens seen so far, in buffers that double when they are full.
 
     A step then costs one token's work plus a look at what is stored; nothing is copied but the new entries.
-    Made by `CausalLM.new_cache`. Memory: 2 · num_layers · B · K · capacity · E numbers, the capacity being below
-    twice the length (64 at least).
+    Made by `CausalLM.new_cache`. Memory: 2 · num_layers · B · K · capacity · E numbers, the capacity being a
+    power of two times 64, below twice the length.
     """
 
     def __init__(self, config: TransformerConfig, batch_size: int, like: Tensor):
@@ -108,13 +108,15 @@ class CausalLM(Transformer):
         context_length: int = 1024,
         **options,
     ):
-        shape = {
-            "vocab_size": vocab_size,
-            "d_model": d_model,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-        }
-        super().__init__(TransformerConfig(**shape, context_length=context_length, **options))
+        config = TransformerConfig(
+            vocab_size=vocab_size,
+            d_model=d_model,
+            num_heads=num_heads,
+            num_layers=num_layers,
+            context_length=context_length,
+            **options,
+        )
+        super().__init__(config)
 
     def forward(
         self,
@@ -142,8 +144,8 @@ class CausalLM(Transformer):
 
 def causal_loss(
     model: CausalLM, batch: Int[Tensor, "B T"], pad_token_id: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Summed −log P of each token given those before it, and their number; the first real token is not scored.
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """Return the summed −log P of each token given those before it, and how many: all but the first.
 
     Args:
         model: a causal model.
@@ -152,7 +154,7 @@ def causal_loss(
     """
     if batch.shape[1] < 2:
         raise ValueError(
-            f"a batch must hold at least 2 tokens a row, so that one is predicted; got {batch.shape[1]}"
+            f"a batch needs at least 2 tokens a row, so that 1 is predicted; got {batch.shape[1]}"
         )
     inputs, targets, padding_mask = batch[:, :-1], batch[:, 1:], None
     if pad_token_id is not None:
@@ -187,6 +189,8 @@ def train_clm(
         ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
     """
     check_token_id(model, pad_token_id, "pad_token_id")
-    return fit(
-        model, lambda batch: causal_loss(model, batch, pad_token_id), dataloader, optimizer, epochs, **options
-    )
+
+    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
+        return causal_loss(model, batch, pad_token_id)
+
+    return fit(model, loss, dataloader, optimizer, epochs, **options)

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from lmbook import filters as keep
 from lmbook.filters import Filter, compose
 from lmbook.interface import LanguageModel, inference_mode
-from lmbook.reader import check_possible, check_request, readers
+from lmbook.reader import batch_reader, check_possible, check_request
 
 Ids = Int[Tensor, "B T"]
 Mask = Bool[Tensor, "B T"]
@@ -180,17 +180,17 @@ def _generate(
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
     finished = torch.zeros(batch, dtype=torch.bool, device=ids.device)
     with inference_mode(model):
-        groups = readers(model, input_ids, padding_mask)
-        order = torch.cat([rows for rows, _, _ in groups]).argsort()
+        read = batch_reader(model, batch, padding_mask)
         for end in range(start, start + max_length):
-            logits = torch.cat([read(ids[rows, first:end])[:, 0] for rows, first, read in groups])[order]
+            seen = ids[:, :end]
+            logits = read(seen)[:, -1]
             if eos_token_id is not None:  # what a finished row's logits are no longer matters
                 logits = logits.masked_fill(finished[:, None], 0.0)
-            seen = ids[:, :end]
             if padding_mask is not None:
                 seen = seen.masked_fill(F.pad(padding_mask, (0, end - start)), -1)
-            ids[:, end] = choose(logits, seen).where(~finished, ids[:, end])
+            ids[:, end] = choose(logits, seen)
             if eos_token_id is not None:
+                ids[finished, end] = eos_token_id
                 finished = ids[:, end] == eos_token_id
                 if finished.all():
                     break

@@ -218,5 +218,5 @@ def _counts(ids: Int[Tensor, "*rows N"], logits: Logits) -> Logits:
     """How often each token of the vocabulary occurs in `ids`, (…, V)."""
     vocab_size = logits.shape[-1]
     known = (ids >= 0) & (ids < vocab_size)
-    zeros = logits.new_zeros(*ids.shape[:-1], vocab_size)
-    return zeros.scatter_add(-1, ids.where(known, 0), known.to(logits.dtype))
+    zeros = ids.new_zeros(*ids.shape[:-1], vocab_size)
+    return zeros.scatter_add(-1, ids.where(known, 0), known.long()).to(logits.dtype)

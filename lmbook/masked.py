@@ -54,14 +54,14 @@ class MaskedLM(Transformer):
         split: tuple[float, float, float] = (0.8, 0.1, 0.1),
         **options,
     ):
-        shape = {
-            "vocab_size": vocab_size,
-            "d_model": d_model,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-        }
         config = TransformerConfig(
-            **shape, **options, causal=False, extra_input_ids=int(mask_token_id is None)
+            vocab_size=vocab_size,
+            d_model=d_model,
+            num_heads=num_heads,
+            num_layers=num_layers,
+            causal=False,
+            extra_input_ids=int(mask_token_id is None),
+            **options,
         )
         if not 0 <= mask_prob <= 1:
             raise ValueError(f"mask_prob must be from 0 to 1, got {mask_prob}")
@@ -111,12 +111,10 @@ class MaskedLM(Transformer):
             ValueError: ids outside the vocabulary, word ids outside −1 … T − 1, a mask of another shape.
         """
         check_ids(input_ids, self.embedding.num_embeddings)
-        device = input_ids.device if generator is None else generator.device
-        draw = torch.rand(input_ids.shape, generator=generator, device=device).to(input_ids.device)
-        ordinary = self.vocab_size - len(self.special_token_ids)
-        random = torch.randint(ordinary, input_ids.shape, generator=generator, device=device).to(
-            input_ids.device
-        )
+        shape, device = input_ids.shape, input_ids.device
+        source = {"generator": generator, "device": device if generator is None else generator.device}
+        draw = torch.rand(shape, **source).to(device)
+        random = torch.randint(self.vocab_size - len(self.special_token_ids), shape, **source).to(device)
         maskable = input_ids != self.mask_token_id
         for special in self.special_token_ids:
             maskable &= input_ids != special
@@ -142,9 +140,7 @@ def masked_loss(
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """Return the summed −log P of the masked tokens, and how many; 0 with gradient 0 if nothing is masked."""
     masked_ids, mask = model.create_masked_input(batch, generator=generator, padding_mask=padding_mask)
-    logits = model.unembed(
-        model.hidden_states(masked_ids, padding_mask)[mask]
-    )  # (M, V): no other row is needed
+    logits = model.unembed(model.hidden_states(masked_ids, padding_mask)[mask])  # (M, V): no other is needed
     return F.cross_entropy(logits.float(), batch[mask], reduction="sum"), mask.sum()
 
 

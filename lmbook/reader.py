@@ -121,13 +121,22 @@ class Reader:
             self.cache.select(rows)
 
 
-def readers(
-    model: LanguageModel, input_ids: Ids, padding_mask: Mask | None
-) -> list[tuple[Tensor, int, Reader]]:
-    """(rows, first place, reader): one for the batch, or one a prompt length if padding can't be read."""
-    everyone = torch.arange(input_ids.shape[0], device=input_ids.device)
+class GroupReader:
+    """Reads prompts of different lengths with a model that can't read padding: equal lengths together."""
+
+    def __init__(self, model: LanguageModel, padding_mask: Mask):
+        starts = padding_mask.sum(1)
+        groups = [((starts == start).nonzero()[:, 0], start) for start in starts.unique().tolist()]
+        self.groups = [(rows, start, Reader(model, len(rows))) for rows, start in groups]
+        self.order = torch.cat([rows for rows, _ in groups]).argsort()
+
+    def __call__(self, ids: Ids) -> Float[Tensor, "B 1 V"]:
+        """Logits at the last place of ids (B, T)."""
+        return torch.cat([read(ids[rows, start:]) for rows, start, read in self.groups])[self.order]
+
+
+def batch_reader(model: LanguageModel, batch_size: int, padding_mask: Mask | None) -> Reader | GroupReader:
+    """The reader of a whole batch."""
     if padding_mask is None or getattr(model, "accepts_padding", False):
-        return [(everyone, 0, Reader(model, len(everyone), padding_mask))]
-    starts = padding_mask.sum(1)
-    groups = [(everyone[starts == start], start) for start in starts.unique().tolist()]
-    return [(rows, start, Reader(model, len(rows))) for rows, start in groups]
+        return Reader(model, batch_size, padding_mask)
+    return GroupReader(model, padding_mask)

@@ -57,7 +57,7 @@ class Tokenizer:
             raise TypeError(f"encode takes a str, got {type(text).__name__}")
         return self._encode(text)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable) -> str:
         """Text of `ids` (any iterable of ints; a 1-D tensor too).
 
         Raises:
@@ -67,9 +67,13 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as JSON, for `load_tokenizer`."""
-        Path(path).write_text(json.dumps({"kind": self.kind, **self._state()}), encoding="utf-8")
+        Path(path).write_text(self.to_json(), encoding="utf-8")
 
-    def _checked(self, ids: Iterable[int]) -> list[int]:
+    def to_json(self) -> str:
+        """The vocabulary as one line of JSON, for `tokenizer_from_json`."""
+        return json.dumps({"kind": self.kind, **self._state()})
+
+    def _checked(self, ids: Iterable) -> list[int]:
         ids = [int(i) for i in ids]
         for i in ids:
             if not 0 <= i < self.vocab_size:
@@ -97,18 +101,23 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         ValueError: the file isn't one that `save` wrote.
     """
     try:
-        state = json.loads(Path(path).read_text(encoding="utf-8"))
-        kind = state.pop("kind")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} holds no tokenizer: {error!r}") from None
+        return tokenizer_from_json(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} holds no tokenizer: {error}") from None
+
+
+def tokenizer_from_json(text: str) -> Tokenizer:
+    """The tokenizer whose `to_json` is `text`; ValueError if there is none."""
+    state = json.loads(text)
+    kind = state.pop("kind", None) if isinstance(state, dict) else None
     if kind == "pretrained":
         import lmbook.pretrained  # noqa: F401 – its tokenizer joins `kinds`
     if kind not in Tokenizer.kinds:
-        raise ValueError(f"{path}: tokenizer kind {kind!r} is not one of {', '.join(Tokenizer.kinds)}")
+        raise ValueError(f"its kind must be one of {', '.join(Tokenizer.kinds)}; got {kind!r}")
     try:
         return Tokenizer.kinds[kind](**state)
     except TypeError as error:
-        raise ValueError(f"{path} holds no complete {kind} tokenizer: {error}") from None
+        raise ValueError(f"not what a tokenizer of kind {kind!r} is made of: {error}") from None
 
 
 class WordTokenizer(Tokenizer):

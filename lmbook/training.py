@@ -1,8 +1,8 @@
 """The training loop that both objectives share; what differs, the loss of a batch, is handed to it.
 
-A dataloader is any re-iterable of int64 batches (B, T); T may vary. A loss function returns a batch's *summed*
-loss and the number of tokens in that sum, so that a mean over an epoch weighs every token alike, however batches
-are cut.
+A dataloader is any re-iterable of int64 batches (B, T); T may vary. A loss function returns a batch's summed
+loss and the number of tokens in that sum, so that an epoch's mean weighs every token alike, however its
+batches are cut.
 
 Axes: B batch, T time.
 """
@@ -76,7 +76,7 @@ def fit(
         dataloader: training batches.
         optimizer: steps once a batch.
         epochs: passes over `dataloader`.
-        schedule: a torch scheduler of this optimizer, or step → factor of its learning rate; moves every batch.
+        schedule: a torch scheduler of this optimizer, or step → factor of its learning rate.
         max_grad_norm: a longer gradient is scaled down to this length.
         validation: batches for a loss after each epoch; in the end the model has its best epoch's weights.
         autocast: torch.bfloat16 for mixed precision: weights stay float32, products are computed in bfloat16.
@@ -163,8 +163,9 @@ def _mean_loss(
     device = next(model.parameters()).device
     total = torch.zeros((), device=device)
     count = torch.zeros((), dtype=torch.int64, device=device)
+    number = 0
     for number, batch in enumerate(dataloader, start=1):
-        if batch.device.type == "cpu":  # elsewhere a look at the values would stop the device
+        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # a look elsewhere stops the device
             check_ids(batch, model.vocab_size, name="a batch")
         check_fits(model, batch.shape[1], "a batch")
         loss, tokens = batch_loss(batch.to(device))
@@ -174,9 +175,7 @@ def _mean_loss(
     if note:
         print(f"\r{note}, {number} batches: {total / count:.4f}", file=sys.stderr)
     if not count:
-        raise ValueError(
-            "the dataloader holds no token to take a loss on; is it used up? A list can be read again"
-        )
+        raise ValueError("the dataloader gave 0 tokens to take a loss on; is it an iterator that is used up?")
     mean = float(total) / int(count)
     if not math.isfinite(mean):
         raise ValueError(f"the loss is {mean}: a lower learning rate or max_grad_norm=1.0 may help")

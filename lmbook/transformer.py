@@ -125,7 +125,7 @@ def visibility(
 
 
 class RMSNorm(nn.Module):
-    """Scale each vector to mean square 1, computed in float32, then multiply by a learned weight.
+    """Scale each vector to mean square 1, then multiply by a learned weight; float32 inside, or better.
 
     Source: Zhang and Sennrich 2019, Root Mean Square Layer Normalization, section 3.
     """
@@ -137,7 +137,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Normalise (B, T, D) along D."""
-        return F.rms_norm(x.float(), self.weight.shape, None, self.eps).type_as(x) * self.weight
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 class Attention(nn.Module):
@@ -232,7 +232,9 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights anew: N(0, 0.02²), N(0, 0.02² / 2·num_layers) for what ends a branch, norms 1.
+        """Draw matrices from N(0, 1 / columns), a branch's last with a 2·num_layers-th of that; norms are 1.
+
+        So a product is as large as its input, and the stream doesn't grow with the number of branches.
 
         With `generator=None` the draws come from torch's default generator: `torch.manual_seed` before the
         construction makes it reproducible.
@@ -244,8 +246,8 @@ class Transformer(nn.Module):
                 weight.fill_(1.0)
             else:
                 added = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-                std = 0.02 / math.sqrt(2 * self.config.num_layers) if added else 0.02
-                weight.normal_(0.0, std, generator=generator)
+                variance = 1 / weight.shape[1] / (2 * self.config.num_layers if added else 1)
+                weight.normal_(0.0, math.sqrt(variance), generator=generator)
 
     def hidden_states(
         self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None, cache=None

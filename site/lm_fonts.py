@@ -1,7 +1,7 @@
 """Cuts the site's two fonts down to the characters it uses: mathematics from 1.5 MB, icons from 150 kB.
 
-Both come from installed packages when the book is built: STIX Two Math (SIL Open Font License) from ziamath, Font
-Awesome (the same licence) from the theme.
+Both come from installed packages when the book is built, under the SIL Open Font License: STIX Two Math from
+ziamath, Font Awesome from the theme.
 """
 
 import re
@@ -13,7 +13,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-# Letters, digits, operators, arrows, Greek, and the mathematical alphabets: what the book's formulas draw from.
+# What formulas draw from: letters, digits, operators, arrows, Greek, and the mathematical alphabets.
 MATHEMATICS = [
     *range(0x20, 0x7F),
     *range(0xA0, 0x100),

@@ -1,7 +1,7 @@
 """What the book's site adds to Sphinx: mathematics as MathML, and a place for every widget.
 
-MathML is written when the book is built, so a page needs no script for it, screen readers read it, and TeX that can't
-be understood is a warning, hence a failed build.
+MathML is written when the book is built: a page needs no script for it, screen readers read it, and TeX that
+can't be understood is a warning, hence a failed build.
 """
 
 import json
@@ -16,7 +16,9 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(fancy_error=False)
-WIDGET_VIEW = re.compile(r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL)
+WIDGET_VIEW = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
+)
 
 
 def converted(node: nodes.Element, *, display: bool) -> str:
@@ -54,8 +56,8 @@ def saved_widgets(app: Sphinx, pagename: str) -> dict:
 def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document) -> None:
     """Give every widget a place of its own, and the list of sources a role that its items fit into.
 
-    A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow` (pixels, on a desk
-    and on a phone); that much is kept free until it is drawn, so that nothing jumps.
+    A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow`, in pixels
+    on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps.
     """
     if "body" not in context:
         return

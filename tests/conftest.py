@@ -1,4 +1,4 @@
-"""Before anything imports lmbook: check the shapes and types in its signatures whenever a function is called."""
+"""Before anything imports lmbook: from then on each call checks the shapes and types in its signature."""
 
 from jaxtyping import install_import_hook
 

@@ -3,7 +3,6 @@
 Axes: B batch, T time, V vocabulary, M rows of the table.
 """
 
-import itertools
 import math
 from collections import defaultdict
 
@@ -39,8 +38,8 @@ class TableModel:
 
 
 class Cache:
-    def __init__(self, batch_size):
-        self.states = torch.zeros(batch_size, 1, dtype=torch.int64)
+    def __init__(self, batch_size, device):
+        self.states = torch.zeros(batch_size, 1, dtype=torch.int64, device=device)
 
     @property
     def length(self):
@@ -58,7 +57,7 @@ class CachedTableModel(TableModel):
     """The same with a cache."""
 
     def new_cache(self, batch_size):
-        return Cache(batch_size)
+        return Cache(batch_size, self.table.device)
 
     def __call__(self, input_ids, cache=None):
         if cache is None:
@@ -85,13 +84,15 @@ class PaddedTableModel(TableModel):
 
 
 class FunctionModel:
-    """Next-token probabilities given as a function of the tuple of all tokens read; no vocab_size, as a plain callable."""
+    """Next-token probabilities as a function of the tuple of all tokens read; tells no vocab_size."""
 
     def __init__(self, probabilities):
         self.probabilities = probabilities
 
     def __call__(self, input_ids):
-        rows = [[self.probabilities(tuple(row[: t + 1])) for t in range(len(row))] for row in input_ids.tolist()]
+        rows = [
+            [self.probabilities(tuple(row[: t + 1])) for t in range(len(row))] for row in input_ids.tolist()
+        ]
         return torch.tensor(rows).log()
 
 
@@ -112,6 +113,24 @@ def sequence_log_prob(model, ids, prompt_length, eos=None):
     return total
 
 
+class Path:
+    """One way through a program's random choices: those of `script`, then the first possible each time."""
+
+    def __init__(self, script):
+        self.script, self.weight, self.place, self.others = list(script), 1.0, 0, []
+
+    def choose(self, weights):
+        """An index; the branches not taken are noted in `others`."""
+        if self.place == len(self.script):
+            first, *rest = (i for i, weight in enumerate(weights) if weight > 0)
+            self.others += [[*self.script, i] for i in rest]
+            self.script.append(first)
+        index = self.script[self.place]
+        self.place += 1
+        self.weight *= weights[index]
+        return index
+
+
 def every_outcome(run):
     """Exact distribution of what `run(choose)` returns: each path through its random choices is taken once.
 
@@ -119,18 +138,7 @@ def every_outcome(run):
     """
     outcomes, scripts = defaultdict(float), [[]]
     while scripts:
-        script, weight, place = scripts.pop(), 1.0, itertools.count()
-
-        def choose(weights):
-            nonlocal weight
-            i = next(place)
-            if i == len(script):
-                options = [j for j, w in enumerate(weights) if w > 0]
-                scripts.extend([*script, j] for j in options[1:])
-                script.append(options[0])
-            weight *= weights[script[i]]
-            return script[i]
-
-        outcome = run(choose)
-        outcomes[outcome] += weight
+        path = Path(scripts.pop())
+        outcomes[run(path.choose)] += path.weight
+        scripts += path.others
     return dict(outcomes)

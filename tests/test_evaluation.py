@@ -54,7 +54,7 @@ class Counting(torch.nn.Module):
 
 
 class Masked(torch.nn.Module):
-    """Row t scores token t by its two neighbours and by how many masks there are (a right caller gives one)."""
+    """Row t scores token t by its two neighbours; each row must hold exactly one mask."""
 
     predicts, vocab_size, mask_token_id = "same", V, V
 

@@ -1,12 +1,13 @@
 """Builds the site into _build/html: execute the chapters side by side, then let jupyter-book draw the pages.
 
-`make book` calls this. Executed chapters are kept in jupyter-cache, whose key is a chapter's code alone; so the cache
-is dropped whenever lmbook or the pinned versions change.
+`make book` calls this. Executed chapters are kept in jupyter-cache, whose key is their code alone; so it is
+dropped whenever lmbook or the pinned versions change.
 """
 
 import hashlib
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ CACHE = BUILD / ".jupyter_cache"
 STAMP = BUILD / "executed-with.sha256"
 HTML = BUILD / "html"
 SECONDS_PER_CHAPTER = 600
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def fingerprint() -> str:
@@ -57,7 +59,7 @@ def chapters() -> list[Path]:
 
 
 def execute_chapters() -> None:
-    """Execute, side by side, the chapters whose code is not in the cache; exit with the traceback if one fails."""
+    """Execute, side by side, the chapters whose code is not in the cache; exit if one fails."""
     cache = get_cache(CACHE)
     records = [cache.add_nb_to_project(str(path)) for path in chapters()]
     waiting = [record for record in records if cache.get_cached_project_nb(record.uri) is None]
@@ -71,16 +73,25 @@ def execute_chapters() -> None:
         filter_pks=[record.pk for record in waiting], timeout=SECONDS_PER_CHAPTER
     )
     for uri in [*result.excepted, *result.errored]:
-        print(cache.get_project_record(uri).traceback or f"{uri} could not be executed.", file=sys.stderr)
+        story = cache.get_project_record(uri).traceback or "it could not be read as a notebook."
+        print(f"{Path(uri).name}: {COLOURS.sub('', story)}", file=sys.stderr)
     if len(result.succeeded) < len(waiting):
         sys.exit("A chapter failed; the site was not built.")
     print(f"Executed in {time.perf_counter() - start:.1f} s.", flush=True)
 
 
 def draw_pages() -> None:
-    """Run jupyter-book with every warning an error; a failed build forgets its pages, so that it fails again."""
+    """Run jupyter-book, warnings being errors; a failed build forgets its pages, so that it fails again."""
     print("Drawing the pages.", flush=True)
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going", "--quiet"]
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        ".",
+        "-W",
+        "-n",
+        "--keep-going",
+        "--quiet",
+    ]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Finds a Chromium for the browser tests, installing one where there is none; prints its path, or fails and says how."""
+"""Finds a Chromium for the browser tests, installs one where there is none, or fails and says how."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ or name one that you have: CHROMIUM=/path/to/chrome make test"""
 
 
 def find() -> str | None:
-    """Return the path of a Chromium on this machine: $CHROMIUM, one on PATH, an application, Playwright's own."""
+    """Return the path of a Chromium: $CHROMIUM, else one on PATH, an application, or Playwright's own."""
     named = os.environ.get("CHROMIUM")
     if named:
         return shutil.which(named)

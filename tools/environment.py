@@ -1,14 +1,15 @@
 """Makes .venv and fills it: `python3 tools/environment.py`, which `make` calls when the pins change.
 
-Runs under the reader's own Python, so nothing here may need a package, and the first lines must run on an old one.
+Runs under the reader's own Python: nothing here may need a package, and the first lines run on an old one.
 """
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036
+    found = "{}.{}".format(*sys.version_info[:2])
     sys.exit(
-        "Python 3.11 or newer is needed; %s is %d.%d. Name another one: make book PYTHON=python3.12"
-        % ((sys.executable,) + tuple(sys.version_info[:2]))
+        "Python 3.11 or newer is needed; " + sys.executable + " is " + found + ". "
+        "Name another one: make book PYTHON=python3.12"
     )
 
 import subprocess
@@ -24,7 +25,7 @@ def make_venv() -> Path:
     """Return the Python of .venv, made now unless it is there already."""
     python = VENV / "bin" / "python"
     if not python.exists():
-        print("Making .venv with Python %d.%d." % sys.version_info[:2], flush=True)
+        print(f"Making .venv with {sys.executable}.", flush=True)
         done = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True)
         if done.returncode:
             sys.exit(

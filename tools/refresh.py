@@ -1,7 +1,7 @@
 """Executes chapters in place and stores them in one normal form: `make refresh` or `make refresh CHAPTERS=…`.
 
-The second run over unchanged chapters writes the same bytes: no timings, no widget state, no dates, one kernel name,
-keys in order. Ids are kept as the author wrote them.
+The second run over unchanged chapters writes the same bytes: no timings, widget state or dates, one kernel
+name. Ids are kept as the author wrote them.
 """
 
 import re

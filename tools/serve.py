@@ -17,7 +17,9 @@ def main() -> None:
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        sys.exit(f"Port {port} can't be used ({error.strerror}); name another one: make serve PORT={port + 1}")
+        sys.exit(
+            f"Port {port} can't be used ({error.strerror}); name another one: make serve PORT={port + 1}"
+        )
     with server:
         print(f"Serving the book at http://127.0.0.1:{server.server_port}/ (Ctrl+C stops it)", flush=True)
         try:

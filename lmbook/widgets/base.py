@@ -1,8 +1,8 @@
 """What the book's widgets share: a view's module put together, tables as bytes, a repr that says something.
 
-A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the same
-file runs in Jupyter, in Colab and on the published page. The sources are several modules (`lm.js` the models,
-`kit.js` the look and the keyboard, one view a widget); `bundle` writes them into the one text that anywidget wants.
+A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the
+same file runs in Jupyter, in Colab and on the published page. The sources are several modules (`lm.js` the
+models, `kit.js` the look and the keyboard, one view a widget); `bundle` makes one text of them for anywidget.
 
 Axes: V vocabulary, S states of the automaton (row S is the dead state), E its possible (state, word) pairs.
 """
@@ -62,7 +62,7 @@ class LanguageWidget(BookWidget):
     """A widget that knows an automaton language exactly and counts n-grams of `ids` in the page.
 
     The tables, little-endian: entries `row_starts[s]` … `row_starts[s + 1] − 1` of `row_words`, `row_next`
-    and `row_log_probs` are the possible words of state s in order of their ids, where they lead, and their log P.
+    and `row_log_probs` are the possible words of state s in order of their ids, where they lead, their log P.
     """
 
     vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -3,6 +3,7 @@ import { editDistance, joinWords, nearestWord, readModels, splitWords } from './
 import { announcer, button, follow, formatLog, formatProb, frame, h, newId, plural, readText, roving, segments, setBar } from './kit.js';
 
 const MAX_ORDER = 5;
+const FEW = 50; // fewer occurrences of a context leave its shares off by a tenth or more
 const CLOSE = 0.1; // factors within 10 % of each other count as equal
 
 // One entry a word: exact and n-gram P(word | words before), and whether the exact language allows the words before.
@@ -17,8 +18,8 @@ export function factorise(models, ids, order) {
 // log P in nats up to and with each word; −∞ from the first impossible one on.
 export function runningLogs(factors) {
   let [exact, ngram] = [0, 0];
-  return factors.map(({ p, q, defined }) => {
-    exact = defined ? exact + Math.log(p) : -Infinity;
+  return factors.map(({ p, q }) => {
+    exact += Math.log(p);
     ngram += Math.log(q);
     return { exact, ngram };
   });
@@ -28,8 +29,8 @@ export function runningLogs(factors) {
 // first word they differ by convention, the n-gram having read a full stop: that counts only where it is impossible.
 export function widestGap(factors) {
   let [widest, place] = [CLOSE, -1];
-  factors.forEach(({ p, q, defined }, t) => {
-    const counts = defined && (t > 0 || p === 0);
+  factors.forEach(({ p, q }, t) => {
+    const counts = t > 0 || p === 0;
     const gap = counts ? Math.abs(Math.log(p) - Math.log(q)) : 0;
     if (gap > widest) [widest, place] = [gap, t];
   });
@@ -84,7 +85,11 @@ export function explain(models, ids, t, order) {
   if (!read.length) return `${opening} It ${sight}: it knows only how often a word occurs.`;
   const seen = ngrams.count(read);
   const after = ngrams.count([...read, ids[t]]);
-  return `${opening} It ${sight}, which its training text has ${plural(seen, 'time')}, followed by “${word}” ${plural(after, 'time')}: ${seen < 50 ? 'too few to tell' : 'it averages over all texts that end so'}.`;
+  if (seen === 0) return `${opening} It ${sight}, which its training text never has: it goes by shorter contexts.`;
+  const followed = `${opening} It ${sight}, which its training text has ${plural(seen, 'time')}`;
+  if (after === 0) return `${followed}, never followed by “${word}”: this is smoothing’s share for what it hasn’t seen.`;
+  const verdict = seen < FEW ? 'too few to tell exactly' : 'it averages over all texts that end so';
+  return `${followed}, followed by “${word}” ${plural(after, 'time')}: ${verdict}.`;
 }
 
 function makeTable(unitHead) {
@@ -94,7 +99,7 @@ function makeTable(unitHead) {
   return { body, foot, node: h('table', {}, head, body, foot) };
 }
 
-const pair = (a, b) => h('td', { class: 'lmw-num' }, h('span', {}, a), h('span', {}, b));
+const pair = (a, b, colspan = 1) => h('td', { class: 'lmw-num', colspan }, h('span', {}, a), h('span', {}, b));
 
 function render({ model, el }) {
   const models = readModels(model, MAX_ORDER);
@@ -180,7 +185,7 @@ function render({ model, el }) {
     const perWord = (log) => (ids.length ? Math.exp(-log / ids.length) : 1);
     const write = (x) => (x === Infinity ? '∞' : x.toFixed(4));
     table.foot.replaceChildren(
-      h('tr', {}, h('th', { scope: 'row', colspan: 2 }, 'Product: P(sentence)'), pair(formatProb(Math.exp(total.exact)), formatProb(Math.exp(total.ngram))), pair(formatLog(total.exact * scale), formatLog(total.ngram * scale))),
+      h('tr', {}, h('th', { scope: 'row' }, 'Product'), pair(formatProb(Math.exp(total.exact)), formatProb(Math.exp(total.ngram)), 2), pair(formatLog(total.exact * scale), formatLog(total.ngram * scale))),
       h('tr', {}, h('th', { scope: 'row', colspan: 3 }, 'Perplexity per word'), pair(write(perWord(total.exact)), write(perWord(total.ngram)))));
     for (let n = 1; n <= MAX_ORDER; n++) {
       const log = n === order ? total.ngram : runningLogs(factorise(models, ids, n)).at(-1)?.ngram ?? 0;

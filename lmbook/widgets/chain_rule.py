@@ -5,7 +5,6 @@ Axes: T words of the sentence.
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -28,10 +27,10 @@ PRESETS = (
 
 
 class ChainRuleExplorer(LanguageWidget):
-    """Takes a sentence apart into its factors P(word | words before), exactly and by n-grams of orders 1 to 5.
+    """Takes a sentence apart into its factors P(word | words before), exact and by n-grams of orders 1 to 5.
 
-    The n-grams (interpolated Kneser–Ney) are counted in the page from `ids`. They read "." before the first word,
-    since in their text a sentence follows another one.
+    The n-grams (interpolated Kneser–Ney) are counted in the page from `ids`. They read "." before the first
+    word, since in their text a sentence follows another one.
 
     Args:
         language: a `ToyLanguage`, or anything with its `vocab`, `next_state` and `log_probs`.
@@ -68,13 +67,15 @@ class ChainRuleExplorer(LanguageWidget):
         for text in (sentence, *presets):
             read_words(text, list(language.vocab), f"the sentence {text!r}")
         super().__init__(language, ids, sentence=sentence, presets=list(presets), order=order, unit=unit)
+        self._models: dict[int, NGramLM] = {}
 
-    @cache  # noqa: B019  # the widget lives as long as its models
     def _model(self, order: int) -> NGramLM:
-        return NGramLM(order, len(self.vocab)).fit(self._ids)
+        if order not in self._models:
+            self._models[order] = NGramLM(order, len(self.vocab)).fit(self._ids)
+        return self._models[order]
 
     def factors(self, text: str, order: int | None = None) -> list[float]:
-        """Return log P(word | words before) in nats for each word of `text`: exact, or by the n-gram of `order`.
+        """Return log P(word | words before), nats, for each word of `text`: exact, or by an n-gram.
 
         Raises:
             ValueError: an unknown word in `text`.

@@ -38,7 +38,7 @@ function makeScores() {
     ['Lower bound, bits per letter', cell('you-lower'), cell('ngram-lower')],
     ['Cross-entropy, bits per letter', h('td', { class: 'lmw-num' }, 'unknown'), cell('ngram-bits')],
   ];
-  const head = h('tr', {}, h('th', { scope: 'col' }, 'On the letters you have played'), h('th', { scope: 'col', class: 'lmw-num lmw-exact' }, 'You'), h('th', { scope: 'col', class: 'lmw-num lmw-other' }, 'n-gram'));
+  const head = h('tr', {}, h('th', { scope: 'col' }, 'On all letters you have played'), h('th', { scope: 'col', class: 'lmw-num lmw-exact' }, 'You'), h('th', { scope: 'col', class: 'lmw-num lmw-other' }, 'n-gram'));
   const node = h('table', {}, h('thead', {}, head), h('tbody', {}, rows.map(([label, ...cells]) => h('tr', {}, h('th', { scope: 'row' }, label), cells))));
   const write = (name, value, digits = 4) => {
     const target = node.querySelector(`[data-score="${name}"]`);
@@ -153,18 +153,20 @@ function render({ model, el }) {
     const here = `${model.get('passage')}:${results().length}`;
     if (here !== position) tried = new Set();
     position = here;
-    const { text, given, ranks, log2_probs: log2 } = current();
+    const { text, given, log2_probs: log2 } = current();
     const n = results().length;
-    const its = ranks.slice(0, n);
+    const mine = model.get('guesses').flat(); // the scores are over all passages: more letters, surer bounds
+    const playedOf = (name) => passages.flatMap((one, i) => one[name].slice(0, model.get('guesses')[i].length));
+    const its = playedOf('ranks');
     choice.value = String(model.get('passage'));
     drawLetters();
     drawKeys();
-    scoreInto(scores.write, 'you', results());
+    scoreInto(scores.write, 'you', mine);
     scoreInto(scores.write, 'ngram', its);
-    scores.write('ngram-bits', n ? -log2.slice(0, n).reduce((a, b) => a + b, 0) / n : null);
-    chart.draw(results(), its);
+    scores.write('ngram-bits', mine.length ? -playedOf('log2_probs').reduce((a, b) => a + b, 0) / mine.length : null);
+    chart.draw(mine, its);
     const whole = -log2.reduce((a, b) => a + b, 0) / log2.length;
-    advice.textContent = `${verdict(results())} Over the whole passage (${plural(text.length - given, 'letter')}) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
+    advice.textContent = `${verdict(mine)} Over this whole passage (${plural(text.length - given, 'letter')}) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
     if (n === 0 && tried.size === 0) message.textContent = 'Type a letter, or press one. The space is a letter too.';
     if (n === text.length - given) message.textContent += ' That was the last letter.';
     root.dataset.played = n;

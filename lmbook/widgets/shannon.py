@@ -21,8 +21,8 @@ MAX_LETTERS = 2000
 class ShannonGame(BookWidget):
     """The reader guesses a passage letter by letter; a language model has guessed the same letters.
 
-    From how often each number of guesses was needed follow bounds on the entropy of English in bits per letter. To
-    have a letter shown counts as 27 guesses, the most there are.
+    How often each number of guesses was needed bounds the entropy of English, in bits per letter.
+    To have a letter shown counts as 27 guesses, the most there are.
 
     Args:
         passages: texts of the 27 letters a–z and space; `lmbook.corpora.shannon_letters` makes them.
@@ -32,12 +32,12 @@ class ShannonGame(BookWidget):
         alphabet: the 27 letters in the order of the model's ids.
 
     Attributes:
-        guesses: for each passage the numbers of guesses so far, 1 … 27 each (as the reader plays in a notebook).
+        guesses: for each passage the numbers of guesses so far, 1 … 27 each, as the reader plays.
 
     Raises:
         TypeError: `model` isn't a causal language model.
-        ValueError: no passages, other characters than the 27, a passage too short, too long, or too long for the
-            model, or as many names as passages don't exist.
+        ValueError: no passage, a character outside the 27, a passage too short, too long, or too long for the
+            model, an `alphabet` of other letters, or another number of names than of passages.
 
     Source: Shannon, "Prediction and entropy of printed English", Bell System Technical Journal 30 (1951).
     """
@@ -76,7 +76,7 @@ class ShannonGame(BookWidget):
             n = len(one["ranks"])
             bits, first = -sum(one["log2_probs"]) / n, one["ranks"].count(1) / n
             lines.append(
-                f"{one['name']}: {n} letters, {bits:.3f} bits per letter, {first:.0%} right at the first guess"
+                f"{one['name']}: {n} letters, {bits:.3f} bits each, {first:.0%} right at the first guess"
             )
         return "\n".join(lines)
 

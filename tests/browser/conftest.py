@@ -3,13 +3,13 @@
     def test_something(page, site):
         page.goto(site.http("chapters/index.html"))     # or site.file(...), the same page from the disk
 
-- `site` knows the built pages: `site.pages` (paths relative to the site), `site.http(path)`, `site.file(path)`.
-- `page` is a fresh 1280 × 900 page. The test fails, at its end, if the page logged an error, threw one, or asked
-  another host for anything.
+- `site` knows the built pages: `site.pages` (relative paths), `site.http(path)`, `site.file(path)`.
+- `page` is a fresh 1280 × 900 page. The test fails, at its end, if the page logged an error, threw one, or
+  asked another host for anything.
 - `new_page(**options)` makes more such pages; options are those of Playwright's `new_context`, for example
   `new_page(viewport={"width": 360, "height": 800}, color_scheme="dark", has_touch=True)`.
-- `problems` is the list those pages write to: a test that provokes an error on purpose asserts on it and clears it.
-- `open_widgets(page, url)` goes to `url` and waits until each of its widgets is drawn; it returns their locators.
+- `problems` is the list those pages write to: a test that provokes an error asserts on it and clears it.
+- `open_widgets(page, url)` goes to `url`, waits until its widgets are drawn, and returns their locators.
 
 The site must have been built: `make browser` (a part of `make test`) does that first.
 """
@@ -95,7 +95,10 @@ def new_page(browser: Browser, site: Site, problems: list[str]) -> Iterator[Call
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text} ({m.location['url']})"))
+        page.on(
+            "console",
+            lambda m: m.type == "error" and problems.append(f"console: {m.text} ({m.location['url']})"),
+        )
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("request", lambda r: site.owns(r.url) or problems.append(f"request to another host: {r.url}"))
         page.on("requestfailed", lambda r: problems.append(f"request failed: {r.url}"))

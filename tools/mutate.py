@@ -1,0 +1,162 @@
+"""Break a module in every small way and see whether its tests notice.
+
+    python tools/mutate.py lmbook/filters.py tests/test_filters.py [more tests] [--jobs 2] [--at-least 95]
+
+Each mutant is the module with one change: a comparison, an operator, a number, a condition, a statement left
+out, a keyword argument left out, a return value lost. It is loaded in place of the module in a fork of this
+process, which has imported the heavy packages once, and the tests run until the first one fails. Survivors
+are printed; the exit code is 1 if fewer than `--at-least` percent were killed. Checks of types are off: the
+tests themselves must notice.
+"""
+
+import argparse
+import ast
+import contextlib
+import importlib
+import importlib.machinery
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", JAXTYPING_DISABLE="1")  # before torch: forks and its threads don't mix
+HEAVY = ["pytest", "torch", "hypothesis", "jaxtyping", "beartype", "scipy.stats", "transformers"]
+QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
+COMPARISONS |= {ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+OPERATORS |= {ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.FloorDiv: ast.Mult, ast.MatMult: ast.Add}
+METHODS = {"amax": "amin", "argmax": "argmin", "max": "min", "min": "max", "any": "all", "all": "any"}
+
+
+def replacements(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in place of `node`, each wrong in one way."""
+    match node:
+        case ast.Compare(left, ops, right):
+            for i, op in enumerate(ops):
+                yield ast.Compare(left, [*ops[:i], COMPARISONS[type(op)](), *ops[i + 1 :]], right)
+        case ast.BinOp(left, op, right) if type(op) in OPERATORS:
+            yield ast.BinOp(left, OPERATORS[type(op)](), right)
+        case ast.AugAssign(target, op, value) if type(op) in OPERATORS:
+            yield ast.AugAssign(target, OPERATORS[type(op)](), value)
+        case ast.UnaryOp(_, operand):
+            yield operand
+        case ast.BoolOp(op, values):
+            yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
+        case ast.Constant(bool() as value):
+            yield ast.Constant(not value)
+        case ast.Constant(int() | float() as value):
+            yield ast.Constant(value + 1)
+        case ast.Attribute(value, name, context) if name in METHODS:
+            yield ast.Attribute(value, METHODS[name], context)
+        case ast.If(test, body, orelse) | ast.IfExp(test, body, orelse) | ast.While(test, body, orelse):
+            yield type(node)(ast.UnaryOp(ast.Not(), test), body, orelse)
+        case ast.Call(function, arguments, keywords):
+            for i in range(len(keywords)):
+                yield ast.Call(function, arguments, keywords[:i] + keywords[i + 1 :])
+        case ast.Return(value) if value is not None:
+            yield ast.Return(ast.Constant(None))
+        case ast.Expr(ast.Call()) | ast.Raise() | ast.Break():
+            yield ast.Pass()
+
+
+def mutants(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """(line, change, source) of each mutant; annotations, which are checked elsewhere, stay as they are."""
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            if field in {"annotation", "returns", "decorator_list", "ops", "op", "ctx"}:
+                continue
+            holder, places = (
+                (value, range(len(value))) if isinstance(value, list) else (vars(parent), [field])
+            )
+            for place in places:
+                node = holder[place]
+                for other in replacements(node) if isinstance(node, ast.AST) else ():
+                    before, after = (
+                        ast.unparse(ast.fix_missing_locations(n)).split("\n")[0] for n in (node, other)
+                    )
+                    holder[place] = other
+                    yield getattr(node, "lineno", 0), f"{before}  →  {after}", ast.unparse(tree)
+                    holder[place] = node
+
+
+def load_instead(path: Path, source: str) -> None:
+    """From now on an import of the module at `path` gets `source`."""
+    original = importlib.machinery.SourceFileLoader.get_data
+
+    def get_data(self, name):
+        if name.endswith(".pyc") and Path(name).name.split(".")[0] == path.stem:
+            raise OSError("no bytecode of a mutant's original")
+        return source.encode() if Path(name) == path else original(self, name)
+
+    importlib.machinery.SourceFileLoader.get_data = get_data
+
+
+def run_tests(path: Path, source: str, tests: list[str]) -> int:
+    """Fork; the child runs the tests on this source. Returns its process id."""
+    sys.stdout.flush()
+    if pid := os.fork():
+        return pid
+    sys.dont_write_bytecode = True
+    load_instead(path, source)
+    with (
+        open(os.devnull, "w") as silence,
+        contextlib.redirect_stdout(silence),
+        contextlib.redirect_stderr(silence),
+    ):
+        os.dup2(silence.fileno(), 1), os.dup2(silence.fileno(), 2)
+        code = importlib.import_module("pytest").main([*QUIETLY, *tests])
+    os._exit(int(code))
+
+
+def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> tuple[int, list[str]]:
+    """Run mutants, `jobs` at a time, each for at most `limit` seconds; their number and the survivors."""
+    pending = itertools.islice(mutants(ast.parse(path.read_text())), 0, None, every)
+    running, survivors, total = {}, [], 0
+    while pending is not None or running:
+        while pending is not None and len(running) < jobs:
+            if (mutant := next(pending, None)) is None:
+                pending = None
+            else:
+                running[run_tests(path, mutant[2], tests)] = (time.monotonic(), *mutant)
+                total += 1
+        for pid, (started, line, change, _) in list(running.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if not done and time.monotonic() - started > limit:
+                os.kill(pid, 9)  # a mutant that never ends is noticed too
+                done, status = os.waitpid(pid, 0)
+            if done:
+                del running[pid]
+                if status == 0:
+                    survivors.append(f"{path}:{line}: {change}")
+                    print("survived", survivors[-1], flush=True)
+        time.sleep(0.02)
+    return total, survivors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("module", type=Path)
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="judge each n-th mutant only, for a quick look")
+    parser.add_argument("--at-least", type=float, default=95.0, help="percent of the mutants to be killed")
+    options = parser.parse_args()
+    path = options.module.resolve()
+    for name in HEAVY:
+        importlib.import_module(name)
+    started = time.monotonic()
+    if os.waitpid(run_tests(path, path.read_text(), options.tests), 0)[1]:
+        print("the tests fail without any mutation")
+        return 1
+    limit = 10 + 4 * (time.monotonic() - started)
+    total, survivors = judge(path, options.tests, options.jobs, options.every, limit)
+    killed = 100 * (total - len(survivors)) / max(total, 1)
+    print(f"{options.module}: {total - len(survivors)} of {total} mutants killed, {killed:.1f} %")
+    return int(killed < options.at_least)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
