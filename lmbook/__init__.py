@@ -8,13 +8,15 @@ from importlib import import_module
 
 _HOME = {
     "causal": ["CausalLM", "train_clm"],
-    "decoding": ["greedy_decode", "nucleus_decode", "speculative_decode", "top_k_decode"],
+    "decoding": ["greedy_decode", "nucleus_decode", "sample_decode", "top_k_decode"],
     "evaluation": ["bits_per_byte", "cross_entropy", "perplexity", "pseudo_perplexity"],
     "interface": ["LanguageModel"],
     "masked": ["MaskedLM", "train_mlm"],
     "ngram": ["NGramLM"],
     "pretrained": ["load_smollm2"],
-    "search": ["beam_search"],
+    "reader": ["left_pad"],
+    "search": ["beam_search", "contrastive_search", "exhaustive_search"],
+    "speculative": ["SpeculationStats", "speculative_decode"],
     "toy_language": ["ToyLanguage"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -93,6 +93,8 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
         tensor = tensor.detach()
         return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu().contiguous()
 
+    if hasattr(model, "reshard"):
+        model.reshard()  # FSDP leaves the outermost weights whole after a forward pass without a backward one
     tensors = {}
     for name, weight in model.named_parameters():
         tensors[f"model.{name}"] = whole(weight)
@@ -118,4 +120,4 @@ def _share(tensor: Tensor, like: Tensor) -> Tensor:
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
-    return distribute_tensor(tensor, like.device_mesh, like.placements)
+    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)  # all have it

@@ -161,7 +161,7 @@ def draw(probs: Float[Tensor, "B V"], generator: Generator | None) -> Int[Tensor
 def checked_rule(filters: Iterable[Filter], model: LanguageModel, input_ids: Ids) -> Rule:
     """Compose the filters; one run on flat logits lets them refuse their arguments before any work."""
     rule = compose(filters)
-    vocab_size = getattr(model, "vocab_size", None) or int(input_ids.max()) + 1
+    vocab_size = getattr(model, "vocab_size", None) or 1
     with suppress(RuntimeError, IndexError):  # of a reader's own filter that needs a V which the model hides
         rule(torch.zeros(1, vocab_size, device=input_ids.device), input_ids[:1])
     return rule

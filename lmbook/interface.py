@@ -11,7 +11,9 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
   tokens that the cache has not seen and advances it. A cache has `length`, `truncate(length)` and
   `select(rows)`;
 - `accepts_padding = True` says that `model(input_ids, padding_mask=mask)` takes left-padded prompts, mask
-  (B, T) bool, True where a token is padding; positions count from the first real token;
+  (B, T) bool, True where a token is padding: a row's logits are those that it would have alone;
+- `hidden_states(input_ids, padding_mask=, cache=)` and `unembed(states)` split the call in two, so that a
+  consumer computes no logits that nobody asks about;
 - `predicts = "same"` marks a model whose row t is about token t itself (a masked model): perplexity and the
   decoders refuse it by name.
 

@@ -17,6 +17,7 @@ Axes: B batch (all processes), T time.
 
 import argparse
 import hashlib
+import importlib.util
 import math
 import os
 import sys
@@ -92,6 +93,8 @@ def check_arguments(args: argparse.Namespace, world_size: int) -> None:
         args.warmup = min(args.warmup, args.steps // 10)
     if args.seed < 0:
         raise ValueError(f"--seed must be at least 0, got {args.seed}")
+    if importlib.util.find_spec("safetensors") is None:
+        raise ValueError("checkpoints need the package safetensors: pip install safetensors")
     if args.fsdp and world_size == 1:
         raise ValueError("--fsdp shares a model out among processes; start them with torchrun")
     if args.corpus not in CORPORA and not Path(args.corpus).is_file():
@@ -110,7 +113,7 @@ def read_corpus(name: str) -> tuple[str, str]:
 
 
 def make_tokenizer(kind: str, texts: tuple[str, str], vocab_size: int) -> Tokenizer:
-    """The tokenizer of a run; characters are those of both texts, byte pairs are learned from the first."""
+    """Characters come from training and validation text, byte pairs from the first alone."""
     if kind == "bpe":
         return BPETokenizer.train(texts[0], vocab_size)
     return CharTokenizer.train("".join(texts)) if kind == "char" else ByteTokenizer()
@@ -140,8 +143,7 @@ class Run:
         self.tokenizer = tokenizer_from_json(self.info["tokenizer"])
         self.ids, self.validation_ids = (torch.tensor(self.tokenizer.encode(text)) for text in texts)
         for name, ids in ("training", self.ids), ("validation", self.validation_ids):
-            if len(ids) <= args.context_length:
-                limit = args.context_length
+            if len(ids) <= (limit := args.context_length):
                 raise ValueError(f"--context-length {limit} needs more than {len(ids)} tokens of {name} text")
         self._build()
         if saved:
@@ -150,18 +152,16 @@ class Run:
     def _adopt(self, info: dict) -> None:
         """Go on from a checkpoint's info; ValueError if it belongs to another run."""
         for key, value in self.info["settings"].items():
-            before = info.get("settings", {}).get(key)
-            if before != value:
-                raise ValueError(
-                    f"{self.path} belongs to a run with {key} {before!r}, not {value!r}; choose another --out"
-                )
+            old = info.get("settings", {}).get(key)
+            if old != value:
+                raise ValueError(f"--out has a run with {key} {old!r}, not {value!r}; choose another folder")
         self.info = info
 
     def _build(self) -> None:
         """Draw the model, share it out, give it an optimizer."""
         args = self.args
-        shape = {"d_model": args.d_model, "num_heads": args.num_heads, "num_layers": args.num_layers}
-        self.info["shape"] = shape | {"context_length": args.context_length}
+        shape = ("d_model", "num_heads", "num_layers", "context_length")
+        self.info["shape"] = {name: getattr(args, name) for name in shape}
         torch.manual_seed(args.seed)
         self.model = CausalLM(self.tokenizer.vocab_size, **self.info["shape"]).to(self.device)
         self.wrapped: nn.Module = self.model
@@ -173,8 +173,8 @@ class Run:
                 fully_shard(part, mesh=mesh)
         elif self.world_size > 1:
             self.wrapped = nn.parallel.DistributedDataParallel(self.model)
-        matrices = [weight for weight in self.model.parameters() if weight.ndim > 1]
-        norms = [weight for weight in self.model.parameters() if weight.ndim == 1]
+        weights = list(self.model.parameters())
+        matrices, norms = ([w for w in weights if (w.ndim > 1) == wide] for wide in (True, False))
         groups = [{"params": matrices, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
         steady = lambda step: min(1.0, (step + 1) / args.warmup)  # noqa: E731
         self.rate = warmup_cosine(args.warmup, args.steps) if args.steps else steady
@@ -192,7 +192,7 @@ class Run:
             over = self._over()
             due = {name for name in EVERY if over or info["step"] % getattr(args, name) == 0}
             if due:
-                info["loss"] = self._mean(loss)
+                info["loss"] = float(self._sum(loss)) / self.world_size
                 if not math.isfinite(info["loss"]):
                     raise FloatingPointError(f"the loss is {info['loss']}: a lower --learning-rate may help")
                 if "validate_every" in due:
@@ -230,10 +230,10 @@ class Run:
             logits = model(rows[:, :-1])
         return F.cross_entropy(logits.float().mT, rows[:, 1:], reduction="none")
 
-    def _mean(self, loss: Tensor) -> float:
+    def _sum(self, values: Tensor) -> Tensor:
         if self.world_size > 1:
-            dist.all_reduce(loss)
-        return float(loss) / self.world_size
+            dist.all_reduce(values)
+        return values
 
     def validate(self) -> float:
         """Bits per byte over the validation text, at most 64 batches of it, cut into rows of T + 1 tokens."""
@@ -242,16 +242,15 @@ class Run:
         # Sharded models must run equally often everywhere: rows past the last are repeats that count nothing.
         numbers = torch.arange(math.ceil(len(rows) / self.args.batch_size) * self.args.batch_size)
         spelled = [t.encode() if isinstance(t, str) else t for t in self.tokenizer.tokens]
-        num_bytes = torch.tensor([len(token) for token in spelled])
+        sizes = torch.tensor([len(token) for token in spelled])
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # nats, bytes
         with torch.no_grad():
             for mine in numbers[self.rank :: self.world_size].split(share):
                 chosen, real = rows[mine % len(rows)], (mine < len(rows))[:, None].to(self.device)
                 nats = (self._losses(self.model, chosen) * real).double().sum()
-                sums += torch.stack((nats, (num_bytes[chosen[:, 1:]].to(self.device) * real).sum().double()))
-        if self.world_size > 1:
-            dist.all_reduce(sums)
-        return float(sums[0] / sums[1] / math.log(2))
+                sums += torch.stack((nats, (sizes[chosen[:, 1:]].to(self.device) * real).sum().double()))
+        nats, num_bytes = self._sum(sums).tolist()
+        return nats / num_bytes / math.log(2)
 
     def save(self) -> None:
         """Write the checkpoint; the first process does, all take part."""
@@ -280,7 +279,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     gpu = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if gpu else torch.device("cpu")
+    device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpu else "cpu")
     try:
         check_arguments(args, world_size)
         if gpu:

@@ -137,7 +137,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Normalise (B, T, D) along D."""
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        weight = self.weight  # looked up once: a module's attributes are slow, and this runs for every token
+        return F.rms_norm(x, weight.shape, weight, self.eps)
 
 
 class Attention(nn.Module):

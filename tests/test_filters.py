@@ -229,6 +229,11 @@ def test_top_p_of_one_keeps_even_what_rounding_would_lose():
     assert typical(logits, 1.0).isfinite().all()
 
 
+def test_half_precision_is_summed_in_float32():
+    """Running sums rounded to bfloat16 would keep 2044."""
+    assert (top_p(torch.zeros(4096, dtype=torch.bfloat16), 0.5) > -INF).sum() == 2048
+
+
 def test_min_p_by_hand():
     logits = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
     kept = [(min_p(logits, p) > -INF).sum().item() for p in (0.0, 0.19, 0.21, 0.31, 0.49, 0.51, 1.0)]

@@ -63,9 +63,18 @@ def start(arguments, world_size=1):
 
 
 def finish(processes):
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=200)
+            assert process.returncode == 0, errors
+    finally:
+        end(processes)
+
+
+def end(processes):
     for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+        process.kill()
+        process.communicate()
 
 
 def result(out):
@@ -250,24 +259,22 @@ def test_sharded_processes_give_the_result_of_one_and_go_on(corpus, finished, tm
     assert_same(tmp_path / "a", finished, tolerance=1e-5)
     # began sharded on two, died, goes on alone, dies, and ends sharded on two
     for world_size in 2, 1, 2:
-        processes = start(command(corpus, tmp_path / "b", 400, ["--fsdp"] * (world_size - 1)), world_size)
+        processes = start(command(corpus, tmp_path / "b", 40, ["--fsdp"] * (world_size - 1)), world_size)
         seen = result(tmp_path / "b")[1]["step"] if (tmp_path / "b" / NAME).exists() else 0
         while not (tmp_path / "b" / NAME).exists() or result(tmp_path / "b")[1]["step"] <= seen:
             assert processes[0].poll() is None, processes[0].communicate()
             time.sleep(0.05)
-        for process in processes:
-            process.kill()
-            process.communicate()
-    finish(start(command(corpus, tmp_path / "b", 400, ["--fsdp"]), world_size=2))
-    main(command(corpus, tmp_path / "whole", 400))
-    assert_same(tmp_path / "b", tmp_path / "whole", tolerance=1e-3)  # 400 steps of rounding in another order
+        end(processes)
+    finish(start(command(corpus, tmp_path / "b", 40, ["--fsdp"]), world_size=2))
+    main(command(corpus, tmp_path / "whole", 40))
+    assert_same(tmp_path / "b", tmp_path / "whole", tolerance=1e-4)  # AdamW's rounding adds up
 
 
 @pytest.mark.slow
 def test_torchrun(corpus, finished, tmp_path):
     call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     call += ["-m", "lmbook.pretrain", *command(corpus, tmp_path)]
-    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("step 11/11: loss")
     assert_same(tmp_path, finished, tolerance=1e-5)

@@ -62,17 +62,20 @@ def test_awkward_text_survives(tokenizer, text, tmp_path):
     assert again.tokens == tokenizer.tokens
 
 
+@settings(deadline=None)  # machines are shared
 @given(st.text())
 def test_pieces_are_a_partition(text):
     assert "".join(PIECES.findall(text)) == text
 
 
+@settings(deadline=None)  # machines are shared
 @given(st.text(), st.text())
 def test_bytes_and_byte_pairs_are_lossless_on_any_text(learned_from, text):
     for tokenizer in ByteTokenizer(), BPETokenizer.train(learned_from, 270):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@settings(deadline=None)  # machines are shared
 @given(st.text())
 def test_words_and_characters_are_lossless_on_their_own_text(text):
     for tokenizer in WordTokenizer.train(text), CharTokenizer.train(text):
@@ -139,12 +142,13 @@ def counted_afresh(pieces, vocab_size):
     return merges
 
 
+@settings(deadline=None)  # machines are shared
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=12).map(str.encode), st.integers(1, 9)))
 def test_counts_are_kept_right(pieces):
     assert learn_merges(pieces, 275) == counted_afresh(pieces, 275)
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.text("abcd\u00e9", min_size=1, max_size=9), max_size=30))
 def test_merges_equal_those_of_the_package_tokenizers(words):
     text = " ".join(words)

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
@@ -58,10 +59,19 @@ def chapters() -> list[Path]:
     return [path for name in names if (path := ROOT / f"{name}.ipynb").exists()]
 
 
+def check_readable(path: Path) -> bool:
+    """Return True, or exit with the name of the file that is no notebook."""
+    try:
+        nbformat.validate(nbformat.read(path, as_version=4))
+    except Exception as error:
+        sys.exit(f"{path.relative_to(ROOT)} is not a notebook: {str(error).splitlines()[0]}")
+    return True
+
+
 def execute_chapters() -> None:
     """Execute, side by side, the chapters whose code is not in the cache; exit if one fails."""
     cache = get_cache(CACHE)
-    records = [cache.add_nb_to_project(str(path)) for path in chapters()]
+    records = [cache.add_nb_to_project(str(path)) for path in chapters() if check_readable(path)]
     waiting = [record for record in records if cache.get_cached_project_nb(record.uri) is None]
     if not waiting:
         print("Every chapter is in the cache.", flush=True)

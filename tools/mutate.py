@@ -122,6 +122,8 @@ def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> 
             else:
                 running[run_tests(path, mutant[2], tests)] = (time.monotonic(), *mutant)
                 total += 1
+                if total % 20 == 0:
+                    print(f"{total} mutants, {len(survivors)} survivors", flush=True)
         for pid, (started, line, change, _) in list(running.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
             if not done and time.monotonic() - started > limit:

@@ -2,7 +2,7 @@
 
 A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the
 same file runs in Jupyter, in Colab and on the published page. The sources are several modules (`lm.js` the
-models, `kit.js` the look and the keyboard, one view a widget); `bundle` makes one text of them for anywidget.
+models, `kit.js` the look and the keyboard, then the views); `bundle` makes the one text that anywidget wants.
 
 Axes: V vocabulary, S states of the automaton (row S is the dead state), E its possible (state, word) pairs.
 """

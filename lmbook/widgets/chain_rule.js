@@ -1,101 +1,37 @@
 // The chain-rule explorer: P(sentence) as a product of factors, exact and by n-grams, and where and why they part.
-import { editDistance, joinWords, nearestWord, readModels, splitWords } from './lm.js';
-import { announcer, button, follow, formatLog, formatProb, frame, h, newId, plural, readText, roving, segments, setBar } from './kit.js';
+import { explain, factorise, runningLogs, widestGap } from './factors.js';
+import { joinWords, nearestWord, readModels, splitWords } from './lm.js';
+import {
+  announcer,
+  button,
+  follow,
+  formatLog,
+  formatProb,
+  frame,
+  h,
+  newId,
+  readText,
+  roving,
+  segments,
+  setBar,
+} from './kit.js';
 
 const MAX_ORDER = 5;
-const FEW = 50; // fewer occurrences of a context leave its shares off by a tenth or more
-const CLOSE = 0.1; // factors within 10 % of each other count as equal
-
-// One entry a word: exact and n-gram P(word | words before), and whether the exact language allows the words before.
-export function factorise(models, ids, order) {
-  return ids.map((word, t) => {
-    const before = ids.slice(0, t);
-    const { exact } = models;
-    return { word, p: exact.dist(before)[word], q: models.ngramDist(before, order)[word], defined: exact.isPossible(before) };
-  });
-}
-
-// log P in nats up to and with each word; −∞ from the first impossible one on.
-export function runningLogs(factors) {
-  let [exact, ngram] = [0, 0];
-  return factors.map(({ p, q }) => {
-    exact += Math.log(p);
-    ngram += Math.log(q);
-    return { exact, ngram };
-  });
-}
-
-// The place where exact and n-gram differ by the largest ratio; −1 where they nowhere differ by more than 10 %. At the
-// first word they differ by convention, the n-gram having read a full stop: that counts only where it is impossible.
-export function widestGap(factors) {
-  let [widest, place] = [CLOSE, -1];
-  factors.forEach(({ p, q }, t) => {
-    const counts = t > 0 || p === 0;
-    const gap = counts ? Math.abs(Math.log(p) - Math.log(q)) : 0;
-    if (gap > widest) [widest, place] = [gap, t];
-  });
-  return place;
-}
-
-// Looks for one earlier word beyond the n-gram's sight that decides: with another word in its place the exact
-// probability would be on the n-gram's side. Of several the nearest in spelling is told: “gull” for “gulls”.
-export function decidingWord({ vocab, exact }, ids, t, order, q) {
-  const word = ids[t];
-  const p = exact.dist(ids.slice(0, t))[word];
-  const onOtherSide = (r) => (q > p ? r > 2 * p : r < p / 2);
-  let best = null;
-  for (let j = 0; j < t - (order - 1); j++) {
-    for (let other = 0; other < vocab.length; other++) {
-      if (other === ids[j]) continue;
-      const prefix = [...ids.slice(0, j), other, ...ids.slice(j + 1, t)];
-      if (!exact.isPossible(prefix)) continue;
-      const r = exact.dist(prefix)[word];
-      if (!onOtherSide(r)) continue;
-      const distance = editDistance(vocab[ids[j]], vocab[other]);
-      if (!best || distance < best.distance || (distance === best.distance && j > best.place)) {
-        best = { place: j, other, probability: r, distance };
-      }
-    }
-  }
-  return best;
-}
-
-// Why exact and n-gram differ at word t, in sentences.
-export function explain(models, ids, t, order) {
-  const { vocab, exact, ngrams, stop } = models;
-  const before = ids.slice(0, t);
-  const word = vocab[ids[t]];
-  const p = exact.dist(before)[ids[t]];
-  const q = models.ngramDist(before, order)[ids[t]];
-  const name = `${order}-gram`;
-  if (!exact.isPossible(before)) {
-    return `“${word}”: the words before it have probability 0 already. After them every word counts as equally likely, by convention.`;
-  }
-  const says = p === 0 ? 'the exact language never says it here (P = 0)' : `the exact probability is ${formatProb(p)}`;
-  const opening = `“${word}”: ${says}, the ${name} gives ${formatProb(q)}.`;
-  if (Math.abs(Math.log(p) - Math.log(q)) <= CLOSE) return `${opening} They agree within 10 %.`;
-  const read = [...(stop < 0 ? [] : [stop]), ...before].slice(order > 1 ? 1 - order : Infinity);
-  const sight = read.length ? `reads only “${read.map((id) => vocab[id]).join(' ')}” before it` : 'reads no word before it';
-  if (t === 0 && order > 1) return `${opening} A text begins here; the ${name} reads a full stop, and gives what follows one inside a text.`;
-  const decides = decidingWord(models, ids, t, order, q);
-  if (decides) {
-    const far = t - decides.place;
-    return `${opening} What decides is “${vocab[ids[decides.place]]}”, ${far === 1 ? 'the word before' : `${far} words back`}: were it “${vocab[decides.other]}”, the exact probability would be ${formatProb(decides.probability)}. The ${name} ${sight} and can’t know.`;
-  }
-  if (!read.length) return `${opening} It ${sight}: it knows only how often a word occurs.`;
-  const seen = ngrams.count(read);
-  const after = ngrams.count([...read, ids[t]]);
-  if (seen === 0) return `${opening} It ${sight}, which its training text never has: it goes by shorter contexts.`;
-  const followed = `${opening} It ${sight}, which its training text has ${plural(seen, 'time')}`;
-  if (after === 0) return `${followed}, never followed by “${word}”: this is smoothing’s share for what it hasn’t seen.`;
-  const verdict = seen < FEW ? 'too few to tell exactly' : 'it averages over all texts that end so';
-  return `${followed}, followed by “${word}” ${plural(after, 'time')}: ${verdict}.`;
-}
 
 function makeTable(unitHead) {
   const body = h('tbody');
   const foot = h('tfoot');
-  const head = h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Word'), h('th', { scope: 'col', colspan: 2 }, 'P(word | words before)'), unitHead));
+  const head = h(
+    'thead',
+    {},
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'col' }, 'Word'),
+      h('th', { scope: 'col', colspan: 2 }, 'P(word | words before)'),
+      unitHead,
+    ),
+  );
   return { body, foot, node: h('table', {}, head, body, foot) };
 }
 
@@ -115,40 +51,97 @@ function render({ model, el }) {
   const setWords = (words) => set('sentence', joinWords(words.map((id) => vocab[id])));
   const messageId = newId('message');
   const presets = model.get('presets');
-  const choice = h('select', { onchange: () => choice.value && set('sentence', choice.value) },
-    h('option', { value: '' }, 'your own'), presets.map((text) => h('option', { value: text }, text)));
-  const input = h('input', { type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 400, 'aria-describedby': messageId, oninput: () => set('sentence', input.value) });
+  const choice = h(
+    'select',
+    { onchange: () => choice.value && set('sentence', choice.value) },
+    h('option', { value: '' }, 'your own'),
+    presets.map((text) => h('option', { value: text }, text)),
+  );
+  const input = h('input', {
+    type: 'text',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    maxlength: 400,
+    'aria-describedby': messageId,
+    oninput: () => set('sentence', input.value),
+  });
   const message = h('p', { class: 'lmw-message', id: messageId });
-  const undo = button('Undo', () => setWords(wrong ? ids : ids.slice(0, -1)), { title: 'Take the last word away' });
+  const undo = button('Undo', () => setWords(wrong ? ids : ids.slice(0, -1)), {
+    title: 'Take the last word away',
+  });
   const clear = button('Clear', () => set('sentence', ''));
   const totals = Array.from({ length: MAX_ORDER }, () => h('small'));
-  const orders = segments('Beside the exact language: n-gram, with its log P(sentence)', totals.map((total, i) => [i + 1, `${i + 1}-gram`, total]), (n) => set('order', n));
-  const units = segments('Unit', [['nats', 'nats'], ['bits', 'bits']], (unit) => set('unit', unit));
-  const nextWords = h('div', { class: 'lmw-next-words', role: 'group', 'aria-label': 'Likely next words; press one to add it' });
+  const orders = segments(
+    'Beside the exact language: n-gram, with its log P(sentence)',
+    totals.map((total, i) => [i + 1, `${i + 1}-gram`, total]),
+    (n) => set('order', n),
+  );
+  const units = segments(
+    'Unit',
+    [
+      ['nats', 'nats'],
+      ['bits', 'bits'],
+    ],
+    (unit) => set('unit', unit),
+  );
+  const nextWords = h('div', {
+    class: 'lmw-next-words',
+    role: 'group',
+    'aria-label': 'Likely next words; press one to add it',
+  });
   const unitHead = h('th', { scope: 'col', class: 'lmw-num' });
   const table = makeTable(unitHead);
   const why = h('p', { class: 'lmw-why' });
-  const key = h('p', { class: 'lmw-quiet' }, 'Bars and numbers: ', h('span', { class: 'lmw-exact' }, 'exact'), ' above, ', h('span', { class: 'lmw-other' }, 'n-gram'),
-    ' below. ◂ marks the widest gap; press a word for its reason. The n-grams read a full stop before the first word, because in their text a sentence follows another.');
+  const key = h(
+    'p',
+    { class: 'lmw-quiet' },
+    'Bars and numbers: ',
+    h('span', { class: 'lmw-exact' }, 'exact'),
+    ' above, ',
+    h('span', { class: 'lmw-other' }, 'n-gram'),
+    ' below. ◂ marks the widest gap; press a word for its reason. The n-grams read a full stop before the first word, because in their text a sentence follows another.',
+  );
 
-  const root = frame(el, 'chain-rule', 'Chain-rule explorer',
-    h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, h('span', {}, 'A sentence to try'), choice)),
-    h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, h('span', {}, 'or type your own'), input), undo, clear),
-    message, nextWords,
+  const root = frame(
+    el,
+    'chain-rule',
+    'Chain-rule explorer',
+    h(
+      'div',
+      { class: 'lmw-line' },
+      h('label', { class: 'lmw-field' }, h('span', {}, 'A sentence to try'), choice),
+    ),
+    h(
+      'div',
+      { class: 'lmw-line' },
+      h('label', { class: 'lmw-field' }, h('span', {}, 'or type your own'), input),
+      undo,
+      clear,
+    ),
+    message,
+    nextWords,
     h('div', { class: 'lmw-line' }, orders.node, units.node),
-    table.node, why, key);
+    table.node,
+    why,
+    key,
+  );
   root.classList.add('lmw-chain');
   const heard = announcer(root);
 
   // All lists keep their buttons as long as they can: the reader's keyboard focus sits on one of them.
-  const chips = Array.from({ length: 6 }, (_, i) => button('', () => setWords([...ids, Number(chips[i].dataset.id)])));
+  const chips = Array.from({ length: 6 }, (_, i) =>
+    button('', () => setWords([...ids, Number(chips[i].dataset.id)])),
+  );
   nextWords.append(h('span', { class: 'lmw-quiet' }, 'Add:'), ...chips);
   const refreshChips = roving(nextWords);
   const refreshRows = roving(table.body);
 
   function drawChips() {
     const p = exact.dist(ids);
-    const best = Array.from(p, (_, w) => w).filter((w) => p[w] > 0).sort((a, b) => p[b] - p[a] || a - b);
+    const best = Array.from(p, (_, w) => w)
+      .filter((w) => p[w] > 0)
+      .sort((a, b) => p[b] - p[a] || a - b);
     const open = exact.isPossible(ids);
     nextWords.hidden = !open;
     chips.forEach((chip, i) => {
@@ -164,13 +157,38 @@ function render({ model, el }) {
     const focused = [...table.body.querySelectorAll('button')].indexOf(document.activeElement);
     const longest = Math.max(...factors.map(({ p, q }) => Math.max(p, q)), 0);
     const rows = factors.map(({ word, p, q, defined }, t) => {
-      const select = h('button', { type: 'button', class: 'lmw-word', 'aria-pressed': String(t === selected), onclick: () => { selected = t; draw(); } }, vocab[word]);
+      const select = h(
+        'button',
+        {
+          type: 'button',
+          class: 'lmw-word',
+          'aria-pressed': String(t === selected),
+          onclick: () => {
+            selected = t;
+            draw();
+          },
+        },
+        vocab[word],
+      );
       const bars = [h('span', { class: 'lmw-bar' }), h('span', { class: 'lmw-bar lmw-of-other' })];
       setBar(bars[0], p / longest);
       setBar(bars[1], q / longest);
-      const row = h('tr', { 'data-word': vocab[word], 'data-exact': p, 'data-ngram': q, 'data-exact-log': logs[t].exact, 'data-ngram-log': logs[t].ngram, 'data-widest': t === gap, 'data-selected': t === (selected ?? gap) },
-        h('th', { scope: 'row' }, select), h('td', { class: 'lmw-bars', 'aria-hidden': 'true' }, bars),
-        pair(formatProb(p), formatProb(q)), pair(formatLog(logs[t].exact * scale), formatLog(logs[t].ngram * scale)));
+      const row = h(
+        'tr',
+        {
+          'data-word': vocab[word],
+          'data-exact': p,
+          'data-ngram': q,
+          'data-exact-log': logs[t].exact,
+          'data-ngram-log': logs[t].ngram,
+          'data-widest': t === gap,
+          'data-selected': t === (selected ?? gap),
+        },
+        h('th', { scope: 'row' }, select),
+        h('td', { class: 'lmw-bars', 'aria-hidden': 'true' }, bars),
+        pair(formatProb(p), formatProb(q)),
+        pair(formatLog(logs[t].exact * scale), formatLog(logs[t].ngram * scale)),
+      );
       row.classList.toggle('lmw-undefined', !defined);
       return row;
     });
@@ -185,10 +203,22 @@ function render({ model, el }) {
     const perWord = (log) => (ids.length ? Math.exp(-log / ids.length) : 1);
     const write = (x) => (x === Infinity ? '∞' : x.toFixed(4));
     table.foot.replaceChildren(
-      h('tr', {}, h('th', { scope: 'row' }, 'Product'), pair(formatProb(Math.exp(total.exact)), formatProb(Math.exp(total.ngram)), 2), pair(formatLog(total.exact * scale), formatLog(total.ngram * scale))),
-      h('tr', {}, h('th', { scope: 'row', colspan: 3 }, 'Perplexity per word'), pair(write(perWord(total.exact)), write(perWord(total.ngram)))));
+      h(
+        'tr',
+        {},
+        h('th', { scope: 'row' }, 'Product'),
+        pair(formatProb(Math.exp(total.exact)), formatProb(Math.exp(total.ngram)), 2),
+        pair(formatLog(total.exact * scale), formatLog(total.ngram * scale)),
+      ),
+      h(
+        'tr',
+        {},
+        h('th', { scope: 'row', colspan: 3 }, 'Perplexity per word'),
+        pair(write(perWord(total.exact)), write(perWord(total.ngram))),
+      ),
+    );
     for (let n = 1; n <= MAX_ORDER; n++) {
-      const log = n === order ? total.ngram : runningLogs(factorise(models, ids, n)).at(-1)?.ngram ?? 0;
+      const log = n === order ? total.ngram : (runningLogs(factorise(models, ids, n)).at(-1)?.ngram ?? 0);
       totals[n - 1].textContent = formatLog(log * scale, 2);
       totals[n - 1].dataset.total = log;
     }
@@ -218,7 +248,8 @@ function render({ model, el }) {
     units.select(unit);
     unitHead.textContent = `log P so far, ${unit}`;
     undo.disabled = clear.disabled = text === '';
-    message.textContent = reading.problem || (reading.pending.length ? `… ${reading.pending.slice(0, 6).join(', ')}` : '');
+    message.textContent =
+      reading.problem || (reading.pending.length ? `… ${reading.pending.slice(0, 6).join(', ')}` : '');
     message.classList.toggle('lmw-wrong', Boolean(reading.problem));
     const factors = factorise(models, ids, order);
     const logs = runningLogs(factors);

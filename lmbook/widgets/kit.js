@@ -27,7 +27,9 @@ export function newId(prefix = 'lmw') {
 // `options` are [value, label, extra node] triples.
 export function segments(legend, options, onchange) {
   const name = newId('choice');
-  const inputs = options.map(([value]) => h('input', { type: 'radio', name, value, onchange: () => onchange(value) }));
+  const inputs = options.map(([value]) =>
+    h('input', { type: 'radio', name, value, onchange: () => onchange(value) }),
+  );
   const labels = options.map(([, label, extra], i) =>
     h('label', { class: 'lmw-segment' }, inputs[i], h('span', {}, label, ...(extra ? [extra] : []))),
   );
@@ -63,7 +65,9 @@ export function roving(list) {
     const buttons = all();
     const at = buttons.indexOf(event.target);
     const last = buttons.length - 1;
-    const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: last }[event.key];
+    const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: last }[
+      event.key
+    ];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
     buttons[Math.min(Math.max(to, 0), last)].focus();

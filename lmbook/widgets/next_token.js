@@ -1,6 +1,18 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
 import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './lm.js';
-import { announcer, button, follow, formatProb, frame, h, newId, plural, readText, roving, setBar } from './kit.js';
+import {
+  announcer,
+  button,
+  follow,
+  formatProb,
+  frame,
+  h,
+  newId,
+  plural,
+  readText,
+  roving,
+  setBar,
+} from './kit.js';
 
 // The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
 export function chooseWords(p, q, count) {
@@ -15,7 +27,9 @@ function makeRow(choose) {
   const bars = [h('span', { class: 'lmw-bar' }), h('span', { class: 'lmw-bar lmw-of-other' })];
   const numbers = [h('span', { class: 'lmw-num' }), h('span', { class: 'lmw-num' })];
   const cells = [word, bars[0], numbers[0], bars[1], numbers[1]];
-  const node = choose ? h('button', { type: 'button', class: 'lmw-row', onclick: choose }, cells) : h('div', { class: 'lmw-row lmw-rest' }, cells);
+  const node = choose
+    ? h('button', { type: 'button', class: 'lmw-row', onclick: choose }, cells)
+    : h('div', { class: 'lmw-row lmw-rest' }, cells);
   return { node, word, bars, numbers };
 }
 
@@ -36,29 +50,60 @@ function render({ model, el }) {
   let shown = null;
 
   const messageId = newId('message');
-  const input = h('input', { type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 2000, 'aria-describedby': messageId });
+  const input = h('input', {
+    type: 'text',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    maxlength: 2000,
+    'aria-describedby': messageId,
+  });
   const message = h('p', { class: 'lmw-message', id: messageId });
-  const undo = button('Undo', () => setWords(shown.wrong ? shown.ids : shown.ids.slice(0, -1)), { title: 'Take the last word away' });
+  const undo = button('Undo', () => setWords(shown.wrong ? shown.ids : shown.ids.slice(0, -1)), {
+    title: 'Take the last word away',
+  });
   const restart = button('Start again', () => {
     random = seededRandom(model.get('seed'));
     setText(model.get('start'));
   });
   const sampleTitle = `Draw the next word at random (seed ${model.get('seed')}: the same words after each “Start again”)`;
   const sampler = (name, which) =>
-    button('Sample', () => append(sampleFrom(shown[which], random())), { 'aria-label': `Sample from the ${name}`, title: sampleTitle, 'data-sample': name });
+    button('Sample', () => append(sampleFrom(shown[which], random())), {
+      'aria-label': `Sample from the ${name}`,
+      title: sampleTitle,
+      'data-sample': name,
+    });
   const [reads, readsLast] = [h('small'), h('small')];
   const rows = Array.from({ length: count }, (_, i) => makeRow(() => append(shown.words[i])));
   const rest = makeRow(null);
-  const list = h('ol', { 'aria-label': 'Words that may come next; press one to continue the text' }, rows.map((row) => h('li', {}, row.node)));
+  const list = h(
+    'ol',
+    { 'aria-label': 'Words that may come next; press one to continue the text' },
+    rows.map((row) => h('li', {}, row.node)),
+  );
 
-  const root = frame(el, 'next-token', 'Next-token demo',
-    h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, h('span', {}, 'The text so far: press a word below, or type'), input), undo, restart),
+  const root = frame(
+    el,
+    'next-token',
+    'Next-token demo',
+    h(
+      'div',
+      { class: 'lmw-line' },
+      h('label', { class: 'lmw-field' }, h('span', {}, 'The text so far: press a word below, or type'), input),
+      undo,
+      restart,
+    ),
     message,
-    h('div', { class: 'lmw-head' },
+    h(
+      'div',
+      { class: 'lmw-head' },
       h('span', { class: 'lmw-quiet' }, 'What comes next?'),
       h('div', {}, h('span', { class: 'lmw-exact' }, 'Exact language', reads), sampler('exact language', 'p')),
-      h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', readsLast), sampler('bigram', 'q'))),
-    list, rest.node);
+      h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', readsLast), sampler('bigram', 'q')),
+    ),
+    list,
+    rest.node,
+  );
   root.classList.add('lmw-next');
   roving(list);
   const heard = announcer(root);
@@ -92,7 +137,10 @@ function render({ model, el }) {
       rows[i].node.dataset.word = vocab[w];
       rows[i].node.classList.toggle('lmw-never', p[w] === 0);
       rows[i].node.title = `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
-      rows[i].node.setAttribute('aria-label', `${vocab[w]}: exact ${p[w] === 0 ? 'never' : formatProb(p[w])}, bigram ${formatProb(q[w])}`);
+      rows[i].node.setAttribute(
+        'aria-label',
+        `${vocab[w]}: exact ${p[w] === 0 ? 'never' : formatProb(p[w])}, bigram ${formatProb(q[w])}`,
+      );
     });
     const left = (probs) => vocab.reduce((sum, _, w) => (words.includes(w) ? sum : sum + probs[w]), 0);
     const others = vocab.length - count;
@@ -105,10 +153,17 @@ function render({ model, el }) {
     root.dataset.prefix = joinWords(ids.map((id) => vocab[id]));
     if (problem) say(problem, true);
     else if (pending.length) say(`… ${pending.slice(0, 6).join(', ')}${pending.length > 6 ? ', …' : ''}`);
-    else if (!possible) say('This language can’t produce these words (P = 0). After them every word is equally likely, by convention.', true);
+    else if (!possible)
+      say(
+        'This language can’t produce these words (P = 0). After them every word is equally likely, by convention.',
+        true,
+      );
     else say('Struck out: words that the exact language never says here.');
     const best = words[0];
-    heard.say(problem || `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, exact ${formatProb(p[best])}, bigram ${formatProb(q[best])}.`);
+    heard.say(
+      problem ||
+        `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, exact ${formatProb(p[best])}, bigram ${formatProb(q[best])}.`,
+    );
   }
 
   input.addEventListener('input', () => setText(input.value));

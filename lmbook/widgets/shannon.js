@@ -13,8 +13,18 @@ const draws = (letter) => (letter === ' ' ? '␣' : letter);
 function makeChart(label) {
   const bars = Array.from({ length: CHART_TO }, () => [h('i'), h('i')]);
   const axis = bars.map((_, i) => h('span', {}, i + 1 < CHART_TO ? String(i + 1) : `${CHART_TO}+`));
-  const columns = h('div', { class: 'lmw-chart', role: 'img' }, bars.map((two) => h('div', {}, two)));
-  const node = h('div', {}, h('p', { class: 'lmw-quiet' }, label), columns, h('div', { class: 'lmw-axis', 'aria-hidden': 'true' }, axis));
+  const columns = h(
+    'div',
+    { class: 'lmw-chart', role: 'img' },
+    bars.map((two) => h('div', {}, two)),
+  );
+  const node = h(
+    'div',
+    {},
+    h('p', { class: 'lmw-quiet' }, label),
+    columns,
+    h('div', { class: 'lmw-axis', 'aria-hidden': 'true' }, axis),
+  );
   const draw = (reader, ngram) => {
     const tally = (guesses) => bars.map((_, i) => guesses.filter((g) => Math.min(g, CHART_TO) === i + 1).length);
     const [mine, its] = [tally(reader), tally(ngram)];
@@ -23,7 +33,10 @@ function makeChart(label) {
       setBar(a, mine[i] / highest);
       setBar(b, its[i] / highest);
     });
-    columns.setAttribute('aria-label', `Letters found at guess 1 to ${CHART_TO} or more: you ${mine.join(', ')}; the n-gram ${its.join(', ')}`);
+    columns.setAttribute(
+      'aria-label',
+      `Letters found at guess 1 to ${CHART_TO} or more: you ${mine.join(', ')}; the n-gram ${its.join(', ')}`,
+    );
   };
   return { node, draw };
 }
@@ -38,8 +51,23 @@ function makeScores() {
     ['Lower bound, bits per letter', cell('you-lower'), cell('ngram-lower')],
     ['Cross-entropy, bits per letter', h('td', { class: 'lmw-num' }, 'unknown'), cell('ngram-bits')],
   ];
-  const head = h('tr', {}, h('th', { scope: 'col' }, 'On all letters you have played'), h('th', { scope: 'col', class: 'lmw-num lmw-exact' }, 'You'), h('th', { scope: 'col', class: 'lmw-num lmw-other' }, 'n-gram'));
-  const node = h('table', {}, h('thead', {}, head), h('tbody', {}, rows.map(([label, ...cells]) => h('tr', {}, h('th', { scope: 'row' }, label), cells))));
+  const head = h(
+    'tr',
+    {},
+    h('th', { scope: 'col' }, 'On all letters you have played'),
+    h('th', { scope: 'col', class: 'lmw-num lmw-exact' }, 'You'),
+    h('th', { scope: 'col', class: 'lmw-num lmw-other' }, 'n-gram'),
+  );
+  const node = h(
+    'table',
+    {},
+    h('thead', {}, head),
+    h(
+      'tbody',
+      {},
+      rows.map(([label, ...cells]) => h('tr', {}, h('th', { scope: 'row' }, label), cells)),
+    ),
+  );
   const write = (name, value, digits = 4) => {
     const target = node.querySelector(`[data-score="${name}"]`);
     target.textContent = value === null ? '–' : (value < 0 ? '−' : '') + Math.abs(value).toFixed(digits);
@@ -62,20 +90,27 @@ function verdict(guesses) {
   if (n === 0) return 'Guess the next letter. Each letter you find is one observation.';
   const { upper, standardError } = shannonBounds(guesses);
   const range = `Your upper bound is ${upper.toFixed(2)} ± ${standardError.toFixed(2)} bits (standard error).`;
-  if (n < ENOUGH) return `${plural(n, 'letter')} so far: too few for your bounds to mean much; they may even cross. Shannon used ${ENOUGH} letters: ${ENOUGH - n} to go. ${range}`;
+  if (n < ENOUGH)
+    return `${plural(n, 'letter')} so far: too few for your bounds to mean much; they may even cross. Shannon used ${ENOUGH} letters: ${ENOUGH - n} to go. ${range}`;
   return `${n} letters, as many as Shannon used or more. ${range}`;
 }
 
 function makeKeys(guess) {
   const keys = new Map();
-  const rows = KEY_ROWS.map((row) => h('div', {}, [...row].map((letter) => {
-    const key = button(letter === ' ' ? 'space' : letter, () => guess(letter), { 'data-letter': letter });
-    key.classList.add('lmw-key');
-    key.classList.toggle('lmw-space', letter === ' ');
-    key.addEventListener('pointerdown', (event) => event.preventDefault()); // typing stays where it was
-    keys.set(letter, key);
-    return key;
-  })));
+  const rows = KEY_ROWS.map((row) =>
+    h(
+      'div',
+      {},
+      [...row].map((letter) => {
+        const key = button(letter === ' ' ? 'space' : letter, () => guess(letter), { 'data-letter': letter });
+        key.classList.add('lmw-key');
+        key.classList.toggle('lmw-space', letter === ' ');
+        key.addEventListener('pointerdown', (event) => event.preventDefault()); // typing stays where it was
+        keys.set(letter, key);
+        return key;
+      }),
+    ),
+  );
   return { keys, node: h('div', { class: 'lmw-keys', role: 'group', 'aria-label': 'Letters to guess' }, rows) };
 }
 
@@ -91,23 +126,70 @@ function render({ model, el }) {
     model.set(name, value);
     model.save_changes();
   };
-  const setResults = (list) => set('guesses', model.get('guesses').map((old, i) => (i === model.get('passage') ? list : old)));
+  const setResults = (list) =>
+    set(
+      'guesses',
+      model.get('guesses').map((old, i) => (i === model.get('passage') ? list : old)),
+    );
 
-  const choice = h('select', { onchange: () => set('passage', Number(choice.value)) }, passages.map((one, i) => h('option', { value: i }, one.name)));
-  const reveal = button('Show the letter', () => place() < current().text.length && found(27), { title: 'Counts as 27 guesses' });
-  const reset = button('Start again', () => { tried = new Set(); setResults([]); draw(); });
+  const choice = h(
+    'select',
+    { onchange: () => set('passage', Number(choice.value)) },
+    passages.map((one, i) => h('option', { value: i }, one.name)),
+  );
+  const reveal = button('Show the letter', () => place() < current().text.length && found(27), {
+    title: 'Counts as 27 guesses',
+  });
+  const reset = button('Start again', () => {
+    tried = new Set();
+    setResults([]);
+    draw();
+  });
   const letters = h('div', { class: 'lmw-letters', 'aria-hidden': 'true' });
   const spoken = h('p', { class: 'lmw-heard' });
-  const board = h('div', { class: 'lmw-text', tabindex: 0, role: 'group', 'aria-label': 'The passage. Type a letter or the space bar to guess what comes next.' }, letters, spoken);
+  const board = h(
+    'div',
+    {
+      class: 'lmw-text',
+      tabindex: 0,
+      role: 'group',
+      'aria-label': 'The passage. Type a letter or the space bar to guess what comes next.',
+    },
+    letters,
+    spoken,
+  );
   const message = h('p', { class: 'lmw-message' });
   const keyboard = makeKeys(guess);
   const scores = makeScores();
   const chart = makeChart('Letters found at each number of guesses');
   const advice = h('p', { class: 'lmw-quiet' });
-  const root = frame(el, 'shannon', 'Shannon’s guessing game',
-    h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, h('span', {}, 'Passage'), choice), reveal, reset),
-    board, message, keyboard.node, advice, scores.node, chart.node,
-    h('p', { class: 'lmw-quiet' }, 'Under each letter: ', h('span', { class: 'lmw-exact' }, 'your guesses'), ' and ', h('span', { class: 'lmw-other' }, 'the n-gram’s'), '. “Show the letter” counts as 27 guesses.'));
+  const root = frame(
+    el,
+    'shannon',
+    'Shannon’s guessing game',
+    h(
+      'div',
+      { class: 'lmw-line' },
+      h('label', { class: 'lmw-field' }, h('span', {}, 'Passage'), choice),
+      reveal,
+      reset,
+    ),
+    board,
+    message,
+    keyboard.node,
+    advice,
+    scores.node,
+    chart.node,
+    h(
+      'p',
+      { class: 'lmw-quiet' },
+      'Under each letter: ',
+      h('span', { class: 'lmw-exact' }, 'your guesses'),
+      ' and ',
+      h('span', { class: 'lmw-other' }, 'the n-gram’s'),
+      '. “Show the letter” counts as 27 guesses.',
+    ),
+  );
   root.classList.add('lmw-shannon');
   roving(keyboard.node);
   const heard = announcer(root);
@@ -124,7 +206,9 @@ function render({ model, el }) {
   function guess(letter) {
     if (place() >= current().text.length) return;
     if (letter === current().text[place()]) return found(tried.size + 1);
-    message.textContent = tried.has(letter) ? `“${nameOf(letter)}” was tried already; it isn’t counted again.` : `Not “${nameOf(letter)}”. Guess ${tried.size + 2}:`;
+    message.textContent = tried.has(letter)
+      ? `“${nameOf(letter)}” was tried already; it isn’t counted again.`
+      : `Not “${nameOf(letter)}”. Guess ${tried.size + 2}:`;
     tried.add(letter);
     heard.say(message.textContent);
     drawKeys();
@@ -139,7 +223,12 @@ function render({ model, el }) {
     const cells = [...text.slice(0, place())].map((letter, i) => {
       const played = i >= given;
       const counts = played ? [String(results()[i - given]), String(ranks[i - given])] : ['', ''];
-      return h('span', { class: played ? 'lmw-letter' : 'lmw-letter lmw-given' }, draws(letter), counts.map((count) => h('small', {}, count)));
+      return h(
+        'span',
+        { class: played ? 'lmw-letter' : 'lmw-letter lmw-given' },
+        draws(letter),
+        counts.map((count) => h('small', {}, count)),
+      );
     });
     const open = place() < text.length;
     if (open) cells.push(h('span', { class: 'lmw-letter lmw-cursor' }, '?', h('small'), h('small')));
@@ -163,11 +252,15 @@ function render({ model, el }) {
     drawKeys();
     scoreInto(scores.write, 'you', mine);
     scoreInto(scores.write, 'ngram', its);
-    scores.write('ngram-bits', mine.length ? -playedOf('log2_probs').reduce((a, b) => a + b, 0) / mine.length : null);
+    scores.write(
+      'ngram-bits',
+      mine.length ? -playedOf('log2_probs').reduce((a, b) => a + b, 0) / mine.length : null,
+    );
     chart.draw(mine, its);
     const whole = -log2.reduce((a, b) => a + b, 0) / log2.length;
     advice.textContent = `${verdict(mine)} Over this whole passage (${plural(text.length - given, 'letter')}) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
-    if (n === 0 && tried.size === 0) message.textContent = 'Type a letter, or press one. The space is a letter too.';
+    if (n === 0 && tried.size === 0)
+      message.textContent = 'Type a letter, or press one. The space is a letter too.';
     if (n === text.length - given) message.textContent += ' That was the last letter.';
     root.dataset.played = n;
   }
