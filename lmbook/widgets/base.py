@@ -50,6 +50,8 @@ class BookWidget(anywidget.AnyWidget):
 
     _css = (_HERE / "kit.css").read_text(encoding="utf-8")
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
+    height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page keeps free before the view is drawn,
+    height_narrow = traitlets.Int(0).tag(sync=True)  # on a desk and on a phone; 0: the page's own guess
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle_and_metadata = super()._repr_mimebundle_(**kwargs)
