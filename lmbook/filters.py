@@ -91,7 +91,7 @@ def top_p(logits: Logits, p: float | int) -> Logits:
     _require(0 < p <= 1, "p", p, "above 0 and at most 1")
     if p == 1:
         return logits
-    order = logits.argsort(dim=-1, descending=True, stable=True)
+    order = logits.argsort(descending=True, stable=True)
     kept = _mass_before(_softmax(logits), order) < p
     return _keep(logits, torch.zeros_like(kept).scatter(-1, order, kept))
 
@@ -128,7 +128,7 @@ def typical(logits: Logits, p: float | int) -> Logits:
     probs = _softmax(logits)
     surprise = -probs.log()
     distance = (surprise - torch.special.entr(probs).sum(-1, keepdim=True)).abs()
-    order = distance.argsort(dim=-1, stable=True)
+    order = distance.argsort()
     last = (_mass_before(probs, order) < p).sum(-1, keepdim=True).clamp(min=1) - 1
     limit = distance.gather(-1, order.gather(-1, last))
     return _keep(logits, distance <= limit)

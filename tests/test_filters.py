@@ -221,6 +221,8 @@ def test_top_p_settles_ties_by_lowest_id_and_each_row_by_itself():
     """Section 8, item 8: a mask by sorted place, applied to all rows, is the fault."""
     logits = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.01, 0.01, 0.01, 0.97]]).log()
     assert (top_p(logits, 0.6) > -INF).tolist() == [[True, True, True, False], [False, False, False, True]]
+    equals = torch.zeros(64, dtype=torch.float64)  # enough of them for a sort that isn't stable to mix them
+    assert (top_p(equals, 0.5) > -INF).tolist() == [True] * 32 + [False] * 32
 
 
 def test_top_p_of_one_keeps_even_what_rounding_would_lose():
@@ -250,6 +252,8 @@ def test_typical_may_drop_the_best_and_keeps_equals_together():
     assert (typical(logits, 0.5) > -INF).tolist() == [False, True, True, True, True]
     assert (typical(logits, 0.1) > -INF).tolist() == [False, True, True, True, True]
     assert (typical(logits, 0.61) > -INF).tolist() == [True] * 5
+    halves = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64).log()  # 0.25 is nearest, and enough
+    assert (typical(halves, 0.25) > -INF).tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.6, 0.95])
@@ -290,7 +294,8 @@ def test_no_repeat_ngram_by_hand():
     assert (no_repeat_ngram(logits, ids, 3) > -INF).tolist() == [True, True, False, False]
     assert (no_repeat_ngram(logits, ids, 2) > -INF).tolist() == [True, True, False, False]
     assert (no_repeat_ngram(logits, ids, 4) > -INF).tolist() == [True, True, True, True]
-    assert (no_repeat_ngram(logits, ids[:3], 3) > -INF).all()  # exactly n tokens: nothing can recur yet
+    assert (no_repeat_ngram(logits, ids[:3], 3) > -INF).all()  # exactly n tokens, which can't go on as a copy
+    assert (no_repeat_ngram(logits, torch.tensor([3, 3]), 2) > -INF).tolist() == [True, True, True, False]
 
 
 def test_no_repeat_ngram_leaves_a_row_that_it_would_empty():
