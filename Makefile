@@ -8,7 +8,7 @@ READY := .venv/ready
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve test test-all lint unit notebooks browser refresh bench
+.PHONY: book serve test test-all lint unit notebooks browser mutants refresh bench
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -25,6 +25,13 @@ test-all:
 	@OMP_NUM_THREADS=2 $(MAKE) notebooks
 	@ATEN_CPU_CAPABILITY=default $(MAKE) notebooks
 	@ATEN_CPU_CAPABILITY=avx2 $(MAKE) notebooks
+	@$(MAKE) mutants
+
+# About an hour: each module is broken in every small way, and its tests must notice.
+mutants: $(READY)
+	@for module in filters decoding speculative search masked; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_$$module.py || exit 1; done
+	@$(RUN) tools/mutate.py lmbook/reader.py tests/test_reader.py tests/test_decoding.py
+	@$(RUN) tools/mutate.py lmbook/transformer.py tests/test_transformer.py tests/test_causal.py
 
 lint: $(READY)
 	@echo "Checking style: ruff check, ruff format."

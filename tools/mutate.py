@@ -7,6 +7,8 @@ out, a keyword argument left out, a return value lost. It is loaded in place of 
 process, which has imported the heavy packages once, and the tests run until the first one fails. Survivors
 are printed; the exit code is 1 if fewer than `--at-least` percent were killed. Checks of types are off: the
 tests themselves must notice.
+
+tests/equivalent_mutants.txt lists changes that change nothing, each with its reason; they don't count.
 """
 
 import argparse
@@ -23,11 +25,12 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", JAXTYPING_DISABLE="1")  # before torch: forks and its threads don't mix
 HEAVY = ["pytest", "torch", "hypothesis", "jaxtyping", "beartype", "scipy.stats", "transformers"]
-QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+QUIETLY = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
 COMPARISONS |= {ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 OPERATORS |= {ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.FloorDiv: ast.Mult, ast.MatMult: ast.Add}
+EQUIVALENT = Path(__file__).resolve().parents[1] / "tests" / "equivalent_mutants.txt"
 METHODS = {"amax": "amin", "argmax": "argmin", "max": "min", "min": "max", "any": "all", "all": "any"}
 
 
@@ -82,6 +85,12 @@ def mutants(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
                     holder[place] = node
 
 
+def equivalent() -> set[str]:
+    """The listed changes that change nothing: "module | line of code | before  →  after | reason"."""
+    lines = EQUIVALENT.read_text(encoding="utf-8").splitlines()
+    return {line.rpartition(" | ")[0] for line in lines if line.count(" | ") >= 3}
+
+
 def load_instead(path: Path, source: str) -> None:
     """From now on an import of the module at `path` gets `source`."""
     original = importlib.machinery.SourceFileLoader.get_data
@@ -113,18 +122,24 @@ def run_tests(path: Path, source: str, tests: list[str]) -> int:
 
 def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> tuple[int, list[str]]:
     """Run mutants, `jobs` at a time, each for at most `limit` seconds; their number and the survivors."""
-    pending = itertools.islice(mutants(ast.parse(path.read_text())), 0, None, every)
+    code, harmless = path.read_text().splitlines(), equivalent()
+    named = (
+        (f"{path.name} | {code[line - 1].strip()} | {change}", source)
+        for line, change, source in mutants(ast.parse("\n".join(code)))
+    )
+    pending = itertools.islice((mutant for mutant in named if mutant[0] not in harmless), 0, None, every)
     running, survivors, total = {}, [], 0
     while pending is not None or running:
         while pending is not None and len(running) < jobs:
             if (mutant := next(pending, None)) is None:
                 pending = None
             else:
-                running[run_tests(path, mutant[2], tests)] = (time.monotonic(), *mutant)
+                name, source = mutant
+                running[run_tests(path, source, tests)] = (time.monotonic(), name)
                 total += 1
                 if total % 20 == 0:
                     print(f"{total} mutants, {len(survivors)} survivors", flush=True)
-        for pid, (started, line, change, _) in list(running.items()):
+        for pid, (started, name) in list(running.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
             if not done and time.monotonic() - started > limit:
                 os.kill(pid, 9)  # a mutant that never ends is noticed too
@@ -132,8 +147,8 @@ def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> 
             if done:
                 del running[pid]
                 if status == 0:
-                    survivors.append(f"{path}:{line}: {change}")
-                    print("survived", survivors[-1], flush=True)
+                    survivors.append(name)
+                    print("survived:", name, flush=True)
         time.sleep(0.02)
     return total, survivors
 
