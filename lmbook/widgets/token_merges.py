@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import traitlets
 
-from lmbook.tokenizer import PIECES, BPETokenizer, merge
+from lmbook.tokenizer import PIECES, BPETokenizer, Tokenizer, merge
 from lmbook.widgets.base import BookWidget, bundle
 
 MAX_CHARACTERS = 300
@@ -44,6 +44,8 @@ class TokenMerges(BookWidget):
 
     _esm = bundle("token_merges.js")
     _css = BookWidget._css + Path(__file__).with_name("token_merges.css").read_text(encoding="utf-8")
+    height_wide = traitlets.Int(620).tag(sync=True)
+    height_narrow = traitlets.Int(1010).tag(sync=True)
     merges = traitlets.Bytes().tag(sync=True)  # (M, 2) uint16
     train_bytes = traitlets.Bytes().tag(sync=True)  # (256,) uint32, how often each byte occurs
     train_merged = traitlets.Bytes().tag(sync=True)  # (M,) uint32, how often each merge is done
@@ -56,7 +58,7 @@ class TokenMerges(BookWidget):
 
     def __init__(
         self,
-        tokenizer: BPETokenizer,
+        tokenizer: Tokenizer,
         training_text: str,
         held_out: str,
         *,
@@ -153,7 +155,7 @@ def token_counts(singles: np.ndarray, merged: np.ndarray, merges: Sequence[Seque
 
 
 def _check_arguments(
-    tokenizer: BPETokenizer, training_text: str, held_out: str, sentence: str, num_merges: int
+    tokenizer: Tokenizer, training_text: str, held_out: str, sentence: str, num_merges: int
 ) -> None:
     if not isinstance(tokenizer, BPETokenizer):
         raise TypeError(f"TokenMerges shows the merges of a BPETokenizer, got {type(tokenizer).__name__}")
