@@ -294,7 +294,8 @@ class TestModules:
     @pytest.mark.parametrize("view", VIEWS)
     def test_a_bundle_is_one_module_that_imports_nothing(self, view, tmp_path):
         text = bundle(view)
-        assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|https?:(?!//www\.w3\.org/2000/svg)", text, flags=re.MULTILINE)
+        text = text.replace("http://www.w3.org/2000/svg", "")  # a name, which nothing is fetched from
+        assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|https?:", text, flags=re.MULTILINE)
         file = tmp_path / "bundle.mjs"
         file.write_text(text, encoding="utf-8")
         script = f"const module = await import('{file.as_uri()}');"
