@@ -23,22 +23,26 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
 STAMP = BUILD / "executed-with.sha256"
+DRAWN = BUILD / "drawn-from.sha256"
+RUNS = ("lmbook", "constraints.txt", "pyproject.toml")  # besides the chapters, what decides what they print
+DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
 HTML = BUILD / "html"
 SECONDS_PER_CHAPTER = 600
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def fingerprint() -> str:
-    """Return a hash of everything but the chapters that decides what a chapter prints."""
+def fingerprint(names: tuple[str, ...]) -> str:
+    """Return a hash of these files, and of all files in these folders, that belong to the book."""
     digest = hashlib.sha256()
-    for path in sorted([*(ROOT / "lmbook").rglob("*"), ROOT / "constraints.txt", ROOT / "pyproject.toml"]):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))):
+        name = path.relative_to(ROOT)
+        if path.is_file() and not any(folder.startswith((".", "__")) for folder in name.parts[:-1]):
+            digest.update(str(name).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def drop_stale_cache() -> None:
-    stamp = fingerprint()
+    stamp = fingerprint(RUNS)
     if not STAMP.exists() or STAMP.read_text() != stamp:
         print("lmbook or the pinned versions have changed: every chapter is executed again.", flush=True)
         shutil.rmtree(CACHE, ignore_errors=True)
@@ -113,9 +117,15 @@ def draw_pages() -> None:
 
 
 def main() -> None:
-    drop_stale_cache()
-    execute_chapters()
-    draw_pages()
+    stamp = fingerprint(DRAWS)
+    if HTML.joinpath("index.html").exists() and DRAWN.exists() and DRAWN.read_text() == stamp:
+        print("Nothing has changed since the last build.", flush=True)
+    else:
+        DRAWN.unlink(missing_ok=True)
+        drop_stale_cache()
+        execute_chapters()
+        draw_pages()
+        DRAWN.write_text(stamp)
     print(f"The book is built. Open {(HTML / 'index.html').as_uri()}", flush=True)
 
 
