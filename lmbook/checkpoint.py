@@ -1,9 +1,9 @@
 """Checkpoints of a training run: one safetensors file, which is always whole.
 
-A checkpoint is written under another name, forced to the disk and then renamed: whoever looks, after a power
-    cut
-too, finds the old one or the new one. It holds the weights (`model.…`), the optimizer's state (`optimizer.…`)
-and, as JSON in the file's metadata, everything else: settings, step, tokenizer. Nothing in it is pickled.
+A checkpoint is written under another name, forced to the disk and then renamed: whoever looks, even after a
+power cut, finds the old one or the new one. It holds the weights (`model.…`), the optimizer's state
+(`optimizer.…`) and, as JSON in the file's metadata, everything else: settings, step, tokenizer. Nothing in it
+is pickled.
 Sharded (FSDP) runs write the same file as others, so that a run may go on with another number of processes.
 """
 
@@ -63,7 +63,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
         raise ValueError(f"{path} is no checkpoint: {error}") from None
 
 
-def load_trained(path: str | Path) -> tuple[CausalLM, Tokenizer]:
+def load_run(path: str | Path) -> tuple[CausalLM, Tokenizer]:
     """The model, in eval mode, and the tokenizer of a run of `lmbook.pretrain`.
 
     Args:
@@ -98,7 +98,7 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
     tensors = {}
     for name, weight in model.named_parameters():
         tensors[f"model.{name}"] = whole(weight)
-        for key, value in optimizer.state[weight].items():
+        for key, value in sorted(optimizer.state[weight].items()):  # in one order everywhere: they meet here
             tensors[f"optimizer.{key}.{name}"] = whole(value)
     return tensors
 

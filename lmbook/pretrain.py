@@ -9,7 +9,7 @@ number changes the speed and not the result.
 
 A batch is a function of (seed, step), and nothing else is random once the weights are drawn. So the step is
 all there is to know about the place in the data; a run that was killed goes on from its last checkpoint when
-the same command is given again, and ends as if nothing had happened. `load_trained(out)` (lmbook.checkpoint)
+the same command is given again, and ends as if nothing had happened. `load_run(out)` (lmbook.checkpoint)
 gives model and tokenizer.
 
 Axes: B batch (all processes), T time.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from lmbook import pretrain
-from lmbook.checkpoint import NAME, load_checkpoint, load_trained, save_checkpoint
+from lmbook.checkpoint import NAME, load_checkpoint, load_run, save_checkpoint
 from lmbook.pretrain import batch, main
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +52,7 @@ def start(arguments, world_size=1):
     processes = []
     for rank in range(world_size):
         env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        env |= {"PYTHONHASHSEED": str(rank)}  # sets are read in another order by each process, every time
         if world_size > 1:
             env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
             env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -130,7 +131,7 @@ def test_a_run_learns_and_leaves_a_model(corpus, tmp_path, capsys):
     assert "step 60/60: loss" in output.out
     tensors, info = result(tmp_path / "run")
     assert info["loss"] < 2.7  # 5.5 at first
-    model, tokenizer = load_trained(tmp_path / "run")
+    model, tokenizer = load_run(tmp_path / "run")
     assert not model.training
     assert model.context_length == 29
     assert tokenizer.kind == "byte"
@@ -139,7 +140,7 @@ def test_a_run_learns_and_leaves_a_model(corpus, tmp_path, capsys):
 
 def test_bits_per_byte_by_hand(corpus, tmp_path):
     main(command(corpus, tmp_path, extra=["--tokenizer", "bpe", "--vocab-size", 270]))
-    model, tokenizer = load_trained(tmp_path)
+    model, tokenizer = load_run(tmp_path)
     assert tokenizer.vocab_size == 270
     ids = torch.tensor(tokenizer.encode(pretrain.read_corpus(str(corpus))[1]))
     nats = num_bytes = 0
@@ -175,7 +176,7 @@ def test_characters_of_the_validation_text_are_known(corpus, tmp_path):
     text = corpus.read_text(encoding="utf-8") + "ÿ" * 5
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     main(command(tmp_path / "text.txt", tmp_path / "run", steps=1, extra=["--tokenizer", "char"]))
-    assert "ÿ" in load_trained(tmp_path / "run")[1].tokens
+    assert "ÿ" in load_run(tmp_path / "run")[1].tokens
 
 
 # Killed, and started again
@@ -383,15 +384,15 @@ def test_what_is_no_checkpoint_is_named(content, tmp_path):
     with pytest.raises(ValueError, match="is no checkpoint"):
         load_checkpoint(tmp_path / NAME)
     with pytest.raises(ValueError, match="is no checkpoint"):
-        load_trained(tmp_path)
+        load_run(tmp_path)
 
 
 def test_a_checkpoint_of_something_else_is_no_run(tmp_path):
     save_checkpoint(tmp_path / NAME, {"a": torch.ones(3)}, {"step": 1})
     with pytest.raises(ValueError, match=r"not written by lmbook\.pretrain: it lacks 'tokenizer'"):
-        load_trained(tmp_path / NAME)
+        load_run(tmp_path / NAME)
     with pytest.raises(FileNotFoundError):
-        load_trained(tmp_path / "nothing")
+        load_run(tmp_path / "nothing")
 
 
 def test_the_metadata_is_json(finished):
