@@ -8,7 +8,7 @@ probability for being unlike what was said.
 
 Rows are searched one by one. `rank` of a continuation of n tokens is log P / n ** length_penalty: 0, the
 default, compares log P itself, above 0 long continuations are favoured. Of equals, the one with the lowest
-ids wins.
+ids wins; in a beam, the one that ended first.
 
 Axes: B batch, T time, V vocabulary, N beams, D model width.
 """

@@ -261,6 +261,38 @@ def test_public_defaults():
     assert defaults(contrastive_search) == {"k": 4, "alpha": 0.6, "max_length": 100, **more}
 
 
+def test_of_equals_the_lowest_ids_win_and_in_a_beam_what_ended_first():
+    fair = SizedFunctionModel(lambda prefix: [0.5, 0.5], 2)
+    found, scores = exhaustive_search(fair, PROMPTS[3:4], 12)  # 2,048 heads, all alike: two chunks
+    assert found[0, 3:].tolist() == [0] * 12
+    assert scores.item() == pytest.approx(12 * math.log(0.5), abs=1e-5)
+    # [2] and [1, 2] both have P = 1/4
+    ends = SizedFunctionModel(lambda prefix: [0.0, 0.5, 0.5] if prefix[-1] == 1 else [0.25, 0.5, 0.25], 3)
+    found, scores = beam_search(ends, PROMPTS[3:4], 3, 2, eos_token_id=2)
+    assert found[0, 3:].tolist() == [2, 2]
+    assert scores.item() == pytest.approx(math.log(0.25), abs=1e-5)
+
+
+def test_one_new_token_can_be_searched_exhaustively():
+    found, scores = exhaustive_search(TableModel(3, seed=1), PROMPTS[:2], 1)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, greedy_decode(TableModel(3, seed=1), PROMPTS[:2], 1))
+    assert scores.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "find", [lambda m, i: beam_search(m, i, 3, 4), lambda m, i: exhaustive_search(m, i, 4)]
+)
+def test_half_precision_logits_are_scored_in_single_precision(find):
+    single = TableModel(3, seed=4)
+    half_logits = lambda ids: single(ids).half()  # noqa: E731
+    half_logits.vocab_size = 3
+    ids, scores = find(half_logits, PROMPTS[:2])
+    assert scores.dtype == torch.float32
+    exact = [sequence_log_prob(lambda i: half_logits(i).double(), row, 3) for row in ids]
+    torch.testing.assert_close(scores.double(), torch.tensor(exact, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
 def test_double_precision_scores_stay_double():
     model = TableModel(3)
     model.table = model.table.double()
