@@ -1,4 +1,4 @@
-# make book | serve | test | test-all | refresh | bench.  Everything runs in .venv, made on first use.
+# make book | serve | test | test-all | refresh | models | bench.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
 SELECT ?= -m "not slow"
@@ -8,7 +8,7 @@ READY := .venv/ready
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve test test-all lint unit notebooks browser mutants refresh bench
+.PHONY: book serve test test-all lint unit notebooks browser mutants refresh models bench
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -34,8 +34,9 @@ mutants: $(READY)
 	@$(RUN) tools/mutate.py lmbook/transformer.py tests/test_transformer.py tests/test_causal.py
 
 lint: $(READY)
-	@echo "Checking style: ruff check, ruff format."
+	@echo "Checking style: ruff and, for JavaScript, deno; both lint and format."
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --quiet --check .
+	@DENO_NO_UPDATE_CHECK=1 .venv/bin/deno lint --quiet && DENO_NO_UPDATE_CHECK=1 .venv/bin/deno fmt --quiet --check
 
 unit: $(READY)
 	@echo "Testing the package and the notebooks' form."
@@ -51,6 +52,10 @@ browser: book
 
 refresh: $(READY)
 	@$(RUN) tools/refresh.py $(CHAPTERS)
+
+# The models of widgets and playground, a few minutes: make models, or make models MODELS=toy-causal.
+models: $(READY)
+	@$(RUN) tools/train_models.py $(MODELS)
 
 bench: $(READY)
 	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do echo "$$script"; PYTHONPATH=. $(RUN) $$script || exit 1; done

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-import numpy as np
 import torch
 import traitlets
 from torch import Tensor
 
 from lmbook.interface import check_ids
+from lmbook.widgets.packing import pack_language
 
 _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
-MAX_VOCAB = 256  # ids travel as one byte each
-MAX_STATES = 2**16  # states as two
 
 
 def bundle(view: str) -> str:
@@ -76,7 +74,7 @@ class LanguageWidget(BookWidget):
     row_length = traitlets.Int().tag(sync=True)  # T
 
     def __init__(self, language: Any, ids: Tensor, **traits: Any):
-        super().__init__(**_pack_language(language), **_pack_ids(ids, len(language.vocab)), **traits)
+        super().__init__(**pack_language(language), **_pack_ids(ids, len(language.vocab)), **traits)
         self._language, self._ids = language, ids
 
     def _known(self, text: str) -> list[int]:
@@ -110,32 +108,6 @@ def read_words(text: str, vocab: list[str], name: str) -> list[int]:
         listed = ", ".join(map(repr, unknown))
         raise ValueError(f"{name} has words outside the language's vocabulary of {len(vocab)}: {listed}")
     return [vocab.index(word) for word in words]
-
-
-def _pack_language(language: Any) -> dict[str, Any]:
-    vocab = list(language.vocab)
-    log_probs = np.asarray(language.log_probs, dtype=np.float64)
-    next_state = np.asarray(language.next_state)
-    if len(vocab) > MAX_VOCAB:
-        raise ValueError(f"the language has {len(vocab)} words, the limit of its widgets is {MAX_VOCAB}")
-    if len(log_probs) > MAX_STATES:
-        raise ValueError(
-            f"the language has {len(log_probs)} states, the limit of its widgets is {MAX_STATES}"
-        )
-    if not log_probs.shape == next_state.shape == (len(log_probs), len(vocab)):
-        raise ValueError(
-            f"log_probs and next_state must be (S + 1, {len(vocab)}), got {log_probs.shape} "
-            f"and {next_state.shape}"
-        )
-    state, word = np.nonzero(np.isfinite(log_probs))
-    starts = np.searchsorted(state, np.arange(len(log_probs) + 1))
-    return {
-        "vocab": vocab,
-        "row_starts": starts.astype("<u4").tobytes(),
-        "row_words": word.astype("u1").tobytes(),
-        "row_next": next_state[state, word].astype("<u2").tobytes(),
-        "row_log_probs": log_probs[state, word].astype("<f8").tobytes(),
-    }
 
 
 def _pack_ids(ids: Tensor, vocab_size: int) -> dict[str, Any]:

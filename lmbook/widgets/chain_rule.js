@@ -130,9 +130,7 @@ function render({ model, el }) {
   const heard = announcer(root);
 
   // All lists keep their buttons as long as they can: the reader's keyboard focus sits on one of them.
-  const chips = Array.from({ length: 6 }, (_, i) =>
-    button('', () => setWords([...ids, Number(chips[i].dataset.id)])),
-  );
+  const chips = Array.from({ length: 6 }, (_, i) => button('', () => setWords([...ids, Number(chips[i].dataset.id)])));
   nextWords.append(h('span', { class: 'lmw-quiet' }, 'Add:'), ...chips);
   const refreshChips = roving(nextWords);
   const refreshRows = roving(table.body);
@@ -198,7 +196,7 @@ function render({ model, el }) {
     if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }
 
-  function drawTotals(factors, logs, scale, order) {
+  function drawTotals(logs, scale, order) {
     const total = logs.at(-1) ?? { exact: 0, ngram: 0 };
     const perWord = (log) => (ids.length ? Math.exp(-log / ids.length) : 1);
     const write = (x) => (x === Infinity ? '∞' : x.toFixed(4));
@@ -226,7 +224,7 @@ function render({ model, el }) {
     root.dataset.ngramTotal = total.ngram;
   }
 
-  function drawWhy(factors, gap, order) {
+  function drawWhy(gap, order) {
     const t = selected ?? gap;
     if (!ids.length) why.textContent = 'Add a word, or choose a sentence.';
     else if (t < 0) why.textContent = `The exact language and the ${order}-gram agree within 10 % at every word.`;
@@ -248,16 +246,16 @@ function render({ model, el }) {
     units.select(unit);
     unitHead.textContent = `log P so far, ${unit}`;
     undo.disabled = clear.disabled = text === '';
-    message.textContent =
-      reading.problem || (reading.pending.length ? `… ${reading.pending.slice(0, 6).join(', ')}` : '');
+    message.textContent = reading.problem ||
+      (reading.pending.length ? `… ${reading.pending.slice(0, 6).join(', ')}` : '');
     message.classList.toggle('lmw-wrong', Boolean(reading.problem));
     const factors = factorise(models, ids, order);
     const logs = runningLogs(factors);
     const gap = widestGap(factors);
     drawChips();
     drawRows(factors, logs, scale, gap);
-    drawTotals(factors, logs, scale, order);
-    drawWhy(factors, gap, order);
+    drawTotals(logs, scale, order);
+    drawWhy(gap, order);
     if (reading.problem) heard.say(reading.problem);
   }
 

@@ -75,28 +75,33 @@ export function explain(models, ids, t, order) {
   if (!exact.isPossible(before)) {
     return `“${word}”: the words before it have probability 0 already. After them every word counts as equally likely, by convention.`;
   }
-  const says =
-    p === 0 ? 'the exact language never says it here (P = 0)' : `the exact probability is ${formatProb(p)}`;
+  const says = p === 0 ? 'the exact language never says it here (P = 0)' : `the exact probability is ${formatProb(p)}`;
   const opening = `“${word}”: ${says}, the ${name} gives ${formatProb(q)}.`;
   if (Math.abs(Math.log(p) - Math.log(q)) <= CLOSE) return `${opening} They agree within 10 %.`;
   const read = [...(stop < 0 ? [] : [stop]), ...before].slice(order > 1 ? 1 - order : Infinity);
   const sight = read.length
     ? `reads only “${read.map((id) => vocab[id]).join(' ')}” before it`
     : 'reads no word before it';
-  if (t === 0 && order > 1)
+  if (t === 0 && order > 1) {
     return `${opening} A text begins here; the ${name} reads a full stop, and gives what follows one inside a text.`;
+  }
   const decides = decidingWord(models, ids, t, order, q);
   if (decides) {
     const far = t - decides.place;
-    return `${opening} What decides is “${vocab[ids[decides.place]]}”, ${far === 1 ? 'the word before' : `${far} words back`}: were it “${vocab[decides.other]}”, the exact probability would be ${formatProb(decides.probability)}. The ${name} ${sight} and can’t know.`;
+    return `${opening} What decides is “${vocab[ids[decides.place]]}”, ${
+      far === 1 ? 'the word before' : `${far} words back`
+    }: were it “${vocab[decides.other]}”, the exact probability would be ${
+      formatProb(decides.probability)
+    }. The ${name} ${sight} and can’t know.`;
   }
   if (!read.length) return `${opening} It ${sight}: it knows only how often a word occurs.`;
   const seen = ngrams.count(read);
   const after = ngrams.count([...read, ids[t]]);
   if (seen === 0) return `${opening} It ${sight}, which its training text never has: it goes by shorter contexts.`;
   const followed = `${opening} It ${sight}, which its training text has ${plural(seen, 'time')}`;
-  if (after === 0)
+  if (after === 0) {
     return `${followed}, never followed by “${word}”: this is smoothing’s share for what it hasn’t seen.`;
+  }
   const verdict = seen < FEW ? 'too few to tell exactly' : 'it averages over all texts that end so';
   return `${followed}, followed by “${word}” ${plural(after, 'time')}: ${verdict}.`;
 }

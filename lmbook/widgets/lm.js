@@ -109,23 +109,33 @@ function summarise(index, counts, numContexts) {
   return { counts, totals, types, discount: ones && twos ? ones / (ones + 2 * twos) : 0.5 };
 }
 
-// Counts the n-grams of orders 1 … maxOrder in one pass each, and predicts with any order up to there by interpolated
-// Kneser–Ney smoothing, as lmbook.ngram.NGramLM does:
+// Counts the n-grams of orders 1 … maxOrder, and predicts with any order up to there by interpolated Kneser–Ney
+// smoothing, as lmbook.ngram.NGramLM does:
 //   P_n(w | h) = max(c(h w) − D, 0) / Σ c(h ·)  +  D · N(h) / Σ c(h ·) · P_{n−1}(w | h without its first token)
 // with plain counts at the highest order and, below it, continuation counts: before how many different tokens.
 export class NGramCounts {
-  constructor(ids, vocabSize, maxOrder, rowLength = ids.length) {
-    this.vocabSize = vocabSize;
-    this.maxOrder = maxOrder;
+  constructor(vocabSize, maxOrder) {
+    Object.assign(this, { vocabSize, maxOrder, levels: [] });
+  }
+
+  read(ids, rowLength = ids.length) {
+    const steps = this.readInSteps(ids, rowLength);
+    while (!steps.next().done);
+    return this;
+  }
+
+  // The same, bit by bit: yields the share that is done, every few milliseconds, so that a page stays alive.
+  *readInSteps(ids, rowLength = ids.length, stride = 20_000) {
     this.levels = [];
     let ending = new Int32Array(ids.length); // number of the (n − 1)-gram that ends at each place; n = 1: the empty one
     let shorter = null;
-    for (let n = 1; n <= maxOrder + 1; n++) {
-      const index = new NGramIndex(Math.min(ids.length, vocabSize ** n), vocabSize);
-      const counts = new Float64Array(Math.min(ids.length, vocabSize ** n));
-      const followers = new Int32Array(ids.length).fill(-1);
+    for (let n = 1; n <= this.maxOrder + 1; n++) {
+      const capacity = Math.min(ids.length, this.vocabSize ** n);
+      const [index, counts] = [new NGramIndex(capacity, this.vocabSize), new Float64Array(capacity)];
       const continuation = shorter && new Float64Array(shorter.index.size);
+      const followers = new Int32Array(ids.length).fill(-1);
       for (let i = 0; i < ids.length; i++) {
+        if (i % stride === 0) yield (n - 1 + i / ids.length) / (this.maxOrder + 1);
         if (i % rowLength < n - 1) continue; // no n-gram crosses a row
         const size = index.size;
         const id = index.add(n === 1 ? 0 : ending[i - 1], ids[i]);
@@ -190,7 +200,7 @@ export function readModels(model, maxOrder) {
     logProbs: unpack(model.get('row_log_probs'), Float64Array),
   });
   const ids = unpack(model.get('ids'), Uint8Array);
-  const ngrams = new NGramCounts(ids, vocab.length, maxOrder, model.get('row_length'));
+  const ngrams = new NGramCounts(vocab.length, maxOrder).read(ids, model.get('row_length'));
   const stop = vocab.indexOf('.');
   // An n-gram reads a full stop before the first word: in its text every sentence but the first follows one.
   const ngramDist = (prefix, order) => ngrams.dist(stop < 0 ? prefix : [stop, ...prefix], order);
@@ -199,9 +209,13 @@ export function readModels(model, maxOrder) {
 
 // ---- Words ----------------------------------------------------------------------------------------------------------
 
+// White space as Python's \s has it, which differs from JavaScript's in a few rare characters.
+export const WHITE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+export const WORDS = new RegExp(`[.,;:!?]|[^${WHITE}.,;:!?]+`, 'g');
+
 // "The dog barks." → ["the", "dog", "barks", "."]: what the toy language calls words.
 export function splitWords(text) {
-  return text.toLowerCase().match(/[.,;:!?]|[^\s.,;:!?]+/g) ?? [];
+  return text.toLowerCase().match(WORDS) ?? [];
 }
 
 export function joinWords(words) {
@@ -221,10 +235,14 @@ export function editDistance(a, b) {
   return row[b.length];
 }
 
+// The word of `vocab` that takes the fewest changes, if they are few. (It takes at least as many as the lengths differ,
+// so that pasting a book in one word costs nothing.)
 export function nearestWord(word, vocab) {
-  const distances = vocab.map((known) => editDistance(word, known));
+  const limit = Math.max(1, word.length / 2);
+  const isNear = (known) => Math.abs(known.length - word.length) <= limit;
+  const distances = vocab.map((known) => (isNear(known) ? editDistance(word, known) : Infinity));
   const best = Math.min(...distances);
-  return best <= Math.max(1, word.length / 2) ? vocab[distances.indexOf(best)] : null;
+  return best <= limit ? vocab[distances.indexOf(best)] : null;
 }
 
 // ---- Chance ------------------------------------------------------------------------------------------------------------

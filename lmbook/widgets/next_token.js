@@ -1,18 +1,6 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
 import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './lm.js';
-import {
-  announcer,
-  button,
-  follow,
-  formatProb,
-  frame,
-  h,
-  newId,
-  plural,
-  readText,
-  roving,
-  setBar,
-} from './kit.js';
+import { announcer, button, follow, formatProb, frame, h, newId, plural, readText, roving, setBar } from './kit.js';
 
 // The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
 export function chooseWords(p, q, count) {
@@ -66,7 +54,9 @@ function render({ model, el }) {
     random = seededRandom(model.get('seed'));
     setText(model.get('start'));
   });
-  const sampleTitle = `Draw the next word at random (seed ${model.get('seed')}: the same words after each “Start again”)`;
+  const sampleTitle = `Draw the next word at random (seed ${
+    model.get('seed')
+  }: the same words after each “Start again”)`;
   const sampler = (name, which) =>
     button('Sample', () => append(sampleFrom(shown[which], random())), {
       'aria-label': `Sample from the ${name}`,
@@ -153,16 +143,18 @@ function render({ model, el }) {
     root.dataset.prefix = joinWords(ids.map((id) => vocab[id]));
     if (problem) say(problem, true);
     else if (pending.length) say(`… ${pending.slice(0, 6).join(', ')}${pending.length > 6 ? ', …' : ''}`);
-    else if (!possible)
+    else if (!possible) {
       say(
         'This language can’t produce these words (P = 0). After them every word is equally likely, by convention.',
         true,
       );
-    else say('Struck out: words that the exact language never says here.');
+    } else say('Struck out: words that the exact language never says here.');
     const best = words[0];
     heard.say(
       problem ||
-        `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, exact ${formatProb(p[best])}, bigram ${formatProb(q[best])}.`,
+        `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, exact ${formatProb(p[best])}, bigram ${
+          formatProb(q[best])
+        }.`,
     );
   }
 

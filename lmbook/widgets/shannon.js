@@ -90,8 +90,13 @@ function verdict(guesses) {
   if (n === 0) return 'Guess the next letter. Each letter you find is one observation.';
   const { upper, standardError } = shannonBounds(guesses);
   const range = `Your upper bound is ${upper.toFixed(2)} ± ${standardError.toFixed(2)} bits (standard error).`;
-  if (n < ENOUGH)
-    return `${plural(n, 'letter')} so far: too few for your bounds to mean much; they may even cross. Shannon used ${ENOUGH} letters: ${ENOUGH - n} to go. ${range}`;
+  if (n < ENOUGH) {
+    return `${
+      plural(n, 'letter')
+    } so far: too few for your bounds to mean much; they may even cross. Shannon used ${ENOUGH} letters: ${
+      ENOUGH - n
+    } to go. ${range}`;
+  }
   return `${n} letters, as many as Shannon used or more. ${range}`;
 }
 
@@ -109,7 +114,7 @@ function makeKeys(guess) {
         keys.set(letter, key);
         return key;
       }),
-    ),
+    )
   );
   return { keys, node: h('div', { class: 'lmw-keys', role: 'group', 'aria-label': 'Letters to guess' }, rows) };
 }
@@ -197,7 +202,9 @@ function render({ model, el }) {
   function found(count) {
     const rank = current().ranks[results().length];
     const letter = current().text[place()];
-    message.textContent = `${count === 27 && tried.size < 26 ? 'It was' : 'Right:'} “${nameOf(letter)}”, ${count === 27 ? 'counted as 27 guesses' : `guess ${count}`}; the n-gram needed ${rank}.`;
+    message.textContent = `${count === 27 && tried.size < 26 ? 'It was' : 'Right:'} “${nameOf(letter)}”, ${
+      count === 27 ? 'counted as 27 guesses' : `guess ${count}`
+    }; the n-gram needed ${rank}.`;
     heard.say(message.textContent);
     tried = new Set();
     setResults([...results(), count]);
@@ -258,9 +265,12 @@ function render({ model, el }) {
     );
     chart.draw(mine, its);
     const whole = -log2.reduce((a, b) => a + b, 0) / log2.length;
-    advice.textContent = `${verdict(mine)} Over this whole passage (${plural(text.length - given, 'letter')}) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
-    if (n === 0 && tried.size === 0)
+    advice.textContent = `${verdict(mine)} Over this whole passage (${
+      plural(text.length - given, 'letter')
+    }) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
+    if (n === 0 && tried.size === 0) {
       message.textContent = 'Type a letter, or press one. The space is a letter too.';
+    }
     if (n === text.length - given) message.textContent += ' That was the last letter.';
     root.dataset.played = n;
   }

@@ -1,19 +1,9 @@
 // Byte-pair merges, one by one, on the reader's own sentence. The numbers are those of TokenMerges in Python.
 import { unpack } from './lm.js';
+import { cutPieces, mergePair } from './pieces.js';
 import { announcer, button, follow, frame, h, newId, plural } from './kit.js';
 
 const PLAY_EVERY = 700; // milliseconds
-// Python's white space, letters and digits, spelled out; the expression is lmbook.tokenizer.PIECES.
-const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-const CUT = new RegExp(
-  ` ?[\\p{L}\\p{Nl}\\p{No}]+| ?\\p{Nd}+| ?[^\\p{L}\\p{N}${SPACE}]+|[${SPACE}]+?(?= ?[^${SPACE}])|[${SPACE}]+`,
-  'gu',
-);
-
-export function cutPieces(text) {
-  return text.match(CUT) ?? [];
-}
-
 // ---- The merges ---------------------------------------------------------------------------------------------------------
 
 // What Python sent: `pairs` (M × 2), the counts of bytes and merges of both texts, and the bytes of every token.
@@ -46,21 +36,11 @@ export function mergeText(merges, text, limit) {
       }
       if (best >= limit) break;
       done.add(best);
-      tokens = replacePair(tokens, merges.pairs[2 * best], merges.pairs[2 * best + 1], 256 + best);
+      tokens = mergePair(tokens, merges.pairs[2 * best], merges.pairs[2 * best + 1], 256 + best);
     }
     ids.push(...tokens);
   }
   return { ids, done: [...done].sort((a, b) => a - b) };
-}
-
-function replacePair(tokens, left, right, id) {
-  const out = [];
-  for (let t = 0; t < tokens.length; t++) {
-    const found = tokens[t] === left && tokens[t + 1] === right;
-    out.push(found ? id : tokens[t]);
-    t += found;
-  }
-  return out;
 }
 
 // ---- The unigram model, each count one more than it was ------------------------------------------------------------------
@@ -148,7 +128,10 @@ function makePlot(label, values) {
   svg.setAttribute('viewBox', '0 0 1 1');
   svg.setAttribute('preserveAspectRatio', 'none');
   const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  path.setAttribute('d', values.map((v, m) => `${m ? 'L' : 'M'}${(m / last).toFixed(4)} ${height(v).toFixed(4)}`).join(''));
+  path.setAttribute(
+    'd',
+    values.map((v, m) => `${m ? 'L' : 'M'}${(m / last).toFixed(4)} ${height(v).toFixed(4)}`).join(''),
+  );
   svg.append(path);
   const dot = h('i');
   const box = h('div', { class: 'lmw-plot', role: 'img' }, dot);
@@ -214,7 +197,9 @@ function render({ model, el }) {
     go(0);
   });
   const backwards = button('◀ Back', () => (pause(), back()), { title: 'Undo the last merge in this sentence' });
-  const forwards = button('Step ▶', () => (pause(), step()), { title: 'Go to the next merge that changes this sentence' });
+  const forwards = button('Step ▶', () => (pause(), step()), {
+    title: 'Go to the next merge that changes this sentence',
+  });
   const player = button('Play', () => (timer ? pause() : play()));
   const slider = h('input', { type: 'range', min: 0, max: merges.size, step: 1 });
   const sliderName = h('span');
@@ -261,12 +246,16 @@ function render({ model, el }) {
   function describe(ids) {
     const m = at() - 1;
     const after = following();
-    const next = after === undefined ? 'No later merge changes it.' : `The next one that changes it is merge ${after + 1}.`;
+    const next = after === undefined
+      ? 'No later merge changes it.'
+      : `The next one that changes it is merge ${after + 1}.`;
     if (m < 0) return `Bytes, no merges yet. ${next}`;
     const [left, right] = [merges.pairs[2 * m], merges.pairs[2 * m + 1]].map((id) => spell(merges.spelled[id]));
     const here = ids.filter((id) => id === 256 + m).length;
     const training = merges.train.merged[m].toLocaleString('en');
-    return `Merge ${m + 1}: “${left}” and “${right}” become “${spell(merges.spelled[256 + m])}”, ${training} times in the training text, ${here} here. ${next}`;
+    return `Merge ${m + 1}: “${left}” and “${right}” become “${
+      spell(merges.spelled[256 + m])
+    }”, ${training} times in the training text, ${here} here. ${next}`;
   }
 
   function draw() {

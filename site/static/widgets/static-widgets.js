@@ -24,8 +24,12 @@
     #state;
     #handlers = new Map();
 
-    constructor(saved) { this.#state = withBuffers(saved); }
-    get(name) { return this.#state[name]; }
+    constructor(saved) {
+      this.#state = withBuffers(saved);
+    }
+    get(name) {
+      return this.#state[name];
+    }
     set(name, value) {
       const changes = typeof name === 'object' ? name : { [name]: value };
       const changed = Object.keys(changes).filter((key) => changes[key] !== this.#state[key]);
@@ -37,12 +41,15 @@
       for (const name of names.split(/\s+/)) this.#handlers.set(name, [...(this.#handlers.get(name) ?? []), handler]);
     }
     off(names, handler) {
-      for (const name of names ? names.split(/\s+/) : [...this.#handlers.keys()])
+      for (const name of names ? names.split(/\s+/) : [...this.#handlers.keys()]) {
         this.#handlers.set(name, handler ? (this.#handlers.get(name) ?? []).filter((h) => h !== handler) : []);
+      }
     }
     save_changes() {} // there is no kernel to save to
     send() {}
-    #emit(name, value) { for (const handler of this.#handlers.get(name) ?? []) handler(this, value); }
+    #emit(name, value) {
+      for (const handler of this.#handlers.get(name) ?? []) handler(this, value);
+    }
   }
 
   const widgets = new Map(); // source of an ES module -> promise of what it exports

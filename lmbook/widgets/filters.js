@@ -1,0 +1,119 @@
+// What stands between a model's logits and the next token: the pure functions of lmbook/filters.py, number for number.
+//
+// A filter takes V logits and gives a new Float64Array. It either reshapes all of them (temperature, penalties) or sets
+// those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
+// never removes the last token, what is at −Infinity stays there, and of equals the lowest id wins.
+// Filters that look back also take the ids so far.
+
+export function softmax(logits) {
+  const top = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const probs = Float64Array.from(logits, (logit) => Math.exp(logit - top));
+  const total = probs.reduce((a, b) => a + b, 0);
+  return probs.map((p) => p / total);
+}
+
+// Divide by tau: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone, exactly.
+export function temperature(logits, tau) {
+  demand(tau >= 0 && tau < Infinity, 'temperature', tau, 'at least 0 and finite');
+  if (tau >= 1e-30) return Float64Array.from(logits, (logit) => logit / tau);
+  const best = bestToken(logits);
+  return keepTokens(logits, (id) => id === best);
+}
+
+// Keep the k best tokens, exactly k.
+export function topK(logits, k) {
+  demand(k >= 1, 'k', k, 'at least 1');
+  const kept = new Set(fromBest(logits).slice(0, k));
+  return keepTokens(logits, (id) => kept.has(id));
+}
+
+// Keep the nucleus: of the tokens from best to worst, the fewest whose probability reaches p.
+export function topP(logits, p) {
+  demand(p > 0 && p <= 1, 'p', p, 'above 0 and at most 1');
+  if (p === 1) return Float64Array.from(logits);
+  const probs = softmax(logits);
+  const kept = new Set(untilMass(fromBest(logits), probs, p));
+  return keepTokens(logits, (id) => kept.has(id));
+}
+
+// Keep the tokens that have at least p times the probability of the best one.
+export function minP(logits, p) {
+  demand(p >= 0 && p <= 1, 'min_p', p, 'at least 0 and at most 1');
+  if (p === 0) return Float64Array.from(logits);
+  const least = logits[bestToken(logits)] + Math.log(p);
+  return keepTokens(logits, (id) => logits[id] >= least);
+}
+
+// Keep the tokens whose surprise, −log P, lies nearest to its mean, the entropy: the fewest that reach probability p.
+// Equally distant ones stay or go together. The best token may go: it can be too predictable to be typical.
+export function typical(logits, p) {
+  demand(p > 0 && p <= 1, 'typical p', p, 'above 0 and at most 1');
+  if (p === 1) return Float64Array.from(logits);
+  const probs = softmax(logits);
+  const entropy = probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0);
+  const distance = probs.map((q) => Math.abs(-Math.log(q) - entropy));
+  const order = [...probs.keys()].sort((a, b) => distance[a] - distance[b] || a - b);
+  const limit = distance[untilMass(order, probs, p).at(-1)];
+  return keepTokens(logits, (id) => distance[id] <= limit);
+}
+
+// Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
+export function repetitionPenalty(logits, ids, penalty) {
+  demand(penalty > 0 && penalty < Infinity, 'penalty', penalty, 'above 0 and finite');
+  const seen = new Set(ids);
+  return Float64Array.from(logits, (x, id) => (!seen.has(id) ? x : x < 0 ? x * penalty : x / penalty));
+}
+
+// Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+export function frequencyPenalty(logits, ids, penalty) {
+  demand(Number.isFinite(penalty), 'penalty', penalty, 'finite');
+  const penalised = Float64Array.from(logits);
+  for (const id of ids) if (id in penalised) penalised[id] -= penalty;
+  return penalised;
+}
+
+// Subtract `penalty` once from each token that occurs in `ids`.
+export function presencePenalty(logits, ids, penalty) {
+  return frequencyPenalty(logits, new Set(ids), penalty);
+}
+
+// Remove each token that would complete a sequence of n tokens which `ids` already holds, unless none would be left.
+export function noRepeatNgram(logits, ids, n) {
+  demand(n >= 1, 'n', n, 'at least 1');
+  const last = ids.length - n + 1; // where the n-gram would begin that the next token completes
+  const banned = new Set();
+  for (let begin = 0; begin < last; begin++) {
+    let same = 0;
+    while (same < n - 1 && ids[begin + same] === ids[last + same]) same++;
+    if (same === n - 1) banned.add(ids[begin + n - 1]);
+  }
+  const left = keepTokens(logits, (id) => !banned.has(id));
+  return left.some((logit) => logit > -Infinity) ? left : Float64Array.from(logits);
+}
+
+// The id of the largest logit; of equals the lowest.
+export function bestToken(logits) {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+  return best;
+}
+
+// All ids, best first; of equals the lowest id first. (−Infinity − −Infinity is no number: equals are caught by ===.)
+function fromBest(logits) {
+  return [...logits.keys()].sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a]));
+}
+
+// The first few ids of `order` whose probabilities together reach p.
+function untilMass(order, probs, p) {
+  let [count, mass] = [0, 0];
+  while (count < order.length && mass < p) mass += probs[order[count++]];
+  return order.slice(0, count);
+}
+
+function keepTokens(logits, isKept) {
+  return Float64Array.from(logits, (logit, id) => (isKept(id) ? logit : -Infinity));
+}
+
+function demand(ok, name, value, limit) {
+  if (!ok) throw new RangeError(`${name} must be ${limit}, got ${value}`);
+}

@@ -1,0 +1,260 @@
+// The transformer of lmbook/transformer.py as a page runs it: the same weights, the same sums, no library.
+//
+// A token's vector x (D numbers) runs through blocks. Each block adds what attention collects from other tokens, then
+// what a small network makes of that; at the end every word's embedding is compared with x: the logits.
+//
+// T tokens, V words, D width, H query heads, K key/value heads (each serves H / K query heads), E = D / H numbers a
+// head, F width of the feed-forward part. Matrices lie row by row in one array: weight[r · columns + c].
+import { CachedSession } from './session.js';
+
+// Half-precision numbers have a sign bit, 5 bits of exponent, 10 of fraction. Moved to the places where a float32 has
+// its own, they mean the same but for the exponent's origin: 2^112 puts that right, for the tiniest numbers too.
+export function readFloat16(view, offset, length) {
+  const bits = new Int32Array(length);
+  const floats = new Float32Array(bits.buffer);
+  for (let i = 0; i < length; i++) {
+    const half = view.getUint16(offset + 2 * i, true);
+    bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
+    floats[i] *= 2 ** 112;
+  }
+  return floats;
+}
+
+// out = weight · x: all the learning of a model happens in such products, and nearly all of its time goes there. Four
+// rows at a time read x once instead of four times, and their sums don't wait for each other.
+function multiply(out, weight, x, rows, columns, xAt = 0) {
+  let r = 0;
+  for (; r + 3 < rows; r += 4) {
+    let [a, b, c, d] = [0, 0, 0, 0];
+    const [second, third, fourth] = [columns, 2 * columns, 3 * columns];
+    for (let i = r * columns, end = i + columns, j = xAt; i < end; i++, j++) {
+      const value = x[j];
+      a += weight[i] * value;
+      b += weight[i + second] * value;
+      c += weight[i + third] * value;
+      d += weight[i + fourth] * value;
+    }
+    out[r] = a;
+    out[r + 1] = b;
+    out[r + 2] = c;
+    out[r + 3] = d;
+  }
+  for (; r < rows; r++) {
+    let sum = 0;
+    for (let i = 0; i < columns; i++) sum += weight[r * columns + i] * x[xAt + i];
+    out[r] = sum;
+  }
+}
+
+// RMSNorm: scale a vector to mean square 1, then weigh each place.
+function normalise(out, outAt, x, xAt, weight, eps) {
+  let squares = 0;
+  for (let i = 0; i < weight.length; i++) squares += x[xAt + i] ** 2;
+  const scale = 1 / Math.sqrt(squares / weight.length + eps);
+  for (let i = 0; i < weight.length; i++) out[outAt + i] = x[xAt + i] * scale * weight[i];
+}
+
+// Scores become shares: e^score, divided by their sum. The largest score is taken off first, lest e^score overflow.
+function shareOut(scores, length) {
+  let [top, total] = [-Infinity, 0];
+  for (let s = 0; s < length; s++) top = Math.max(top, scores[s]);
+  for (let s = 0; s < length; s++) total += scores[s] = Math.exp(scores[s] - top);
+  for (let s = 0; s < length; s++) scores[s] /= total;
+}
+
+// cos and sin of position × frequency for each position and each of a head's E / 2 pairs; rounded as PyTorch rounds.
+function rotaryTables(length, width, base) {
+  const half = width / 2;
+  const [cos, sin] = [new Float32Array(length * half), new Float32Array(length * half)];
+  for (let i = 0; i < half; i++) {
+    const frequency = Math.fround(base ** -Math.fround((2 * i) / width));
+    for (let t = 0; t < length; t++) {
+      const angle = Math.fround(t * frequency);
+      cos[t * half + i] = Math.cos(angle);
+      sin[t * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos, sin };
+}
+
+// `header` is that of lmbook.widgets.packing; `view` is a DataView in which the weights begin at header.offset.
+export function loadTransformer(header, view) {
+  return new Transformer(header, view);
+}
+
+export class Transformer {
+  constructor({ config, offset = 0, mask_token_id = null, start = [] }, view) {
+    this.vocabSize = config.vocab_size;
+    this.causal = config.causal;
+    this.maskTokenId = mask_token_id;
+    this.start = start; // what the model reads before the first token of any prefix
+    this.capacity = config.context_length;
+    this.contextLength = this.capacity - start.length;
+    this.numInputs = config.vocab_size + config.extra_input_ids; // the mask token can be read, never predicted
+    this.eps = config.norm_eps;
+    const { d_model: D, num_heads: H, num_kv_heads: K, num_layers: L, d_ff: F } = config;
+    Object.assign(this, { D, H, K, L, F, E: D / H, KE: (K * D) / H });
+    this.rotary = rotaryTables(this.capacity, this.E, config.rope_base);
+    this.readWeights(view, offset, config.tie_embeddings);
+    // Room to work in, made once, so that no token needs arrays of its own.
+    this.work = {
+      x: new Float64Array(this.capacity * D),
+      queries: new Float64Array(this.capacity * D),
+      normed: new Float64Array(D),
+      qkv: new Float64Array(D + 2 * this.KE),
+      scores: new Float64Array(this.capacity),
+      context: new Float64Array(D),
+      wide: new Float64Array(2 * F),
+      added: new Float64Array(D),
+    };
+    this.reader = null; // the session behind `dist`
+  }
+
+  readWeights(view, offset, tied) {
+    const take = (size) => {
+      const numbers = readFloat16(view, offset, size);
+      offset += 2 * size;
+      return numbers;
+    };
+    const { D, F, KE, L } = this;
+    this.embedding = take(this.numInputs * D);
+    this.blocks = Array.from({ length: L }, () => ({
+      attentionNorm: take(D),
+      qkv: take((D + 2 * KE) * D), // one product makes query, key and value
+      out: take(D * D),
+      feedForwardNorm: take(D),
+      gateUp: take(2 * F * D),
+      down: take(D * F),
+    }));
+    this.norm = take(D);
+    this.unembedding = tied ? this.embedding : take(this.vocabSize * D);
+  }
+
+  // Reads `ids` after what `memory` already holds and adds them to it: their keys and values, and in `hidden` the
+  // vectors from which logits are made. `record(layer, head, query, shares)` may watch the attention.
+  read(ids, memory, record = null) {
+    this.check(ids, memory.length);
+    const { D, work, blocks } = this;
+    const { x } = work;
+    const past = memory.length;
+    ids.forEach((id, t) => {
+      for (let i = 0; i < D; i++) x[t * D + i] = this.embedding[id * D + i];
+    });
+    for (let layer = 0; layer < blocks.length; layer++) {
+      const block = blocks[layer];
+      for (let t = 0; t < ids.length; t++) this.project(block, t, past + t, memory.keys[layer], memory.values[layer]);
+      for (let t = 0; t < ids.length; t++) {
+        const seen = this.causal ? past + t + 1 : past + ids.length; // what comes later is hidden, or it is not
+        const watch = record && ((head, shares) => record(layer, head, past + t, shares.subarray(0, seen)));
+        this.attend(t, seen, memory.keys[layer], memory.values[layer], watch);
+        multiply(work.added, block.out, work.context, D, D);
+        for (let i = 0; i < D; i++) x[t * D + i] += work.added[i];
+        this.feedForward(block, t * D);
+      }
+    }
+    for (let t = 0; t < ids.length; t++) normalise(memory.hidden, (past + t) * D, x, t * D, this.norm, this.eps);
+    memory.length += ids.length;
+  }
+
+  // Query, key and value of new token t, which stands at `position`. Rotary positions: numbers i and i + E / 2 of a
+  // head are a point in the plane, turned by position × frequency; what query · key sees is the difference.
+  project(block, t, position, keys, values) {
+    const { D, E, KE, work: { x, normed, qkv, queries } } = this;
+    const half = E / 2;
+    normalise(normed, 0, x, t * D, block.attentionNorm, this.eps);
+    multiply(qkv, block.qkv, normed, D + 2 * KE, D);
+    for (let head = 0; head < D + KE; head += E) {
+      for (let i = 0; i < half; i++) {
+        const [cos, sin] = [this.rotary.cos[position * half + i], this.rotary.sin[position * half + i]];
+        const [a, b] = [qkv[head + i], qkv[head + i + half]];
+        qkv[head + i] = a * cos - b * sin;
+        qkv[head + i + half] = b * cos + a * sin;
+      }
+    }
+    for (let i = 0; i < D; i++) queries[t * D + i] = qkv[i];
+    for (let i = 0; i < KE; i++) {
+      keys[position * KE + i] = qkv[D + i];
+      values[position * KE + i] = qkv[D + KE + i];
+    }
+  }
+
+  // Each head of token t compares its query with the keys of the first `seen` tokens and takes their values, each by
+  // its share of the attention.
+  attend(t, seen, keys, values, watch) {
+    const { D, H, K, E, KE, work: { queries, scores, context } } = this;
+    for (let head = 0; head < H; head++) {
+      const query = t * D + head * E;
+      const group = Math.floor((head * K) / H) * E;
+      for (let s = 0; s < seen; s++) {
+        let score = 0;
+        for (let i = 0; i < E; i++) score += queries[query + i] * keys[s * KE + group + i];
+        scores[s] = score / Math.sqrt(E);
+      }
+      shareOut(scores, seen);
+      watch?.(head, scores);
+      for (let i = 0; i < E; i++) context[head * E + i] = 0;
+      for (let s = 0; s < seen; s++) {
+        for (let i = 0; i < E; i++) context[head * E + i] += scores[s] * values[s * KE + group + i];
+      }
+    }
+  }
+
+  // SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then back to D numbers.
+  feedForward(block, at) {
+    const { D, F, work: { x, normed, wide, added } } = this;
+    normalise(normed, 0, x, at, block.feedForwardNorm, this.eps);
+    multiply(wide, block.gateUp, normed, 2 * F, D);
+    for (let i = 0; i < F; i++) wide[i] *= wide[F + i] / (1 + Math.exp(-wide[i]));
+    multiply(added, block.down, wide, D, F);
+    for (let i = 0; i < D; i++) x[at + i] += added[i];
+  }
+
+  unembed(hidden, t) {
+    const logits = new Float32Array(this.vocabSize);
+    multiply(logits, this.unembedding, hidden, this.vocabSize, this.D, t * this.D);
+    return logits;
+  }
+
+  // Before any work: ids that the model doesn't know, more tokens than it has room for.
+  check(ids, past) {
+    const stranger = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.numInputs));
+    if (stranger !== undefined) throw new RangeError(`id ${stranger} is outside the vocabulary of ${this.numInputs}`);
+    const length = past + ids.length;
+    if (length > this.capacity) {
+      throw new RangeError(`the sequence is ${length} tokens long, the model reads at most ${this.capacity}`);
+    }
+  }
+
+  newMemory() {
+    const { L, D, KE, capacity } = this;
+    const rows = () => Array.from({ length: L }, () => new Float32Array(capacity * KE));
+    return { length: 0, keys: rows(), values: rows(), hidden: new Float32Array(capacity * D) };
+  }
+
+  // T rows of V logits. Row t of a causal model is about the token after t, of a masked one about token t itself.
+  logits(ids) {
+    const memory = this.newMemory();
+    this.read(ids, memory);
+    return ids.map((_, t) => this.unembed(memory.hidden, t));
+  }
+
+  // weights[layer][head] (T · T): row t tells how token t shares out its attention.
+  attention(ids) {
+    const T = ids.length;
+    const heads = () => Array.from({ length: this.H }, () => new Float32Array(T * T));
+    const weights = Array.from({ length: this.L }, heads);
+    this.read(ids, this.newMemory(), (layer, head, t, shares) => weights[layer][head].set(shares, t * T));
+    return weights;
+  }
+
+  session(ids = []) {
+    if (!this.causal) throw new TypeError('a masked model sees both sides of a token and can’t go on from a prefix');
+    return new CachedSession(this).follow(ids);
+  }
+
+  // P(next token | prefix). The session behind it remembers the last prefix, so that one token more costs one token.
+  dist(prefix) {
+    this.reader ??= this.session();
+    return this.reader.follow(prefix).dist();
+  }
+}
