@@ -1,4 +1,4 @@
-"""Trains the models that widgets and the playground show: `make models`, or `make models MODELS=toy-causal`."""
+"""Trains the models that widgets and playground show: `make models`, or `make models MODELS=toy-causal`."""
 
 import sys
 import time

@@ -27,11 +27,9 @@ export function newId(prefix = 'lmw') {
 // `options` are [value, label, extra node] triples.
 export function segments(legend, options, onchange) {
   const name = newId('choice');
-  const inputs = options.map(([value]) =>
-    h('input', { type: 'radio', name, value, onchange: () => onchange(value) }),
-  );
+  const inputs = options.map(([value]) => h('input', { type: 'radio', name, value, onchange: () => onchange(value) }));
   const labels = options.map(([, label, extra], i) =>
-    h('label', { class: 'lmw-segment' }, inputs[i], h('span', {}, label, ...(extra ? [extra] : []))),
+    h('label', { class: 'lmw-segment' }, inputs[i], h('span', {}, label, ...(extra ? [extra] : [])))
   );
   const node = h('fieldset', { class: 'lmw-segments' }, h('legend', {}, legend), ...labels);
   const select = (value) => inputs.forEach((input) => (input.checked = input.value === String(value)));
