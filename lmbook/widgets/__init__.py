@@ -1,8 +1,20 @@
 """The book's widgets: figures that answer, in Jupyter and on the published page alike."""
 
+from lmbook.widgets.attention import AttentionExplorer
 from lmbook.widgets.chain_rule import ChainRuleExplorer
+from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
+from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
 
-__all__ = ["ChainRuleExplorer", "NextTokenDemo", "ShannonGame", "TokenMerges"]
+__all__ = [
+    "AttentionExplorer",
+    "ChainRuleExplorer",
+    "MaskedExplorer",
+    "NextTokenDemo",
+    "ReplayRecorder",
+    "ShannonGame",
+    "TokenMerges",
+    "TrainingReplay",
+]
