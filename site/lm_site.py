@@ -6,6 +6,8 @@ can't be understood is a warning, hence a failed build.
 
 import json
 import re
+from html import escape
+from pathlib import Path
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
@@ -18,6 +20,14 @@ logger = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(fancy_error=False)
 WIDGET_VIEW = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
+)
+
+# What a page may load: its own site, what it carries within itself, and nothing from anywhere else.
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="'
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
+    "style-src 'self' 'unsafe-inline'; object-src 'none'; frame-src 'none'; "
+    "base-uri 'self'; form-action 'self'\">\n"
 )
 
 
@@ -57,8 +67,10 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
     """Give every widget a place of its own, and the list of sources a role that its items fit into.
 
     A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow`, in pixels
-    on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps.
+    on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps. Its trait
+    `still`, plain text, stands in for it on paper and where scripts don't run.
     """
+    context["metatags"] = POLICY + context.get("metatags", "")
     if "body" not in context:
         return
     saved = saved_widgets(app, pagename)
@@ -67,13 +79,28 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
         state = saved.get(json.loads(match[1])["model_id"], {}).get("state", {})
         heights = {kind: state.get(f"height_{kind}") for kind in ("wide", "narrow")}
         style = "".join(f"--lm-{kind}:{height:d}px;" for kind, height in heights.items() if height)
-        return f'<div class="lm-widget" style="{style}"></div>{match[0]}'
+        still = f'<pre class="lm-still">{escape(text)}</pre>' if (text := state.get("still")) else ""
+        return f'<div class="lm-widget" style="{style}"></div>{match[0]}{still}'
 
     body = WIDGET_VIEW.sub(place, context["body"])
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def write_first_page(app: Sphinx, error: Exception | None) -> None:
+    """Let the site's address lead to its first page, a file that jupyter-book leaves as it is."""
+    if error or app.builder.format != "html":
+        return
+    page = f"{app.config.root_doc}.html"
+    Path(app.outdir, "index.html").write_text(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{app.config.html_title}</title>\n'
+        f'{POLICY}<meta http-equiv="refresh" content="0; url={page}"></head>\n'
+        f'<body><p><a href="{page}">{app.config.html_title}</a></p></body></html>\n',
+        encoding="utf-8",
+    )
+
+
 def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.connect("html-page-context", tidy_page)
+    app.connect("build-finished", write_first_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

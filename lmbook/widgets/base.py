@@ -50,11 +50,13 @@ class BookWidget(anywidget.AnyWidget):
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
     height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page keeps free before the view is drawn,
     height_narrow = traitlets.Int(0).tag(sync=True)  # on a desk and on a phone; 0: the page's own guess
+    still = traitlets.Unicode().tag(sync=True)  # what stands in for the view on paper and without scripts
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.still = repr(self)
         bundle_and_metadata = super()._repr_mimebundle_(**kwargs)
         data = bundle_and_metadata[0] if isinstance(bundle_and_metadata, tuple) else bundle_and_metadata
-        data["text/plain"] = repr(self)
+        data["text/plain"] = self.still
         return bundle_and_metadata
 
 
