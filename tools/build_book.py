@@ -16,8 +16,10 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from address import Repository, find_repository
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
+from stamp_colab import stamp
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -42,12 +44,12 @@ def fingerprint(names: tuple[str, ...]) -> str:
 
 
 def drop_stale_cache() -> None:
-    stamp = fingerprint(RUNS)
-    if not STAMP.exists() or STAMP.read_text() != stamp:
+    executed_with = fingerprint(RUNS)
+    if not STAMP.exists() or STAMP.read_text() != executed_with:
         print("lmbook or the pinned versions have changed: every chapter is executed again.", flush=True)
         shutil.rmtree(CACHE, ignore_errors=True)
         BUILD.mkdir(exist_ok=True)
-        STAMP.write_text(stamp)
+        STAMP.write_text(executed_with)
 
 
 def chapters() -> list[Path]:
@@ -94,7 +96,7 @@ def execute_chapters() -> None:
     print(f"Executed in {time.perf_counter() - start:.1f} s.", flush=True)
 
 
-def draw_pages() -> None:
+def draw_pages(repository: Repository | None) -> None:
     """Run jupyter-book, warnings being errors; a failed build forgets its pages, so that it fails again."""
     print("Drawing the pages.", flush=True)
     command = [
@@ -106,9 +108,9 @@ def draw_pages() -> None:
         "--keep-going",
         "--quiet",
     ]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.PIPE, text=True
-    )
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(ROOT / "tools")}
+    environment["ADDRESS"] = repository.url if repository else ""
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
         shutil.rmtree(BUILD / "html" / ".doctrees", ignore_errors=True)
@@ -117,15 +119,18 @@ def draw_pages() -> None:
 
 
 def main() -> None:
-    stamp = fingerprint(DRAWS)
-    if HTML.joinpath("index.html").exists() and DRAWN.exists() and DRAWN.read_text() == stamp:
+    repository = find_repository()
+    drawn_from = fingerprint(DRAWS) + f" {repository}"
+    if HTML.joinpath("index.html").exists() and DRAWN.exists() and DRAWN.read_text() == drawn_from:
         print("Nothing has changed since the last build.", flush=True)
     else:
         DRAWN.unlink(missing_ok=True)
         drop_stale_cache()
         execute_chapters()
-        draw_pages()
-        DRAWN.write_text(stamp)
+        draw_pages(repository)
+        DRAWN.write_text(drawn_from)
+    if repository:
+        stamp(chapters(), repository)
     print(f"The book is built. Open {(HTML / 'index.html').as_uri()}", flush=True)
 
 

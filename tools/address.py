@@ -1,0 +1,72 @@
+"""Where the book lives. Its address stands in git's remote alone, so that a fork needs no edit.
+
+`make book ADDRESS=https://github.com/OWNER/NAME` names another one. Without either, nothing in the book
+points to a repository: buttons are absent, not dead.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+GITHUB = re.compile(
+    r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
+)
+COLAB_BRANCH = "colab"  # holds the notebooks that tools/stamp_colab.py writes
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository on GitHub, and the addresses of what it holds."""
+
+    owner: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        """Of its first page."""
+        return f"https://github.com/{self.owner}/{self.name}"
+
+    @property
+    def pages(self) -> str:
+        """Where GitHub Pages shows the site."""
+        home = f"{self.owner.lower()}.github.io"
+        return f"https://{home}/" if self.name.lower() == home else f"https://{home}/{self.name}/"
+
+    def source(self, path: str) -> str:
+        """Where a file can be read."""
+        return f"{self.url}/blob/main/{path}"
+
+    def edit(self, path: str) -> str:
+        """Where a change to a file can be suggested."""
+        return f"{self.url}/edit/main/{path}"
+
+    def colab(self, path: str) -> str:
+        """Where a notebook runs in Colab."""
+        home = "https://colab.research.google.com/github"
+        return f"{home}/{self.owner}/{self.name}/blob/{COLAB_BRANCH}/{path}"
+
+
+def git(*words: str) -> str:
+    """Return what git prints, nothing where there is no repository."""
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def parse(address: str) -> Repository | None:
+    """Return the repository at an address as git writes it, or None if it isn't on GitHub."""
+    match = GITHUB.fullmatch(address.strip())
+    return Repository(*match.groups()) if match else None
+
+
+def find_repository() -> Repository | None:
+    """Return the repository that ADDRESS names, else that of a remote on GitHub (origin first), else None."""
+    if address := os.environ.get("ADDRESS", ""):
+        if not (found := parse(address)):
+            sys.exit(f"ADDRESS must be like https://github.com/OWNER/NAME, got {address}")
+        return found
+    remotes = sorted(git("remote").split(), key=lambda name: name != "origin")
+    return next(filter(None, (parse(git("remote", "get-url", name)) for name in remotes)), None)
