@@ -11,6 +11,8 @@
 - `problems` is the list those pages write to: a test that provokes an error asserts on it and clears it.
 - `open_widgets(page, url)` goes to `url`, waits until its widgets are drawn, and returns their locators.
 
+The pages' own policy forbids evaluating strings: wait for locators, not with `wait_for_function`.
+
 The site must have been built: `make browser` (a part of `make test`) does that first.
 """
 
@@ -23,7 +25,7 @@ from pathlib import Path
 
 import ensure_chromium
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 FLAGS = [
@@ -119,9 +121,7 @@ def page(new_page: Callable[..., Page]) -> Page:
 def open_widgets() -> Callable[[Page, str], list[Locator]]:
     def open_them(page: Page, url: str) -> list[Locator]:
         page.goto(url)
-        page.wait_for_function(
-            "[...document.querySelectorAll('.lm-widget')].every((w) => w.dataset.ready || w.role === 'alert')"
-        )
+        expect(page.locator(".lm-widget:not([data-ready], [role=alert])")).to_have_count(0, timeout=10_000)
         return page.locator(".lm-widget").all()
 
     return open_them

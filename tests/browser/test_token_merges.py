@@ -129,7 +129,7 @@ def test_play_and_pause(widget):
     one = widget()
     first, second, *_ = changes(one, one.state["sentence"])
     press(one, "Play")
-    one.page.wait_for_function("document.querySelectorAll('.lmw-new').length", timeout=5000)
+    one.page.locator(".lmw-new").first.wait_for(state="attached", timeout=5000)
     press(one, "Pause")
     assert int(one.root.get_attribute("data-merges")) in (first, second)
     check(one, one.state["sentence"], int(one.root.get_attribute("data-merges")))
