@@ -3,7 +3,9 @@
 All of it comes from `tools/address.py`. Without an address there are no buttons and no map: nothing is dead.
 """
 
+import json
 import shutil
+from datetime import datetime
 from html import escape
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
 PREVIEW = "preview.png"
+RUNS = Path(__file__).resolve().parents[1] / "_build" / "colab-runs.json"
 
 
 def button(label: str, text: str, tooltip: str, icon: str, url: str) -> dict:
@@ -74,9 +77,24 @@ def write_map(app: Sphinx, error: Exception | None) -> None:
         Path(app.outdir, "sitemap.xml").write_text(text, encoding="utf-8")
 
 
+def tell_last_run(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Say at the top of a chapter how it ran where Colab's versions are: what the tests there wrote down."""
+    if not (find_repository() and RUNS.exists()):
+        return
+    run = json.loads(RUNS.read_text(encoding="utf-8")).get(pagename.rpartition("/")[2])
+    if run is None or "body" not in context:
+        return
+    date = datetime.fromisoformat(run["date"])
+    used = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "numpy", "ipywidgets"))
+    text = f"In Colab: about {run['seconds']} s with installation; last run on {date:%-d %B %Y} with {used}."
+    context["body"] = context["body"].replace("</h1>", f'</h1>\n<p class="lm-last-run">{text}</p>', 1)
+
+
 def remember_address(app: Sphinx, config: Config) -> None:
-    """Make the address a setting, so that all pages are drawn again when it changes."""
-    config.lm_address = str(find_repository() or "")
+    """Make address and last runs settings, so that all pages are drawn again when they change."""
+    repository = find_repository()
+    runs = RUNS.read_text(encoding="utf-8") if repository and RUNS.exists() else ""
+    config.lm_address = f"{repository or ''} {runs}"
 
 
 def setup(app: Sphinx) -> dict:
@@ -84,6 +102,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", remember_address)
     app.connect("html-page-context", add_buttons, priority=900)
     app.connect("html-page-context", add_preview)
+    app.connect("html-page-context", tell_last_run)
     app.connect("html-collect-pages", add_not_found)
     app.connect("build-finished", write_map)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

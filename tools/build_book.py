@@ -120,7 +120,7 @@ def draw_pages(repository: Repository | None) -> None:
 
 def main() -> None:
     repository = find_repository()
-    drawn_from = fingerprint(DRAWS) + f" {repository}"
+    drawn_from = fingerprint((*DRAWS, "_build/colab-runs.json") if repository else DRAWS) + f" {repository}"
     if HTML.joinpath("index.html").exists() and DRAWN.exists() and DRAWN.read_text() == drawn_from:
         print("Nothing has changed since the last build.", flush=True)
     else:

@@ -1,5 +1,6 @@
 """Where the book lives: found in git's remotes or given, and what the site and Colab make of it."""
 
+import json
 from types import SimpleNamespace
 
 import address
@@ -127,6 +128,25 @@ def test_only_notebooks_open_in_colab_and_only_real_pages_have_buttons(monkeypat
     context["page_source_suffix"] = ".md"
     lm_links.add_buttons(None, "chapters/glossary", "page.html", context, object())
     assert [one["text"] for one in context["header_buttons"][0]["buttons"]] == ["Source", "Edit"]
+
+
+def test_a_chapter_says_how_it_last_ran_in_colab(monkeypatch, context, tmp_path):
+    run = {
+        "seconds": 71,
+        "date": "2026-11-05",
+        "versions": {"torch": "2.11", "numpy": "2.1", "ipywidgets": "7.7"},
+    }
+    monkeypatch.setattr(lm_links, "RUNS", tmp_path / "runs.json")
+    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    context["body"] = "<h1>Tokens</h1><h1>More</h1>"
+    lm_links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
+    assert context["body"] == "<h1>Tokens</h1><h1>More</h1>"  # nothing is known
+    lm_links.RUNS.write_text(json.dumps({"02_tokens": run}), encoding="utf-8")
+    lm_links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
+    title, _, rest = context["body"].partition("\n")
+    assert title == "<h1>Tokens</h1>"
+    assert "about 71 s with installation; last run on 5 November 2026 with torch 2.11, numpy 2.1" in rest
+    assert rest.count("lm-last-run") == 1
 
 
 def test_the_preview_names_the_page_and_where_it_is(monkeypatch, context):
