@@ -2,6 +2,7 @@
 
 from lmbook.widgets.attention import AttentionExplorer
 from lmbook.widgets.chain_rule import ChainRuleExplorer
+from lmbook.widgets.exercises import Exercises
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
 from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
@@ -11,6 +12,7 @@ from lmbook.widgets.token_merges import TokenMerges
 __all__ = [
     "AttentionExplorer",
     "ChainRuleExplorer",
+    "Exercises",
     "MaskedExplorer",
     "NextTokenDemo",
     "ReplayRecorder",

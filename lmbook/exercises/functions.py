@@ -1,0 +1,132 @@
+"""Tries a reader's function on cases, compares it with the reference, and knows the usual wrong functions."""
+
+import math
+import reprlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from lmbook.exercises.judging import Judgement
+from lmbook.exercises.specification import Exercise
+from lmbook.exercises.trial import Calls, Other, Outcome, call_once, plain, show_call, try_calls
+
+TOLERANCE = 1e-4  # relative: a function that works in float32 is right
+
+
+def judge_function(item: Exercise, function: Any, seconds: int | float) -> Judgement:
+    """Judge `function`, the reader's answer to the code exercise `item`, on its cases.
+
+    Args:
+        item: an exercise of the kind "code".
+        function: what the reader gave, which may be anything.
+        seconds: for all cases together.
+    """
+    if not callable(function):
+        call = f"check({item.id!r}, {item.function})"
+        text = f"A function is asked for, and this is {_kind(function)}. Give it uncalled: {call}"
+        return Judgement("unreadable", text)
+    calls, expected = reference(item)
+    outcomes = try_calls(function, calls, seconds)
+    for args, got, want in zip(calls, outcomes, expected, strict=False):
+        problem = got.problem or difference(got.value, want.value)
+        if problem:
+            if got == Outcome():
+                return Judgement("unreadable", "The function returns nothing yet (None).")
+            known = "" if _late(got) else _known_mistake(item, calls, outcomes)
+            told = f"{show_call(item.function, args)} {problem}."
+            return Judgement("wrong", known or told.replace("?.", "?"))
+    if any(outcome.changed for outcome in outcomes):
+        text = "The values are right, but the function writes into what it is given: whoever called it finds "
+        return Judgement("wrong", f"{text}their list or tensor changed. Work on a copy.")
+    return Judgement("right", f"Right, on all {len(calls)} cases. {item.right}".strip())
+
+
+@cache
+def reference(item: Exercise) -> tuple[Calls, list[Outcome]]:
+    """Return the cases of a code exercise and what the reference makes of each."""
+    names: dict[str, Any] = {}
+    exec(item.cases, names)
+    solution = compiled(item.code, item.function)
+    return names["cases"], [call_once(solution, args) for args in names["cases"]]
+
+
+def compiled(code: str, name: str) -> Callable:
+    """Return the function `name` that `code` of the exercises' own files defines."""
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names[name]
+
+
+def difference(got: Any, want: Any, place: str = "") -> str:
+    """Say how `got` differs from `want`, both plain, as the end of a sentence; "" where it doesn't."""
+    where = f" at {place}" if place else ""
+    if isinstance(want, list):
+        return _list_difference(got, want, place)
+    if got is None:
+        return "returns None: does every way through the function end in `return`?"
+    if isinstance(want, str):
+        return "" if got == want else f"gives {_short(got)}{where}, it should be {_short(want)}"
+    if isinstance(got, str | Other | list):
+        return f"gives {_kind(got)}{where} where a number is asked for"
+    if math.isnan(got) and not math.isnan(want):
+        return f"gives NaN{where}: somewhere there is 0/0, ∞ − ∞ or the logarithm of a negative number"
+    if got == want or math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-9):
+        return ""
+    return f"gives {_number(got)}{where}, it should be {_number(want)}"
+
+
+def _list_difference(got: Any, want: list, place: str) -> str:
+    where = f" at {place}" if place else ""
+    if not isinstance(got, list):
+        return f"gives {_kind(got)}{where} where a list or tensor of {len(want)} is asked for"
+    if len(got) != len(want):
+        return f"gives {len(got)} values{where}, there should be {len(want)}: {_short(want)}"
+    for i, (one, other) in enumerate(zip(got, want, strict=True)):
+        if problem := difference(one, other, f"{place}[{i}]"):
+            return problem
+    return ""
+
+
+def _known_mistake(item: Exercise, calls: Calls, outcomes: list[Outcome]) -> str:
+    """Return the reason of the known mistake that does in every case what the reader's function did."""
+    for mistake in item.mistakes:
+        wrong = [call_once(compiled(mistake.code, item.function), args) for args in calls]
+        if len(outcomes) == len(wrong) and all(map(_alike, outcomes, wrong)):
+            return mistake.reason
+    return ""
+
+
+def _alike(one: Outcome, other: Outcome) -> bool:
+    if one.problem or other.problem:
+        return one.problem.split(":")[0] == other.problem.split(":")[0]
+    return not difference(one.value, other.value) if _like(one.value, other.value) else False
+
+
+def _like(one: Any, other: Any) -> bool:
+    """Return whether two values can be compared: NaN and None equal themselves only."""
+    for test in (lambda v: v is None, lambda v: isinstance(v, float) and math.isnan(v)):
+        if test(one) or test(other):
+            return test(one) and test(other)
+    return True
+
+
+def _late(outcome: Outcome) -> bool:
+    return "had not finished" in outcome.problem
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Other):
+        return f"a {value.kind}"
+    if isinstance(value, list):
+        return f"a list or tensor of {len(value)}"
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiou" else "a"
+    return {"str": "a string", "NoneType": "None", "bool": "True or False"}.get(name, f"{article} {name}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(plain(value))

@@ -1,0 +1,265 @@
+// A chapter's exercises and its quiz: a list to open and close, with hints, verdicts and, on demand, solutions.
+import { button, frame, h, newId, plural } from './kit.js';
+import { fill, judge, LETTERS } from './judging.js';
+
+// What is remembered of an exercise: {answer, state, print}. The site keeps it; elsewhere it lasts as long as the view.
+const forgetful = { recall: () => null, record() {} };
+const memory = () => globalThis.lmProgress ?? forgetful;
+const GIST = { right: 'Right', wrong: 'Not right', unreadable: 'No answer', noted: 'Noted', seen: 'Seen' };
+
+// The small Markdown of the exercises: paragraphs, lists, fenced code; `code`, *emphasis*, **strong** in the line.
+function inline(text) {
+  const parts = text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s][^*]*\*)/);
+  return parts.filter(Boolean).map((part, i) => {
+    if (i % 2 === 0 && !/^[`*]/.test(part)) return part;
+    if (/^`[^`]+`$/.test(part)) return h('code', {}, part.slice(1, -1));
+    if (/^\*\*[^*]+\*\*$/.test(part)) return h('strong', {}, part.slice(2, -2));
+    return /^\*[^*]+\*$/.test(part) ? h('em', {}, part.slice(1, -1)) : part;
+  });
+}
+function codeBlock(code, label = 'Python code') {
+  return h('pre', { class: 'lmw-code', tabindex: '0', role: 'group', 'aria-label': label }, h('code', {}, code));
+}
+function markdown(text) {
+  return text.split('```').flatMap((part, i) => {
+    if (i % 2) return [codeBlock(part.slice(part.indexOf('\n') + 1).trimEnd())];
+    return part.split(/\n\s*\n/).filter((p) => p.trim()).map((p) => {
+      const lines = p.trim().split(/\n(?=- )/);
+      if (!lines[0].startsWith('- ')) return h('p', {}, inline(p.trim()));
+      return h('ul', {}, lines.map((line) => h('li', {}, inline(line.slice(2)))));
+    });
+  });
+}
+
+// Something that opens below a button; `build` makes it the first time.
+function disclosure(label, build, attributes = {}) {
+  const body = h('div', { class: 'lmw-opened', id: newId('opened'), hidden: true });
+  const toggle = button(label, () => open(body.hidden), {
+    'aria-expanded': 'false',
+    'aria-controls': body.id,
+    ...attributes,
+  });
+  function open(yes) {
+    if (yes && !body.childNodes.length) body.append(...build());
+    body.hidden = !yes;
+    toggle.setAttribute('aria-expanded', String(yes));
+  }
+  return { toggle, body, open };
+}
+
+// Where an answer goes in: a field with its unit, or a group of choices. `read` gives the text that is judged.
+function numberField(item, name, onenter) {
+  const input = h('input', {
+    type: 'text',
+    inputmode: 'text',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    maxlength: 60,
+    onkeydown: (event) => event.key === 'Enter' && onenter(),
+  });
+  const asked = item.digits ? `, to ${plural(item.digits, 'significant digit')}` : '';
+  const label = h('span', {}, `${name}${item.unit ? ` in ${item.unit}` : ''}${asked}`);
+  const node = h('label', { class: 'lmw-field lmw-answer' }, label, input);
+  const write = (text) => (input.value = text);
+  return { node, read: () => input.value, write, lock: () => (input.readOnly = true), first: input };
+}
+function choiceField(item, name, onpick) {
+  const group = newId('choices');
+  const inputs = item.choices.map((_, i) =>
+    h('input', { type: 'radio', name: group, value: LETTERS[i], onchange: onpick })
+  );
+  const labels = item.choices.map((choice, i) =>
+    h('label', { class: 'lmw-choice' }, inputs[i], h('span', {}, inline(choice.text)))
+  );
+  const node = h('fieldset', { class: 'lmw-choices' }, h('legend', {}, name), labels);
+  const read = () => inputs.find((input) => input.checked)?.value ?? '';
+  const write = (text) => inputs.forEach((input) => (input.checked = input.value === text));
+  return { node, read, write, lock: () => inputs.forEach((input) => (input.disabled = true)), first: inputs[0] };
+}
+
+function verdictLine() {
+  const node = h('div', { class: 'lmw-verdict', role: 'status', 'aria-live': 'polite' });
+  function show({ state, text }) {
+    node.dataset.state = state;
+    const rest = state === 'right' ? text.replace(/^Right\.\s*/, '') : text;
+    node.replaceChildren(h('p', {}, h('strong', {}, `${GIST[state]}. `), inline(rest)));
+  }
+  return { node, show, clear: () => (node.replaceChildren(), delete node.dataset.state) };
+}
+
+// A number or a choice: answer, check, hear why. `onresult(state, answer)` is told of each verdict.
+function question(item, sentences, onresult) {
+  const verdict = verdictLine();
+  const submit = () => {
+    const judged = judge(item, field.read(), sentences);
+    verdict.show(judged);
+    if (judged.state !== 'unreadable') onresult(judged.state, field.read());
+  };
+  const field = item.choices
+    ? choiceField(item, 'Choose one', verdict.clear)
+    : numberField(item, 'Your answer', submit);
+  const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, button('Check', submit));
+  const restore = ({ answer }) => (field.write(answer), answer && verdict.show(judge(item, answer, sentences)));
+  return { nodes: [...(item.choices ? [field.node] : []), line, verdict.node], restore };
+}
+
+// A prediction: commit first; then the experiment's recorded output, and what to make of both.
+function prediction(item, sentences, onresult) {
+  const verdict = verdictLine();
+  const outcome = h('div', { class: 'lmw-outcome', hidden: true });
+  const field = item.choices
+    ? choiceField(item, 'Your prediction', verdict.clear)
+    : numberField(item, 'Your prediction', commit);
+  const promise = button('Commit', () => commit());
+  const see = button('See what happens', () => reveal(), { hidden: true });
+  function commit() {
+    const judged = judge(item, field.read(), sentences);
+    if (judged.state === 'unreadable') return verdict.show(judged);
+    field.lock();
+    const given = item.choices ? `(${field.read()})` : field.read();
+    verdict.show({ state: 'noted', text: fill(sentences.noted, { given }).replace(/^Noted: /, '') });
+    promise.hidden = true;
+    see.hidden = false;
+    see.focus();
+  }
+  function reveal() {
+    const judged = judge(item, field.read(), sentences);
+    outcome.replaceChildren(
+      codeBlock(item.code),
+      h('p', { class: 'lmw-quiet' }, 'What it printed when this page was made:'),
+      codeBlock(item.output, 'Recorded output'),
+    );
+    outcome.hidden = false;
+    see.hidden = true;
+    verdict.show({ state: judged.state === 'right' ? 'right' : 'seen', text: judged.text });
+    verdict.node.append(...markdown(item.right ?? ''));
+    onresult('seen', field.read());
+  }
+  const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, promise, see);
+  const restore = ({ answer }) => answer && (field.write(answer), field.lock(), (promise.hidden = true), reveal());
+  return { nodes: [...(item.choices ? [field.node] : []), line, outcome, verdict.node], restore };
+}
+
+// A function to write: the page shows where to begin, the notebook checks it, the reader says when it is done.
+function codeTask(item, onresult) {
+  const done = h('input', { type: 'checkbox', onchange: () => onresult(done.checked ? 'seen' : '', '') });
+  const nodes = [
+    codeBlock(`${item.stub}\n\ncheck("${item.id}", ${item.stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
+    h(
+      'p',
+      { class: 'lmw-quiet' },
+      'Write it in the notebook: the cell is below, and check tries your function on cases.',
+    ),
+    h('label', { class: 'lmw-choice' }, done, h('span', {}, 'My function passed')),
+  ];
+  return { nodes, restore: ({ state }) => (done.checked = state === 'seen') };
+}
+
+function help(item) {
+  const shown = h('ol', { class: 'lmw-hints', 'aria-label': 'Hints' });
+  const { hints = [] } = item;
+  const label = () => `Hint ${shown.childElementCount + 1} of ${hints.length}`;
+  const next = button('', () => {
+    const one = h('li', { tabindex: '-1' }, inline(hints[shown.childElementCount]));
+    shown.append(one);
+    one.focus();
+    next.hidden = shown.childElementCount === hints.length;
+    next.textContent = label();
+  });
+  next.textContent = label();
+  const text = item.solution ?? '';
+  const code = item.code && item.kind !== 'prediction' ? [codeBlock(item.code)] : [];
+  const solved = disclosure('Solution', () => [...markdown(text), ...code], { class: 'lmw-button lmw-solution' });
+  const hasSolution = text || code.length;
+  const buttons = [...(hints.length ? [next] : []), ...(hasSolution ? [solved.toggle] : [])];
+  return [h('div', { class: 'lmw-line' }, buttons), shown, solved.body];
+}
+
+// One line of the list and what opens below it. `mark` shows what is remembered.
+function card(title, about, build) {
+  const mark = h('span', { class: 'lmw-mark' });
+  const label = h('span', { class: 'lmw-title' }, title, h('small', {}, about));
+  const { toggle, body, open } = disclosure('', build, { class: 'lmw-card' });
+  toggle.append(mark, label, h('span', { class: 'lmw-chevron', 'aria-hidden': 'true' }));
+  const node = h('li', {}, h('div', { role: 'heading', 'aria-level': '3' }, toggle), body);
+  return {
+    node,
+    open,
+    setMark: (text, heard) => mark.replaceChildren(...(text ? [text, h('span', { class: 'lmw-heard' }, heard)] : [])),
+  };
+}
+
+function exerciseCard(item, number, sentences) {
+  const about = `${item.kind} · ${item.minutes} min`;
+  const saved = memory().recall(item.id);
+  const show = (state) => {
+    const done = state === 'right' || state === 'seen';
+    one.setMark(done ? '✓' : state ? '·' : '', done ? 'done' : 'tried');
+    one.node.dataset.state = state ?? '';
+  };
+  const onresult = (state, answer) => {
+    const before = memory().recall(item.id)?.state;
+    const kept = before === 'right' && state === 'wrong' ? before : state;
+    memory().record(item.id, kept ? { state: kept, answer, print: item.print } : null);
+    show(kept);
+  };
+  const kinds = { code: () => codeTask(item, onresult), prediction: () => prediction(item, sentences, onresult) };
+  const one = card(`${number}. ${item.title}`, about, () => {
+    const made = (kinds[item.kind] ?? (() => question(item, sentences, onresult)))();
+    const changed = saved && saved.print !== item.print;
+    const note = changed ? [h('p', { class: 'lmw-quiet' }, 'This exercise has changed since you did it.')] : [];
+    if (saved && !changed) made.restore(saved);
+    return [...note, ...markdown(item.text), ...made.nodes, ...help(item)];
+  });
+  show(saved?.state);
+  return one;
+}
+
+function quizCard(quiz, sentences) {
+  const score = h('p', { class: 'lmw-quiet', role: 'status' });
+  const firsts = quiz.map((item) => memory().recall(item.id)?.state);
+  const tally = () => {
+    const answered = firsts.filter(Boolean).length;
+    const right = firsts.filter((state) => state === 'right').length;
+    const all = answered === quiz.length;
+    score.textContent = answered ? `Answered ${answered} of ${quiz.length}, ${right} right at the first try.` : '';
+    one.setMark(all ? '✓' : answered ? '·' : '', all ? 'done' : 'begun');
+  };
+  const one = card('Quiz', plural(quiz.length, 'question'), () => [
+    h(
+      'ol',
+      { class: 'lmw-quiz' },
+      quiz.map((item, i) => {
+        const saved = memory().recall(item.id);
+        const made = question(item, sentences, (state, answer) => {
+          firsts[i] ??= state; // the first try counts
+          memory().record(item.id, { state: firsts[i], answer, print: item.print });
+          tally();
+        });
+        if (saved && saved.print === item.print) made.restore(saved);
+        return h('li', { role: 'group', 'aria-label': `Question ${i + 1}` }, ...markdown(item.text), ...made.nodes);
+      }),
+    ),
+    score,
+  ]);
+  tally();
+  return one;
+}
+
+function render({ model, el }) {
+  const { chapter, title, sentences, exercises, quiz } = model.get('sheet');
+  const list = h('ol', { class: 'lmw-cards' });
+  const root = frame(el, 'exercises', `Exercises: ${title}`, list);
+  root.dataset.chapter = chapter;
+  const draw = () => {
+    const cards = exercises.map((item, i) => exerciseCard(item, i + 1, sentences));
+    if (quiz.length) cards.push(quizCard(quiz, sentences));
+    list.replaceChildren(...cards.map(({ node }) => node));
+  };
+  draw();
+  globalThis.addEventListener?.('lm-progress', draw); // another file was imported, or everything forgotten
+  return () => globalThis.removeEventListener?.('lm-progress', draw);
+}
+
+export default { render };

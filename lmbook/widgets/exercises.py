@@ -1,0 +1,63 @@
+"""A chapter's exercises and quiz, answered on the page: numbers, choices and predictions need no kernel."""
+
+import textwrap
+
+import traitlets
+
+from lmbook.exercises.checking import Note
+from lmbook.exercises.judging import SENTENCES
+from lmbook.exercises.specification import LETTERS, Exercise, load
+from lmbook.widgets.answers import style
+from lmbook.widgets.base import BookWidget, bundle
+
+# Pixels of the closed list, measured in Chromium: around it, and a line of it.
+AROUND, LINE_WIDE, LINE_NARROW = 62, 50, 66
+
+
+class Exercises(BookWidget):
+    """Shows the exercises and the quiz of a chapter: question, answer, hints one by one, solution on demand.
+
+    Code is written and checked in a notebook; the page shows where to begin. What was done is remembered by
+    the site where there is one (`lmProgress`, of site/static/progress.js), and by nobody elsewhere.
+
+    Args:
+        chapter: its name, such as "tokens"; `lmbook.exercises.chapters()` lists them.
+
+    Raises:
+        ValueError: the chapter has no exercises.
+    """
+
+    _esm = bundle("exercises.js")
+    _css = style("exercises.css")
+    sheet = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, chapter: str):
+        self._sheet = load(chapter)
+        items = self._sheet.exercises
+        lines = len(items) + bool(self._sheet.quiz)
+        super().__init__(
+            sheet={
+                "chapter": chapter,
+                "title": self._sheet.title,
+                "sentences": SENTENCES,
+                "exercises": [item.page() for item in items],
+                "quiz": [item.page() for item in self._sheet.quiz],
+            },
+            height_wide=AROUND + LINE_WIDE * lines,
+            height_narrow=AROUND + LINE_NARROW * lines,
+        )
+
+    def __repr__(self) -> str:
+        """Return the questions, as one can read and answer them without the page."""
+        items = self._sheet.exercises
+        parts = [f"Exercises: {len(items)}, and a quiz of {len(self._sheet.quiz)} questions"]
+        parts += [_printed(item, f"{item.title} ({item.kind}, {item.minutes} min)") for item in items]
+        parts += [_printed(item, "Quiz") for item in self._sheet.quiz]
+        return "\n\n".join(parts)
+
+
+def _printed(item: Exercise, title: str) -> str:
+    lines = [f"{item.id}. {title}", repr(Note(item.text))]
+    for letter, choice in zip(LETTERS, item.choices, strict=False):
+        lines.append(textwrap.fill(f"({letter}) {choice.text}", 76, subsequent_indent="    "))
+    return "\n".join(lines)
