@@ -19,6 +19,7 @@ import yaml
 from address import Repository, find_repository
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
+from nbformat import NotebookNode
 from stamp_colab import stamp
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,7 @@ RUNS = ("lmbook", "constraints.txt", "pyproject.toml")  # besides the chapters, 
 DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
 HTML = BUILD / "html"
 SECONDS_PER_CHAPTER = 600
+SCRIPT = re.compile(r"<script\b|<iframe\b|\bjavascript:|<[^>]+\son\w+\s*=", re.IGNORECASE)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -66,12 +68,33 @@ def chapters() -> list[Path]:
 
 
 def check_readable(path: Path) -> bool:
-    """Return True, or exit with the name of the file that is no notebook."""
+    """Return True, or exit with the name of the file that is no notebook or holds a script."""
     try:
-        nbformat.validate(nbformat.read(path, as_version=4))
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
     except Exception as error:
         sys.exit(f"{path.relative_to(ROOT)} is not a notebook: {str(error).splitlines()[0]}")
+    if found := scripts(notebook):
+        sys.exit(
+            f"{path.relative_to(ROOT)} holds a script in cell {found[0]}: only widgets may run in a page."
+        )
     return True
+
+
+def scripts(notebook: NotebookNode) -> list[str]:
+    """Return the ids of cells whose text, or whose stored output, would run in the reader's browser."""
+
+    def runs(cell: NotebookNode) -> bool:
+        if cell.cell_type != "code":
+            return bool(SCRIPT.search(cell.source))
+        kinds = [(kind, text) for output in cell.outputs for kind, text in output.get("data", {}).items()]
+        return any(
+            kind == "application/javascript"
+            or (kind in ("text/html", "text/markdown", "image/svg+xml") and SCRIPT.search("".join(text)))
+            for kind, text in kinds
+        )
+
+    return [cell.get("id", str(place)) for place, cell in enumerate(notebook.cells) if runs(cell)]
 
 
 def execute_chapters() -> None:

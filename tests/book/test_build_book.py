@@ -1,0 +1,56 @@
+"""What the build refuses: files that aren't notebooks, and notebooks that would run scripts of their own."""
+
+import build_book
+import nbformat
+import pytest
+
+V4 = nbformat.v4
+
+
+def stored(tmp_path, monkeypatch, text: str):
+    monkeypatch.setattr(build_book, "ROOT", tmp_path)
+    path = tmp_path / "chapters" / "odd.ipynb"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"cells": 3}', "\x00\x01", "# Only Markdown"])
+def test_a_file_that_is_no_notebook_stops_the_build_by_name(tmp_path, monkeypatch, text):
+    path = stored(tmp_path, monkeypatch, text)
+    with pytest.raises(SystemExit, match=r"chapters/odd\.ipynb is not a notebook"):
+        build_book.check_readable(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("text/html", "<p>fine</p><SCRIPT>alert(1)</SCRIPT>"),
+        ("text/html", '<img src="x" onerror="alert(1)">'),
+        ("text/html", '<a href="javascript:alert(1)">here</a>'),
+        ("image/svg+xml", "<svg><script>alert(1)</script></svg>"),
+        ("application/javascript", "alert(1)"),
+    ],
+)
+def test_an_output_that_would_run_stops_the_build_by_file_and_cell(tmp_path, monkeypatch, kind, text):
+    cell = V4.new_code_cell("1", outputs=[V4.new_output("display_data", {kind: text})], id="odd-cell")
+    path = stored(tmp_path, monkeypatch, nbformat.writes(V4.new_notebook(cells=[cell])))
+    with pytest.raises(SystemExit, match=r"chapters/odd\.ipynb holds a script in cell odd-cell"):
+        build_book.check_readable(path)
+
+
+def test_prose_that_would_run_stops_the_build(tmp_path, monkeypatch):
+    cell = V4.new_markdown_cell("Look: <iframe src='https://elsewhere.invalid'></iframe>", id="prose")
+    path = stored(tmp_path, monkeypatch, nbformat.writes(V4.new_notebook(cells=[cell])))
+    with pytest.raises(SystemExit, match="in cell prose"):
+        build_book.check_readable(path)
+
+
+def test_prose_may_speak_of_scripts():
+    cell = V4.new_markdown_cell("A page runs what stands in `<script>`; so this is `code`.", id="prose")
+    assert build_book.scripts(V4.new_notebook(cells=[cell])) == []
+
+
+def test_the_chapters_themselves_are_fine():
+    assert build_book.chapters()
+    assert all(build_book.check_readable(path) for path in build_book.chapters())
