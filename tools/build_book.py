@@ -32,6 +32,7 @@ DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "referen
 HTML = BUILD / "html"
 SECONDS_PER_CHAPTER = 600
 SCRIPT = re.compile(r"<script\b|<iframe\b|\bjavascript:|<[^>]+\son\w+\s*=", re.IGNORECASE)
+CODE_SPAN = re.compile(r"(`+).*?\1", re.DOTALL)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -75,9 +76,7 @@ def check_readable(path: Path) -> bool:
     except Exception as error:
         sys.exit(f"{path.relative_to(ROOT)} is not a notebook: {str(error).splitlines()[0]}")
     if found := scripts(notebook):
-        sys.exit(
-            f"{path.relative_to(ROOT)} holds a script in cell {found[0]}: only widgets may run in a page."
-        )
+        sys.exit(f"{path.relative_to(ROOT)} holds a script in cell {found[0]}; only widgets may run code.")
     return True
 
 
@@ -86,7 +85,7 @@ def scripts(notebook: NotebookNode) -> list[str]:
 
     def runs(cell: NotebookNode) -> bool:
         if cell.cell_type != "code":
-            return bool(SCRIPT.search(cell.source))
+            return bool(SCRIPT.search(CODE_SPAN.sub("", cell.source)))
         kinds = [(kind, text) for output in cell.outputs for kind, text in output.get("data", {}).items()]
         return any(
             kind == "application/javascript"

@@ -1,12 +1,14 @@
 """The stamped notebooks where Colab's versions are and `lmbook` isn't: each installs what it needs and runs.
 
-The environment stands in `_build/colab-env`, made on first use. PyTorch is lent by the environment of the
-tests, as package registries have no small build of Colab's; whatever else Colab brings and the book uses has
-Colab's version. The book's address is redirected by git to this very clone.
+Environments stand in `_build/colab-…`, made on first use: one with the Python of these tests, to which their
+PyTorch is lent, and one with Python 3.13 and Colab's own PyTorch, a download of some gigabytes, where a 3.13 is
+found. Whatever else Colab brings and the book uses has Colab's version. The book's address is redirected by git
+to this very clone.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +23,6 @@ from address import ROOT, Repository, git
 from packaging.requirements import Requirement
 from stamp_colab import stamped
 
-HOME = ROOT / "_build" / "colab-env"
 RUNS = ROOT / "_build" / "colab-runs.json"
 HERE = Repository("someone", "book")
 # What Colab had in August 2026, of what the chapters touch.
@@ -34,6 +35,7 @@ COLAB = {
     "traitlets": "5.7.1",
     "matplotlib": "3.10.0",
 }
+TORCH = "2.11.0"
 VIEW = "application/vnd.jupyter.widget-view+json"
 RUN = """
 import sys, nbformat
@@ -61,16 +63,28 @@ def lend(name: str, target: Path, lent: set[str]) -> None:
             lend(need.name, target, lent)
 
 
+def interpreter(version: str) -> str | None:
+    """Return a Python of this version: on PATH, or pyenv's."""
+    own = Path.home() / ".pyenv" / "versions"
+    return shutil.which(f"python{version}") or next(map(str, own.glob(f"{version}.*/bin/python3")), None)
+
+
 @pytest.fixture(scope="session")
-def colab() -> Path:
-    """The Python of an environment like Colab's, without `lmbook`."""
-    python, ready = HOME / "bin" / "python", HOME / "ready"
+def colab(request) -> Path:
+    """The Python of an environment like Colab's, without `lmbook`; the parameter is a version, or "" for ours."""
+    maker = interpreter(request.param) if request.param else sys.executable
+    if maker is None:
+        pytest.skip(f"there is no Python {request.param} here")
+    home = ROOT / "_build" / f"colab-{request.param or 'env'}"
+    python, ready = home / "bin" / "python", home / "ready"
     wanted = [f"{name}=={version}" for name, version in COLAB.items()]
+    wanted += [f"torch=={TORCH}"] if request.param else []
     if not (ready.exists() and ready.read_text() == repr(wanted)):
-        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME], check=True)
+        subprocess.run([maker, "-m", "venv", "--clear", home], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *wanted, "nbclient"], check=True, timeout=900)
-        lend("torch", next(HOME.glob("lib/python*/site-packages")), set())
+        subprocess.run([*pip, *wanted, "nbclient"], check=True, timeout=1800)
+        if not request.param:
+            lend("torch", next(home.glob("lib/python*/site-packages")), set())
         ready.write_text(repr(wanted))
     pip = [python, "-m", "pip", "uninstall", "--quiet", "--yes", "lmbook"]
     subprocess.run(pip, check=True, capture_output=True)
@@ -101,12 +115,14 @@ def record(chapter: str, seconds: float, found: dict[str, str]) -> None:
 
 
 def cases() -> list:
-    slow = pytest.mark.slow
-    first, *others = build_book.chapters()
-    return [pytest.param(first, id=first.stem), *(pytest.param(p, id=p.stem, marks=slow) for p in others)]
+    """The first chapter with our own Python; every other one, and Python 3.13, take long."""
+    pairs = [(version, chapter) for version in ("", "3.13") for chapter in build_book.chapters()]
+    marks = [(), *[pytest.mark.slow] * (len(pairs) - 1)]
+    named = [f"{chapter.stem}-{version or 'own'}" for version, chapter in pairs]
+    return [pytest.param(*p, id=n, marks=m) for p, n, m in zip(pairs, named, marks, strict=True)]
 
 
-@pytest.mark.parametrize("chapter", cases())
+@pytest.mark.parametrize(("colab", "chapter"), cases(), indirect=["colab"])
 def test_a_notebook_installs_its_own_commit_and_runs(colab, chapter, tmp_path):
     commit = git("rev-parse", "HEAD")
     notebook = stamped(nbformat.read(chapter, as_version=4), HERE, commit, f"{HERE.pages}{chapter.stem}.html")
@@ -123,7 +139,7 @@ def test_a_notebook_installs_its_own_commit_and_runs(colab, chapter, tmp_path):
     assert versions(colab) == before  # what Colab has is left alone
     where = [colab, "-c", "import lmbook; print(lmbook.__file__)"]
     home = subprocess.run(where, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert home.startswith(str(HOME))
+    assert home.startswith(str(colab.parents[1]))
     outputs = [one for cell in nbformat.read(path, as_version=4).cells for one in cell.get("outputs", [])]
     if any("from lmbook.widgets import" in cell.source for cell in notebook.cells):
         assert any(VIEW in one.get("data", {}) for one in outputs)
