@@ -1,9 +1,9 @@
 """The stamped notebooks where Colab's versions are and `lmbook` isn't: each installs what it needs and runs.
 
 Environments stand in `_build/colab-…`, made on first use: one with the Python of these tests, to which their
-PyTorch is lent, and one with Python 3.13 and Colab's own PyTorch, a download of some gigabytes, where a 3.13 is
-found. Whatever else Colab brings and the book uses has Colab's version. The book's address is redirected by git
-to this very clone.
+PyTorch is lent, and, where a Python 3.13 is found, one with that and Colab's own PyTorch, a download of some
+gigabytes. Whatever else Colab brings and the book uses has Colab's version. The book's address is redirected
+by git to this very clone.
 """
 
 import json
@@ -71,7 +71,7 @@ def interpreter(version: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def colab(request) -> Path:
-    """The Python of an environment like Colab's, without `lmbook`; the parameter is a version, or "" for ours."""
+    """The Python of an environment like Colab's, without `lmbook`; made by Python `request.param` or ours."""
     maker = interpreter(request.param) if request.param else sys.executable
     if maker is None:
         pytest.skip(f"there is no Python {request.param} here")
