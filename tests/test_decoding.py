@@ -22,7 +22,7 @@ from table_models import (
 
 from lmbook import decoding
 from lmbook.causal import CausalLM
-from lmbook.decoding import greedy_decode, nucleus_decode, sample_decode, top_k_decode
+from lmbook.decoding import checked_rule, greedy_decode, nucleus_decode, sample_decode, top_k_decode
 from lmbook.filters import no_repeat_ngram, repetition_penalty, temperature, top_k, top_p
 from lmbook.reader import check_request, left_pad
 
@@ -518,3 +518,16 @@ def test_impossible_tokens_are_welcome_and_never_chosen():
     model = FunctionModel(lambda prefix: [0.0, 1.0, 0.0])
     for decode in (greedy_decode, top_k_decode, nucleus_decode, sample_decode):
         assert decode(model, torch.tensor([[0]] * 7), max_length=3)[:, 1:].eq(1).all()
+
+
+def test_filters_check_their_arguments_on_the_device_of_the_ids():
+    devices = []
+
+    def note(logits):
+        devices.append(logits.device.type)
+        return logits
+
+    ids = torch.zeros(1, 2, dtype=torch.int64)
+    with torch.device("meta"):  # where tensors go that nobody places
+        checked_rule([note], TableModel(7), ids)
+    assert devices == ["cpu"]

@@ -272,3 +272,35 @@ def test_a_two_layer_model_comes_within_a_tenth_of_a_nat_of_the_exact_posterior(
     with torch.inference_mode():
         learned = loss(model(held.masked_fill(mask, model.mask_token_id)).log_softmax(-1))
     assert exact <= learned <= exact + 0.1
+
+
+def test_the_trunk_sees_both_sides_and_takes_its_options():
+    model = small(context_length=17, num_kv_heads=1)
+    assert (model.config.context_length, model.config.num_kv_heads, model.config.causal) == (17, 1, False)
+    ids = torch.zeros(1, 5, dtype=torch.int64)
+    other = ids.clone()
+    other[0, -1] = 1
+    assert not torch.allclose(model(ids)[:, 0], model(other)[:, 0])
+
+
+def test_words_of_one_piece_are_masked_like_tokens():
+    model, ids = small(mask_prob=0.5), torch.zeros(19, 11, dtype=torch.int64)
+    word_ids = torch.arange(11).expand(19, 11)
+    by_word = model.create_masked_input(ids, generator=generator(), word_ids=word_ids)
+    by_token = model.create_masked_input(ids, generator=generator())
+    assert all(map(torch.equal, by_word, by_token))
+
+
+def test_a_draw_of_exactly_0_is_below_no_share_of_0(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))
+    ids = torch.zeros(3, 31, dtype=torch.int64)
+    assert not small(mask_prob=0.0).create_masked_input(ids)[1].any()
+    masked_ids, mask = small(mask_prob=1.0, split=(0.0, 0.0, 1.0)).create_masked_input(ids)
+    assert mask.all()
+    assert torch.equal(masked_ids, ids)
+
+
+def test_ten_epochs_unless_told_otherwise():
+    model = small(mask_prob=1.0)
+    batch = torch.zeros(2, 7, dtype=torch.int64)
+    assert len(train_mlm(model, [batch], torch.optim.SGD(model.parameters(), lr=0.0))) == 10

@@ -2,7 +2,8 @@ import pytest
 import torch
 from table_models import CachedTableModel, TableModel
 
-from lmbook.reader import Reader, check_possible, left_pad
+from lmbook.causal import CausalLM
+from lmbook.reader import Reader, check_possible, check_request, left_pad, prompts
 
 
 def test_left_pad():
@@ -43,3 +44,34 @@ def test_check_possible_takes_any_leading_axes():
     check_possible(torch.tensor([[[0.0, -torch.inf]]]))
     with pytest.raises(ValueError, match=r"got -inf in row \(0, 1\)"):
         check_possible(torch.tensor([[[0.0], [-torch.inf]]]))
+
+
+def test_reader_of_hidden_states_goes_on_where_it_was():
+    torch.manual_seed(0)
+    model = CausalLM(7, 8, 2, 1).eval()
+    ids = torch.randint(7, (3, 11))
+    reader = Reader(model, 3)
+    with torch.no_grad():
+        whole = model.hidden_states(ids)
+        assert torch.allclose(reader.hidden(ids[:, :5], 2), whole[:, 3:5], atol=1e-5)
+        assert torch.allclose(reader.hidden(ids, 5), whole[:, 6:], atol=1e-5)
+    assert reader.cache.length == 11
+
+
+def test_prompts_are_the_rows_without_their_padding():
+    ids, mask = left_pad([[7, 8, 9], [5]])
+    rows = [(padding, prompt.tolist()) for padding, prompt in prompts(ids, mask)]
+    assert rows == [(0, [[7, 8, 9]]), (2, [[5]])]
+    assert [(padding, prompt.tolist()) for padding, prompt in prompts(ids[:1], None)] == [(0, [[7, 8, 9]])]
+
+
+def test_padding_on_the_left_alone_is_accepted():
+    def check(mask):
+        check_request(
+            TableModel(7), "a test", torch.zeros(1, len(mask), dtype=torch.int64), 2, None, mask[None]
+        )
+
+    check(torch.tensor([True, True, False]))
+    for mask in [False, False, True], [False, True, False], [True, True, True], [True]:
+        with pytest.raises(ValueError, match="padding_mask must be True on the left of a row only"):
+            check(torch.tensor(mask))

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from lmbook import search
 from lmbook.causal import CausalLM
 from lmbook.decoding import greedy_decode
 from lmbook.reader import left_pad
-from lmbook.search import beam_search, contrastive_search, exhaustive_search
+from lmbook.search import _score, beam_search, contrastive_search, exhaustive_search
 
 PROMPTS = torch.tensor([[0, 2, 1], [1, 1, 0], [2, 0, 0], [0, 0, 0], [1, 2, 2]])
 RAGGED = [[4, 1, 0, 2], [3], [2, 2, 1]]
@@ -445,3 +446,23 @@ def test_what_a_search_needs_of_a_model_is_said():
             find(model, torch.tensor([[0]]))
     with pytest.raises(TypeError, match="exhaustive_search needs a model whose row t"):
         exhaustive_search(model, torch.tensor([[0]]), 2)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_broken_logits_matter_after_a_possible_prefix_alone(seed):
+    """Rows of NaN and impossible tokens at random: an error where a possible prefix meets NaN, else none."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 5, 3, generator=generator)
+    logits[torch.rand(logits.shape, generator=generator) < 0.2] = -math.inf
+    logits[..., 0] = 0.0
+    logits[torch.rand(2, 5, generator=generator) < 0.15] = math.nan
+    tokens = torch.randint(3, (2, 3, 5), generator=generator)
+    logp, met = logits.log_softmax(-1), False
+    for n, v in itertools.product(range(2), range(3)):
+        for place, token in enumerate(tokens[n, v]):
+            value = logp[n, place, token].item()
+            met = met or math.isnan(value)
+            if not math.isfinite(value):
+                break
+    with pytest.raises(ValueError, match="NaN") if met else nullcontext():
+        _score(logits, tokens, None)

@@ -1,5 +1,6 @@
 """Speculative decoding: every path through its random choices is taken, and their weights summed."""
 
+import inspect
 import math
 from functools import partial
 
@@ -235,3 +236,7 @@ def test_nan_of_either_model_is_refused():
     for pair in ((good, bad), (bad, good)):
         with pytest.raises(ValueError, match="NaN"):
             speculative_decode(*pair, torch.tensor([[0]]), 3)
+
+
+def test_four_tokens_are_drafted_unless_told_otherwise():
+    assert inspect.signature(speculative_decode).parameters["num_draft"].default == 4

@@ -121,8 +121,11 @@ def test_config_defaults():
     config = TransformerConfig(vocab_size=5, d_model=256, num_heads=4, num_layers=1)
     assert (config.d_ff, config.num_kv_heads, config.d_head, config.causal) == (704, 4, 64, True)
     assert TransformerConfig(vocab_size=5, d_model=24, num_heads=1, num_layers=1).d_ff == 64  # 8·24/3 exactly
+    assert (config.context_length, config.norm_eps, config.rope_base) == (1024, 1e-5, 10000.0)
     with pytest.raises(FrozenInstanceError):
         config.d_model = 3
+    with pytest.raises(TypeError, match="positional"):
+        TransformerConfig(5, 256, 4, 1)
     with pytest.raises(TypeError, match="num_head"):
         CausalLM(5, 8, 1, 1, num_head=2)
 
@@ -350,3 +353,13 @@ def test_float64_and_bfloat16_run_in_their_own_precision():
 def test_trunk_alone_is_bidirectional_only_if_asked():
     assert not Transformer(TransformerConfig(**SIZES, causal=False)).config.causal
     assert math.isclose(small().config.rope_base, 10000.0)
+
+
+def test_dropout_acts_inside_attention_too_and_in_training_alone():
+    torch.manual_seed(0)
+    config = TransformerConfig(vocab_size=11, d_model=8, num_heads=2, num_layers=1, dropout=0.5)
+    attention, x = Transformer(config).blocks[0].attention, torch.randn(2, 13, 8)
+    rotary = tuple(table[:13] for table in rotary_tables(13, 4, 10000.0, x.device))
+    assert not torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))
+    attention.eval()
+    assert torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))

@@ -18,8 +18,8 @@ import importlib
 import importlib.machinery
 import itertools
 import os
+import resource
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,11 +104,12 @@ def load_instead(path: Path, source: str) -> None:
     importlib.machinery.SourceFileLoader.get_data = get_data
 
 
-def run_tests(path: Path, source: str, tests: list[str]) -> int:
-    """Fork; the child runs the tests on this source. Returns its process id."""
+def run_tests(path: Path, source: str, tests: list[str], limit: int = resource.RLIM_INFINITY) -> int:
+    """Fork; the child runs the tests on this source for at most `limit` CPU seconds. Returns its id."""
     sys.stdout.flush()
     if pid := os.fork():
         return pid
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))  # a mutant that never ends is noticed too
     sys.dont_write_bytecode = True
     load_instead(path, source)
     with (
@@ -121,8 +122,8 @@ def run_tests(path: Path, source: str, tests: list[str]) -> int:
     os._exit(int(code))
 
 
-def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> tuple[int, list[str]]:
-    """Run mutants, `jobs` at a time, each for at most `limit` seconds; their number and the survivors."""
+def judge(path: Path, tests: list[str], jobs: int, every: int, limit: int) -> tuple[int, list[str]]:
+    """Run mutants, `jobs` at a time, each for at most `limit` CPU seconds; their number and the survivors."""
     code, harmless = path.read_text().splitlines(), equivalent()
     named = (
         (f"{path.name} | {code[line - 1].strip()} | {change}", source)
@@ -130,28 +131,19 @@ def judge(path: Path, tests: list[str], jobs: int, every: int, limit: float) -> 
     )
     pending = itertools.islice((mutant for mutant in named if mutant[0] not in harmless), 0, None, every)
     running, survivors, total = {}, [], 0
-    while pending is not None or running:
-        while pending is not None and len(running) < jobs:
-            if (mutant := next(pending, None)) is None:
-                pending = None
-            else:
-                name, source = mutant
-                running[run_tests(path, source, tests)] = (time.monotonic(), name)
-                total += 1
-                if total % 20 == 0:
-                    print(f"{total} mutants, {len(survivors)} survivors", flush=True)
-        for pid, (started, name) in list(running.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if not done and time.monotonic() - started > limit:
-                os.kill(pid, 9)  # a mutant that never ends is noticed too
-                done, status = os.waitpid(pid, 0)
-            if done:
-                del running[pid]
-                if status == 0:
-                    survivors.append(name)
-                    print("survived:", name, flush=True)
-        time.sleep(0.02)
-    return total, survivors
+    while True:
+        for name, source in itertools.islice(pending, jobs - len(running)):
+            running[run_tests(path, source, tests, limit)] = name
+            total += 1
+            if total % 20 == 0:
+                print(f"{total} mutants, {len(survivors)} survivors", flush=True)
+        if not running:
+            return total, survivors
+        pid, status = os.wait()
+        name = running.pop(pid)
+        if status == 0:
+            survivors.append(name)
+            print("survived:", name, flush=True)
 
 
 def main() -> int:
@@ -165,11 +157,11 @@ def main() -> int:
     path = options.module.resolve()
     for name in HEAVY:
         importlib.import_module(name)
-    started = time.monotonic()
-    if os.waitpid(run_tests(path, path.read_text(), options.tests), 0)[1]:
+    _, status, used = os.wait4(run_tests(path, path.read_text(), options.tests), 0)
+    if status:
         print("the tests fail without any mutation")
         return 1
-    limit = 10 + 4 * (time.monotonic() - started)
+    limit = 10 + 4 * int(used.ru_utime + used.ru_stime)
     total, survivors = judge(path, options.tests, options.jobs, options.every, limit)
     killed = 100 * (total - len(survivors)) / max(total, 1)
     print(f"{options.module}: {total - len(survivors)} of {total} mutants killed, {killed:.1f} %")
