@@ -64,9 +64,9 @@ def lend(name: str, target: Path, lent: set[str]) -> None:
 
 
 def interpreter(version: str) -> str | None:
-    """Return a Python of this version: on PATH, or pyenv's."""
-    own = Path.home() / ".pyenv" / "versions"
-    return shutil.which(f"python{version}") or next(map(str, own.glob(f"{version}.*/bin/python3")), None)
+    """Return a Python of this version: pyenv's, or the one on PATH."""
+    own = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python3"))
+    return str(own[-1]) if own else shutil.which(f"python{version}")
 
 
 @pytest.fixture(scope="session")
