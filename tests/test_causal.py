@@ -362,3 +362,21 @@ def test_a_two_layer_model_comes_within_a_twentieth_of_a_nat_of_the_exact_langua
     train_clm(model, batches, optimizer, 1, schedule=schedule, max_grad_norm=1.0)
     floor = cross_entropy(language, held)
     assert floor <= cross_entropy(model, held) <= floor + 0.05
+
+
+@pytest.mark.slow
+def test_bfloat16_comes_within_a_hundredth_of_float32_in_300_steps():
+    language, draws = ToyLanguage(), torch.Generator().manual_seed(0)
+    batches = list(language.sample(32 * 300, 64, generator=draws).split(32))
+    held = language.sample(400, 64, generator=draws).split(50)
+    validated = {}
+    for autocast in None, torch.bfloat16:
+        torch.manual_seed(1)
+        model = CausalLM(language.vocab_size, 64, 4, 2, context_length=128)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        train_clm(model, batches, optimizer, 1, schedule=warmup_cosine(30, 300), autocast=autocast)
+        validated[autocast] = evaluate(
+            model, lambda batch, model=model: causal_loss(model, batch), held, autocast=autocast
+        )
+    assert validated[torch.bfloat16] == pytest.approx(validated[None], rel=0.01)
+    assert validated[torch.bfloat16] != validated[None]
