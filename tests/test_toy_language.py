@@ -163,6 +163,41 @@ def test_conditional_entropy_by_enumeration(small, order):
     assert small.conditional_entropy(order) == pytest.approx(want, abs=1e-10)
 
 
+def test_masked_entropies_by_enumeration(small):
+    """H(hidden | start, k words after) = H(hidden and words | start) − H(words | start), starts weighted."""
+    names, share = list(SMALL), stationary()
+
+    def unknown_at(start, k):
+        paths, after = {}, {}
+        for words in itertools.product("abc", repeat=1 + k):
+            p, state = 1.0, names[start]
+            for word in words:
+                factor, state = SMALL[state].get(word, (0.0, state))
+                p *= factor
+            paths[words] = p
+            after[words[1:]] = after.get(words[1:], 0.0) + p
+        return sum(-sum(p * math.log(p) for p in table.values() if p > 0) * sign for table, sign in
+                   ((paths, 1), (after, -1)))  # fmt: skip
+
+    want = [sum(float(share[start]) * unknown_at(start, k) for start in range(3)) for k in range(5)]
+    torch.testing.assert_close(
+        small.masked_entropies(4), torch.tensor(want, dtype=torch.float64), rtol=0, atol=1e-10
+    )
+
+
+def test_masked_entropies_of_the_book(language):
+    """Without the words after it is the entropy rate; with them it falls, to what posteriors say."""
+    entropies = language.masked_entropies()
+    assert entropies.shape == (21,)
+    assert entropies[0].item() == pytest.approx(language.entropy_rate(), abs=1e-12)
+    assert (entropies.diff() < 0).all()
+    assert -1e-7 < entropies[-1] - entropies[-2] < 0
+    ids = language.sample(1500, 61, generator=torch.Generator().manual_seed(7))
+    sampled = torch.special.entr(language.masked_posterior(ids, 40)).sum(dim=1)
+    error = sampled.std().item() / 1500**0.5
+    assert entropies[-1].item() == pytest.approx(sampled.mean().item(), abs=4 * error)
+
+
 def test_samples_have_the_exact_frequencies(small):
     """Chi-square over all texts of three words; 0.1 % of seeds would fail, this one is fixed."""
     _, probs = all_texts(3)
@@ -221,6 +256,8 @@ def test_bad_arguments_are_refused(small):
         small.best_continuation(ids, -1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         small.conditional_entropy(0)
+    with pytest.raises(ValueError, match="words_after must be at least 0, got -1"):
+        small.masked_entropies(-1)
     with pytest.raises(ValueError, match="vocabulary of 3 words: 'd'"):
         small.encode("a d")
 
