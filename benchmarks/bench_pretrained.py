@@ -1,7 +1,7 @@
 """SmolLM2-135M, greedy, batch 1: tokens per second against transformers on the same weights and precision.
 
 Also as a share of what memory allows: a token needs every weight once, so it takes at least as long
-as reading that many bytes.
+as reading that many bytes. And the bytes of the cache after 1,000 tokens, against their formula.
 Run: python -m benchmarks.bench_pretrained
 """
 
@@ -16,6 +16,7 @@ from lmbook.decoding import greedy_decode
 from lmbook.pretrained import load_smollm2
 
 PROMPT, NEW_TOKENS = "The story of language begins long before the first word was written down, when", 64
+CACHED = 1000
 
 
 def peer(dtype: torch.dtype) -> transformers.PreTrainedModel:
@@ -52,6 +53,18 @@ def compare(dtype: torch.dtype) -> None:
     print(f"  lmbook's share of that {seconds['reading'] * NEW_TOKENS / seconds['lmbook']:6.0%}")
 
 
+@torch.inference_mode()
+def weigh_cache() -> None:
+    model, _ = load_smollm2()
+    c, cache = model.config, model.new_cache(1)
+    model(torch.zeros(1, CACHED, dtype=torch.int64), cache=cache, last_only=True)
+    stored = sum(buffer.untyped_storage().nbytes() for buffer in [*cache.keys, *cache.values])
+    formula = 2 * c.num_layers * c.num_kv_heads * c.d_head * CACHED * model.embedding.weight.itemsize
+    ratio = f"{stored / formula:.3f} times the formula (goal: within 20 %)"
+    print(f"cache of {CACHED:,} tokens, float32: {stored / 1e6:.1f} MB, {ratio}")
+
+
 if __name__ == "__main__":
+    weigh_cache()
     for dtype in torch.float32, torch.bfloat16:
         compare(dtype)

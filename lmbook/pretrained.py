@@ -308,7 +308,19 @@ def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) ->
             ),
             f"{ours}.feed_forward.down.weight": read(f"{theirs}.ffn_down"),
         }
+    if dtype == torch.float32:
+        state = {name: by_columns(weight) for name, weight in state.items()}
     return state
+
+
+def by_columns(weight: Tensor) -> Tensor:
+    """The same matrix, one column after the other in memory; a vector stays as it is.
+
+    Then float32 products with a single token's vector, which take nearly all of the time of decoding, run
+    about 1.3 times as fast; with bfloat16 rows are faster. Before `safetensors` saves such a matrix, it asks
+    for `.contiguous()`.
+    """
+    return weight.t().contiguous().t()
 
 
 def half_split(weight: Float[Tensor, "N D"], num_heads: int) -> Float[Tensor, "N D"]:
