@@ -63,6 +63,18 @@ def saved_widgets(app: Sphinx, pagename: str) -> dict:
     return json.loads(script["body"])["state"] if script else {}
 
 
+def drop_kernel_controls(app: Sphinx, env) -> None:
+    """Keep ordinary ipywidgets off the pages: they need a kernel, and their output is removed."""
+    for docname in env.found_docs:
+        _, script = NbMetadataCollector.get_js_files(env, docname).get("ipywidgets_state", (None, None))
+        if script:
+            saved = json.loads(script["body"])
+            saved["state"] = {
+                key: model for key, model in saved["state"].items() if model["model_module"] == "anywidget"
+            }
+            script["body"] = json.dumps(saved)
+
+
 def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document) -> None:
     """Give every widget a place of its own, and the list of sources a role that its items fit into.
 
@@ -101,6 +113,7 @@ def write_first_page(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
+    app.connect("env-updated", drop_kernel_controls)
     app.connect("html-page-context", tidy_page)
     app.connect("build-finished", write_first_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,7 @@ from lmbook.widgets.next_token import NextTokenDemo
 from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
+from lmbook.widgets.training_panel import TrainingPanel
 
 __all__ = [
     "AttentionExplorer",
@@ -18,5 +19,6 @@ __all__ = [
     "ReplayRecorder",
     "ShannonGame",
     "TokenMerges",
+    "TrainingPanel",
     "TrainingReplay",
 ]
