@@ -72,6 +72,12 @@ def test_padding_on_the_left_alone_is_accepted():
         )
 
     check(torch.tensor([True, True, False]))
-    for mask in [False, False, True], [False, True, False], [True, True, True], [True]:
+    for mask in (
+        [False, False, True],
+        [False, True, False],
+        [True, False, True, False],
+        [True, True, True],
+        [True],
+    ):
         with pytest.raises(ValueError, match="padding_mask must be True on the left of a row only"):
             check(torch.tensor(mask))
