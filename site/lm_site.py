@@ -6,6 +6,7 @@ can't be understood is a warning, hence a failed build.
 
 import json
 import re
+import tomllib
 from html import escape
 from pathlib import Path
 
@@ -28,6 +29,14 @@ POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; frame-src 'none'; "
     "base-uri 'self'; form-action 'self'\">\n"
+)
+
+# Where a browser refuses to store, the theme's scripts must not fail: what they store lasts with the page.
+STORAGE = (
+    "<script>try{localStorage.setItem('lm-try','');localStorage.removeItem('lm-try')}catch{"
+    "const kept=new Map();Object.defineProperty(window,'localStorage',{value:{lasts:false,"
+    "getItem:(k)=>kept.get(k)??null,setItem:(k,v)=>{kept.set(k,String(v))},"
+    "removeItem:(k)=>{kept.delete(k)}}})}</script>\n"
 )
 
 
@@ -82,7 +91,7 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
     on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps. Its trait
     `still`, plain text, stands in for it on paper and where scripts don't run.
     """
-    context["metatags"] = POLICY + context.get("metatags", "")
+    context["metatags"] = POLICY + STORAGE + context.get("metatags", "")
     if "body" not in context:
         return
     saved = saved_widgets(app, pagename)
@@ -111,9 +120,24 @@ def write_first_page(app: Sphinx, error: Exception | None) -> None:
     )
 
 
+def list_exercises(app: Sphinx, error: Exception | None) -> None:
+    """Tell the site's progress.js which exercises and quiz questions each page has."""
+    script = Path(app.outdir, "_static", "progress.js")
+    if error or app.builder.format != "html" or not script.exists():
+        return
+    book = {}
+    for path in sorted(Path(app.confdir, "lmbook", "exercises").glob("*.toml")):
+        sheet = tomllib.loads(path.read_text(encoding="utf-8"))
+        items = [*sheet.get("exercise", []), *sheet.get("quiz", [])]
+        book[sheet["page"]] = [item["id"] for item in items]
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text.replace("BOOK = {}", f"BOOK = {json.dumps(book)}"), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.connect("env-updated", drop_kernel_controls)
     app.connect("html-page-context", tidy_page)
     app.connect("build-finished", write_first_page)
+    app.connect("build-finished", list_exercises)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -63,13 +63,17 @@ def difference(got: Any, want: Any, place: str = "") -> str:
     if isinstance(want, list):
         return _list_difference(got, want, place)
     if got is None:
-        return "returns None: does every way through the function end in `return`?"
+        return "" if want is None else "returns None: does every way through the function end in `return`?"
     if isinstance(want, str):
         return "" if got == want else f"gives {_short(got)}{where}, it should be {_short(want)}"
     if isinstance(got, str | Other | list):
         return f"gives {_kind(got)}{where} where a number is asked for"
-    if math.isnan(got) and not math.isnan(want):
-        return f"gives NaN{where}: somewhere there is 0/0, ∞ − ∞ or the logarithm of a negative number"
+    if math.isnan(got):
+        return (
+            ""
+            if want is not None and math.isnan(want)
+            else f"gives NaN{where}: somewhere there is 0/0, ∞ − ∞ or the logarithm of a negative number"
+        )
     if got == want or math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-9):
         return ""
     return f"gives {_number(got)}{where}, it should be {_number(want)}"
@@ -99,15 +103,7 @@ def _known_mistake(item: Exercise, calls: Calls, outcomes: list[Outcome]) -> str
 def _alike(one: Outcome, other: Outcome) -> bool:
     if one.problem or other.problem:
         return one.problem.split(":")[0] == other.problem.split(":")[0]
-    return not difference(one.value, other.value) if _like(one.value, other.value) else False
-
-
-def _like(one: Any, other: Any) -> bool:
-    """Return whether two values can be compared: NaN and None equal themselves only."""
-    for test in (lambda v: v is None, lambda v: isinstance(v, float) and math.isnan(v)):
-        if test(one) or test(other):
-            return test(one) and test(other)
-    return True
+    return not difference(one.value, other.value)
 
 
 def _late(outcome: Outcome) -> bool:

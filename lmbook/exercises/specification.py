@@ -134,6 +134,12 @@ class Exercise:
         filled = {key: value for key, value in shown.items() if value not in ("", [])}
         return filled | {"print": f"{zlib.crc32(repr((self.text, self.answer, self.choices)).encode()):08x}"}
 
+    def _slack(self, mistaken: int | float) -> float:
+        """Return how far from `mistaken` an answer is still recognised as it."""
+        if not self.digits and float(mistaken).is_integer():
+            return 1e-9 * abs(mistaken)
+        return half_unit(mistaken, self.digits or DIGITS_OF_MISTAKES)
+
     def _number(self) -> dict[str, Any]:
         near = half_unit(self.answer, self.digits - 1) if self.digits else 0.0
         known = [(m.answer, m.reason) for m in self.mistakes]
@@ -147,10 +153,7 @@ class Exercise:
             "digits": self.digits,
             "tolerance": half_unit(self.answer, self.digits) if self.digits else 1e-9 * abs(self.answer),
             "near": max(near, 0.02 * abs(self.answer)) if self.digits else 0.0,
-            "mistakes": [
-                {"answer": a, "tolerance": half_unit(a, self.digits or DIGITS_OF_MISTAKES), "reason": reason}
-                for a, reason in known
-            ],
+            "mistakes": [{"answer": a, "tolerance": self._slack(a), "reason": reason} for a, reason in known],
             "bands": [{"upto": min(b.upto, 1e300), "text": b.text} for b in self.bands],
         }
 

@@ -238,7 +238,8 @@ function quizCard(quiz, sentences) {
           tally();
         });
         if (saved && saved.print === item.print) made.restore(saved);
-        return h('li', { role: 'group', 'aria-label': `Question ${i + 1}` }, ...markdown(item.text), ...made.nodes);
+        const group = { role: 'group', 'aria-label': `Question ${i + 1}` };
+        return h('li', {}, h('div', group, ...markdown(item.text), ...made.nodes));
       }),
     ),
     score,

@@ -1,0 +1,182 @@
+/* What the reader has done, kept in this browser's localStorage and sent nowhere. This file is the only home of its
+   key and format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
+   reach it as `lmProgress`; the event "lm-progress" tells them that another file was imported, or all was forgotten. */
+(() => {
+  const BOOK = {}; // page -> ids of its exercises and quiz questions; written here when the site is built
+  const [KEY, VERSION, STATES] = ['lm-book-progress', 1, ['right', 'wrong', 'seen']];
+  const COPY = `${KEY}-damaged`;
+  const fresh = () => ({ version: VERSION, done: {}, place: null });
+  const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
+  const HERE = 'Kept in this browser only.';
+  let [state, storage, note] = [fresh(), null, HERE];
+
+  /* What is well formed of something that was stored or imported; null if it isn't progress at all. */
+  function sound(data) {
+    if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done) return null;
+    const fine = ([, e]) =>
+      STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= 500 && e.at > 0;
+    const { page, anchor, title, at } = data.place ?? {};
+    const place = [page, anchor, title].every((part) => typeof part === 'string') && at > 0
+      ? { page, anchor, title, at }
+      : null;
+    return { version: VERSION, done: Object.fromEntries(Object.entries(data.done).filter(fine)), place };
+  }
+  function parse(text) {
+    try {
+      return sound(JSON.parse(text));
+    } catch {
+      return null;
+    }
+  }
+  /* Where nothing is stored, lm_site has put something in its place that lasts as long as the page. */
+  function open() {
+    storage = globalThis.localStorage;
+    if (storage.lasts === false) note = OFF;
+    load();
+  }
+  function load() {
+    const text = storage?.getItem(KEY);
+    if (text === null || text === undefined) return void (storage && (state = fresh()));
+    const read = parse(text);
+    if (read) return void (state = read);
+    storage.setItem(COPY, text);
+    note = 'What was stored could not be read, so this starts again; Export saves a copy of it as well.';
+    state = fresh();
+    storage.setItem(KEY, JSON.stringify(state));
+  }
+  /* Another tab may have written meanwhile: read again, change, write. */
+  function change(edit) {
+    try {
+      load();
+      edit(state);
+      storage?.setItem(KEY, JSON.stringify(state));
+    } catch {
+      [storage, note] = [null, OFF];
+      edit(state);
+    }
+    draw();
+  }
+
+  globalThis.lmProgress = {
+    recall: (id) => state.done[id] ?? null,
+    record: (id, entry) =>
+      change(({ done }) => {
+        if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, 500), at: Date.now() };
+        else delete done[id];
+      }),
+  };
+
+  // ---- Shown in the contents -----------------------------------------------------------------------------------------
+  const part = (name) => document.querySelector(`.lm-progress-${name}`);
+  const pageOf = (path) => decodeURIComponent(path).split('/').at(-1).replace(/\.html$/, '');
+  const links = () => [...document.querySelectorAll('.bd-links a.reference.internal')];
+  const isDone = (id) => ['right', 'seen'].includes(state.done[id]?.state);
+
+  function badge(link) {
+    const ids = BOOK[pageOf(link.pathname)];
+    if (!ids) return;
+    const quiz = ids.filter((id) => id.includes('-quiz-'));
+    const exercises = ids.filter((id) => !id.includes('-quiz-'));
+    const done = exercises.filter(isDone).length;
+    const answered = quiz.filter((id) => state.done[id]).length;
+    const next = link.nextElementSibling;
+    const mark = next?.classList.contains('lm-done') ? next : document.createElement('span');
+    mark.className = 'lm-done';
+    mark.dataset.all = done === exercises.length && answered === quiz.length;
+    mark.title = `${done} of ${exercises.length} exercises done, ${answered} of ${quiz.length} quiz questions answered`;
+    const short = Object.assign(document.createElement('span'), {
+      ariaHidden: 'true',
+      textContent: `${done}/${exercises.length}`,
+    });
+    const heard = Object.assign(document.createElement('span'), {
+      className: 'visually-hidden',
+      textContent: mark.title,
+    });
+    mark.replaceChildren(...(done || answered ? [short, heard] : []));
+    if (mark !== next) link.after(mark);
+  }
+  function draw() {
+    links().forEach(badge);
+    if (part('note')) part('note').textContent = note;
+  }
+  function showPlace() {
+    const link = state.place && links().find((a) => pageOf(a.pathname) === state.place.page);
+    if (!link || !part('place')) return;
+    const anchor = Object.assign(document.createElement('a'), { textContent: state.place.title });
+    anchor.href = `${link.href.split('#')[0]}#${state.place.anchor}`;
+    part('place').replaceChildren('Go on at ', anchor);
+  }
+  /* The heading that the reader has scrolled to, once they have stopped. */
+  function follow() {
+    const heads = [...document.querySelectorAll('.bd-article section[id] > :is(h1, h2, h3)')];
+    const page = pageOf(location.pathname);
+    if (!heads.length || ['index', 'search', 'genindex', ''].includes(page)) return;
+    let timer = 0;
+    const text = (head) => head.firstChild.textContent.trim();
+    const save = () => {
+      const past = heads.filter((head) => head.getBoundingClientRect().top < innerHeight * 0.4).at(-1) ?? heads[0];
+      const title = past === heads[0] ? text(past) : `${text(heads[0])}: ${past.textContent.replace(/#$/, '').trim()}`;
+      change((
+        now,
+      ) => (now.place = { page, anchor: past.parentElement.id, title: title.slice(0, 120), at: Date.now() }));
+    };
+    addEventListener('scroll', () => (clearTimeout(timer), (timer = setTimeout(save, 600))), { passive: true });
+  }
+
+  // ---- Export, import, forget ----------------------------------------------------------------------------------------
+  function save(text, name) {
+    const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+    Object.assign(document.createElement('a'), { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+  function exportAll() {
+    save(JSON.stringify(state, null, 1), 'language-model-fundamentals-progress.json');
+    const damaged = storage?.getItem(COPY);
+    if (damaged) save(damaged, 'damaged-progress.txt');
+    tell('Saved as a file.');
+  }
+  async function importFile({ target }) {
+    const text = await target.files[0]?.text();
+    target.value = '';
+    const read = text === undefined ? null : parse(text);
+    if (!read) return tell('That file holds no progress of this book; nothing was changed.');
+    const later = (a, b) => (!a || b?.at > a.at ? b : a);
+    change((now) => {
+      for (const [id, entry] of Object.entries(read.done)) now.done[id] = later(now.done[id], entry);
+      now.place = later(now.place, read.place);
+    });
+    showPlace();
+    tell(`Imported: ${Object.keys(read.done).length} answers. Where both knew something, the later one stays.`);
+    dispatchEvent(new Event('lm-progress'));
+  }
+  let armed = 0;
+  function forget({ target }) {
+    clearTimeout(armed);
+    if (target.dataset.armed) {
+      for (const key of [KEY, COPY]) storage?.removeItem(key);
+      [state, note] = [fresh(), storage?.lasts === false ? OFF : HERE];
+      part('place')?.replaceChildren();
+      draw();
+      dispatchEvent(new Event('lm-progress'));
+    }
+    const ask = !target.dataset.armed;
+    const calm = () => (delete target.dataset.armed, (target.textContent = 'Forget'));
+    if (!ask) return calm(), tell('Everything is forgotten.');
+    [target.dataset.armed, target.textContent] = ['yes', 'Forget everything?'];
+    armed = setTimeout(calm, 6000);
+  }
+  const tell = (text) => (part('said').textContent = text);
+
+  function main() {
+    draw();
+    showPlace();
+    follow();
+    part('export')?.addEventListener('click', exportAll);
+    part('import')?.addEventListener('change', importFile);
+    part('forget')?.addEventListener('click', forget);
+    addEventListener('storage', ({ key }) => key === KEY && (load(), draw()));
+  }
+  open();
+  if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', main);
+  else main();
+})();

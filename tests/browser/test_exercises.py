@@ -1,0 +1,139 @@
+"""The exercises on the built page: by keyboard, on a phone, in the dark; every kind, every verdict."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from lmbook.exercises import load
+
+PAGE = "chapters/01_probability.html"
+SHEET = load("probability")
+PHONE = {"width": 360, "height": 800}
+
+
+def find(kind: str) -> int:
+    return next(i for i, item in enumerate(SHEET.exercises) if item.kind == kind)
+
+
+@pytest.fixture
+def sheet(page, site, open_widgets):
+    def open_sheet(on: Page = page):
+        open_widgets(on, site.http(PAGE))
+        return on.locator("[data-lm-widget='exercises']")
+
+    return open_sheet
+
+
+def open_card(sheet, number: int):
+    card = sheet.locator(".lmw-cards > li").nth(number)
+    card.locator(".lmw-card").focus()
+    sheet.page.keyboard.press("Enter")
+    expect(card.locator(".lmw-card")).to_have_attribute("aria-expanded", "true")
+    return card
+
+
+def answer(card, text: str) -> None:
+    field = card.get_by_role("textbox")
+    field.fill(text)
+    field.press("Enter")
+
+
+def test_a_number_is_answered_by_keyboard(sheet):
+    item = SHEET.exercises[find("number")]
+    card = open_card(sheet(), find("number"))
+    verdict = card.locator(".lmw-verdict")
+    answer(card, "four")
+    expect(verdict).to_have_attribute("data-state", "unreadable")
+    for mistake in item.mistakes:
+        answer(card, f"{mistake.answer:.6g}")
+        expect(verdict).to_contain_text(mistake.reason.replace("*", "").split("`")[0][:60])
+    answer(card, f"{item.answer:g}")
+    expect(verdict).to_have_attribute("data-state", "right")
+    expect(card.locator(".lmw-mark")).to_contain_text("✓")
+
+
+def test_hints_come_one_by_one_and_the_solution_on_demand(sheet):
+    item = SHEET.exercises[0]
+    card = open_card(sheet(), 0)
+    hints = card.locator(".lmw-hints li")
+    expect(hints).to_have_count(0)
+    expect(card).not_to_contain_text(item.solution[:30])
+    for number in range(1, len(item.hints) + 1):
+        card.get_by_role("button", name=f"Hint {number} of {len(item.hints)}").press("Enter")
+        expect(hints).to_have_count(number)
+        expect(hints.last).to_be_focused()
+    expect(card.get_by_role("button", name="Hint")).to_have_count(0)
+    card.get_by_role("button", name="Solution").press("Enter")
+    expect(card).to_contain_text(item.solution[:30])
+    expect(card.locator("pre")).to_contain_text(item.code.splitlines()[0])
+
+
+def test_choices_say_why(sheet):
+    at = find("choice")
+    card = open_card(sheet(), at)
+    card.get_by_role("button", name="Check").press("Enter")
+    expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "unreadable")
+    for i, choice in enumerate(SHEET.exercises[at].choices):
+        card.get_by_role("radio").nth(i).press("Space")
+        card.get_by_role("button", name="Check").press("Enter")
+        expect(card.locator(".lmw-verdict")).to_have_attribute(
+            "data-state", "right" if choice.right else "wrong"
+        )
+        expect(card.locator(".lmw-verdict")).to_contain_text(choice.reason[:40])
+
+
+def test_a_prediction_is_committed_before_the_outcome_is_seen(sheet):
+    at = find("prediction")
+    item = SHEET.exercises[at]
+    card = open_card(sheet(), at)
+    see = card.get_by_role("button", name="See what happens")
+    expect(see).to_be_hidden()
+    expect(card).not_to_contain_text(item.output.splitlines()[0])
+    card.get_by_role("textbox").fill("40")
+    card.get_by_role("button", name="Commit").press("Enter")
+    expect(card.get_by_role("textbox")).not_to_be_editable()
+    expect(card).not_to_contain_text(item.output.splitlines()[0])
+    expect(see).to_be_focused()
+    see.press("Enter")
+    expect(card).to_contain_text(item.output.splitlines()[0])
+    expect(card.locator(".lmw-verdict")).to_contain_text("You said 40; it is 87.")
+
+
+def test_the_quiz_counts_first_tries(sheet):
+    card = open_card(sheet(), len(SHEET.exercises))
+    for i, question in enumerate(SHEET.quiz):
+        group = card.get_by_role("group", name=f"Question {i + 1}", exact=True)
+        right = next(k for k, choice in enumerate(question.choices) if choice.right)
+        for pick in [right] if i else [(right + 1) % len(question.choices), right]:
+            group.get_by_role("radio").nth(pick).check()
+            group.get_by_role("button", name="Check").click()
+        expect(group.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
+    n = len(SHEET.quiz)
+    expect(card).to_contain_text(f"Answered {n} of {n}, {n - 1} right at the first try.")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desk"])
+def test_all_open_it_fits_and_is_accessible(new_page, sheet, viewport, theme):
+    page = new_page(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+    root = sheet(page)
+    for i in range(len(SHEET.exercises) + 1):
+        card = open_card(root, i)
+        for name in ("Hint 1", "Solution"):
+            if card.get_by_role("button", name=name).count():
+                card.get_by_role("button", name=name).first.click()
+    answer(root.locator(".lmw-cards > li").first, "2")
+    assert page.locator("html").get_attribute("data-theme") == theme
+    box = root.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= viewport["width"]
+    found = Axe().run(page, context="[data-lm-widget='exercises']", options={"preload": False})
+    assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in found.response["violations"]]
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desk"])
+def test_its_place_was_kept(new_page, sheet, viewport):
+    page = new_page(viewport=viewport)
+    height = sheet(page).bounding_box()["height"]
+    kept = page.locator(".lm-widget:has([data-lm-widget='exercises'])").bounding_box()["height"]
+    assert 0 <= kept - height <= 60

@@ -1,0 +1,203 @@
+"""Progress is remembered in the browser, shown in the contents, exported, imported, forgotten."""
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from lmbook.exercises import load
+
+PAGE, OTHER = "chapters/01_probability.html", "chapters/02_tokens.html"
+KEY, COPY = "lm-book-progress", "lm-book-progress-damaged"
+TOTAL = len(load("probability").exercises)
+DONE = {"state": "right", "answer": "4", "print": "0", "at": 1}
+
+
+def stored(page: Page, key: str = KEY):
+    text = page.evaluate(f"() => localStorage.getItem('{key}')")
+    return json.loads(text) if text and key == KEY else text
+
+
+def fill(page: Page, text: str, key: str = KEY) -> None:
+    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [key, text])
+
+
+def badge(page: Page, path: str = "01_probability"):
+    return page.locator(f".bd-links a[href$='{path}.html'] + .lm-done, .bd-links li.current > .lm-done").first
+
+
+def solve_first(page: Page) -> None:
+    card = page.locator(".lmw-cards > li").first
+    card.locator(".lmw-card").click()
+    card.get_by_role("textbox").fill("4")
+    card.get_by_role("textbox").press("Enter")
+    expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
+
+
+def open_panel(page: Page) -> None:
+    page.locator(".lm-progress summary").click()
+
+
+def test_what_was_done_is_there_again_and_in_the_contents(page, site, open_widgets):
+    open_widgets(page, site.http(PAGE))
+    solve_first(page)
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    assert stored(page)["done"]["probability-1"]["answer"] == "4"
+    page.goto(site.http(OTHER))
+    expect(badge(page)).to_contain_text(f"1 of {TOTAL} exercises done")
+    open_widgets(page, site.http(PAGE))
+    card = page.locator(".lmw-cards > li").first
+    expect(card.locator(".lmw-mark")).to_contain_text("✓")
+    card.locator(".lmw-card").click()
+    expect(card.get_by_role("textbox")).to_have_value("4")
+    expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
+
+
+def test_the_place_in_the_book_is_offered_again(page, site):
+    page.goto(site.http(PAGE))
+    page.locator("#the-zero-problem").scroll_into_view_if_needed()
+    page.locator("#the-zero-problem").evaluate("(section) => section.scrollIntoView()")
+    page.wait_for_function(f"() => (localStorage.getItem('{KEY}') ?? '').includes('the-zero-problem')")
+    page.goto(site.http(OTHER))
+    link = page.locator(".lm-progress-place a")
+    expect(link).to_contain_text("The zero problem")
+    link.click()
+    page.wait_for_url("**/01_probability.html#the-zero-problem")
+
+
+def test_export_forget_import(page, site, open_widgets, tmp_path):
+    open_widgets(page, site.http(PAGE))
+    solve_first(page)
+    open_panel(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    file = tmp_path / "progress.json"
+    download.value.save_as(file)
+    assert list(json.loads(file.read_text())["done"]) == ["probability-1"]
+
+    page.get_by_role("button", name="Forget").press("Enter")
+    assert stored(page)  # not at the first press
+    page.get_by_role("button", name="Forget everything?").press("Enter")
+    assert stored(page) is None
+    expect(badge(page)).to_have_text("")
+    expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_have_text("")
+
+    page.locator(".lm-progress-import").set_input_files(file)
+    expect(page.locator(".lm-progress-said")).to_contain_text("Imported: 1 answers")
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_contain_text("✓")
+
+
+def test_a_file_of_something_else_changes_nothing(page, site, tmp_path):
+    page.goto(site.http(PAGE))
+    open_panel(page)
+    for text in ("not json", "{}", '{"version": 99, "done": {}}', '{"version": 1, "done": 7}'):
+        (tmp_path / "other.json").write_text(text)
+        page.locator(".lm-progress-import").set_input_files(tmp_path / "other.json")
+        expect(page.locator(".lm-progress-said")).to_contain_text("holds no progress of this book")
+        page.locator(".lm-progress-said").evaluate("(said) => { said.textContent = ''; }")
+    assert stored(page) is None
+
+
+@pytest.mark.parametrize("text", ["{not json", "[]", '{"version": 2}', '{"version": 1}', "null"])
+def test_damaged_data_starts_again_and_keeps_a_copy(page, site, text):
+    page.goto(site.http(PAGE))
+    fill(page, text)
+    page.goto(site.http(OTHER))
+    open_panel(page)
+    expect(page.locator(".lm-progress-note")).to_contain_text("could not be read")
+    assert stored(page, COPY) == text
+    assert stored(page)["done"] == {}
+
+
+def test_entries_of_another_edition_do_no_harm(page, site, open_widgets):
+    page.goto(site.http(PAGE))
+    done = {
+        "probability-1": DONE,
+        "probability-999": DONE,
+        "poetry-3": DONE,
+        "probability-2": {"state": "odd"},
+    }
+    place = {"page": "99_gone", "anchor": "x", "title": "Gone", "at": 5}
+    fill(page, json.dumps({"version": 1, "done": done, "place": place}))
+    open_widgets(page, site.http(PAGE))
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    expect(page.locator(".lm-progress-place")).to_have_text("")
+    card = page.locator(".lmw-cards > li").first
+    card.locator(".lmw-card").click()
+    expect(card).to_contain_text("This exercise has changed since you did it.")
+    expect(card.get_by_role("textbox")).to_have_value("")
+
+
+def test_with_storage_switched_off_it_says_so_and_lasts_as_long_as_the_page(new_page, site, open_widgets):
+    page = new_page()
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', "
+        "{ configurable: true, get() { throw new DOMException('denied'); } });"
+    )
+    open_widgets(page, site.http(PAGE))
+    open_panel(page)
+    expect(page.locator(".lm-progress-note")).to_contain_text("stores nothing")
+    solve_first(page)
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+
+
+def test_a_full_storage_is_no_error(new_page, site, open_widgets):
+    page = new_page()
+    page.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+    )
+    open_widgets(page, site.http(PAGE))
+    solve_first(page)
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+
+
+def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):
+    first = new_page()
+    open_widgets(first, site.http(PAGE))
+    second = first.context.new_page()
+    open_widgets(second, site.http(PAGE))
+    solve_first(first)
+    card = second.locator(".lmw-cards > li").nth(6)
+    card.locator(".lmw-card").click()
+    card.get_by_role("textbox").fill("0.5")
+    card.get_by_role("textbox").press("Enter")
+    expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
+    assert set(stored(first)["done"]) == {"probability-1", "probability-7"}
+    expect(badge(first)).to_contain_text(f"2/{TOTAL}")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_panel_is_accessible(new_page, site, theme):
+    page = new_page(color_scheme=theme)
+    page.goto(site.http(PAGE))
+    done = {"probability-1": DONE}
+    place = {"page": "01_probability", "anchor": "counting", "title": "Tokens: Byte pairs", "at": 5}
+    fill(page, json.dumps({"version": 1, "done": done, "place": place}))
+    page.reload()
+    open_panel(page)
+    expect(page.locator(".lm-progress-place a")).to_be_visible()
+    found = Axe().run(page, context=".lm-sidebar", options={"preload": False})
+    assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in found.response["violations"]]
+
+
+def test_nothing_moves_when_progress_is_shown(new_page, site):
+    page = new_page()
+    page.goto(site.http(OTHER))
+    place = {
+        "page": "01_probability",
+        "anchor": "counting",
+        "title": "The probability of a sentence: Counting",
+        "at": 5,
+    }
+    fill(page, json.dumps({"version": 1, "done": {"probability-1": DONE}, "place": place}))
+    page.add_init_script(
+        "window.shifts = 0; new PerformanceObserver((list) => { for (const e of list.getEntries()) "
+        "window.shifts += e.sources.some((s) => s.node?.parentElement?.closest('.lm-sidebar')) ? 1 : 0; })"
+        ".observe({ type: 'layout-shift', buffered: true });"
+    )
+    page.goto(site.http(OTHER))
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("() => window.shifts") == 0
