@@ -107,6 +107,54 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def share_lines(texts: list[str]) -> tuple[list[str], list[list[list[int]]]]:
+    """Write what several texts have in common once.
+
+    Returns:
+        all lines, and for each text the ranges [first, after last] of them that it is made of.
+    """
+    lines: list[str] = []
+    places: dict[tuple[str, ...], int] = {}  # four lines in a row -> where they stand
+    recipes = []
+    for text in texts:
+        own, ranges = text.split("\n"), []
+        for i, line in enumerate(own):
+            end = ranges[-1][1] if ranges else -1
+            if 0 <= end < len(lines) and lines[end] == line:
+                ranges[-1][1] += 1
+                continue
+            known = places.get(tuple(own[i : i + 4]))
+            start = len(lines) if known is None else known
+            if known is None:
+                lines.append(line)
+            if start == end:
+                ranges[-1][1] += 1
+            else:
+                ranges.append([start, start + 1])
+        places |= {tuple(lines[p : p + 4]): p for p in range(len(lines) - 3, -1, -1)}
+        recipes.append(ranges)
+    return lines, recipes
+
+
+def share_sources(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document
+) -> None:
+    """Carry the modules and styles that a page's widgets share once; static-widgets.js puts them together."""
+    for script in context.get("script_files", []):
+        attributes = getattr(script, "attributes", {})
+        if attributes.get("type") != "application/vnd.jupyter.widget-state+json":
+            continue
+        saved = json.loads(attributes["body"])
+        kept = [model["state"] for model in saved["state"].values()]
+        for state in kept:
+            state.pop("still", None)  # the page has it already, as text
+        fields = [(state, name) for state in kept for name in ("_esm", "_css") if name in state]
+        saved["lines"], recipes = share_lines([state[name] for state, name in fields])
+        for (state, name), recipe in zip(fields, recipes, strict=True):
+            state[name] = recipe
+        attributes["body"] = json.dumps(saved)
+
+
 def write_first_page(app: Sphinx, error: Exception | None) -> None:
     """Let the site's address lead to its first page, a file that jupyter-book leaves as it is."""
     if error or app.builder.format != "html":
@@ -138,6 +186,7 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.connect("env-updated", drop_kernel_controls)
     app.connect("html-page-context", tidy_page)
+    app.connect("html-page-context", share_sources, priority=900)  # after myst-nb has added the state
     app.connect("build-finished", write_first_page)
     app.connect("build-finished", list_exercises)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,7 +44,7 @@ def test_what_was_done_is_there_again_and_in_the_contents(page, site, open_widge
     solve_first(page)
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
     assert stored(page)["done"]["probability-1"]["answer"] == "4"
-    page.goto(site.http(OTHER))
+    page.goto(site.http(OTHER), wait_until="networkidle")
     expect(badge(page)).to_contain_text(f"1 of {TOTAL} exercises done")
     open_widgets(page, site.http(PAGE))
     card = page.locator(".lmw-cards > li").first
@@ -55,11 +55,11 @@ def test_what_was_done_is_there_again_and_in_the_contents(page, site, open_widge
 
 
 def test_the_place_in_the_book_is_offered_again(page, site):
-    page.goto(site.http(PAGE))
+    page.goto(site.http(PAGE), wait_until="networkidle")
     page.locator("#the-zero-problem").scroll_into_view_if_needed()
     page.locator("#the-zero-problem").evaluate("(section) => section.scrollIntoView()")
     page.wait_for_function(f"() => (localStorage.getItem('{KEY}') ?? '').includes('the-zero-problem')")
-    page.goto(site.http(OTHER))
+    page.goto(site.http(OTHER), wait_until="networkidle")
     link = page.locator(".lm-progress-place a")
     expect(link).to_contain_text("The zero problem")
     link.click()
@@ -90,7 +90,7 @@ def test_export_forget_import(page, site, open_widgets, tmp_path):
 
 
 def test_a_file_of_something_else_changes_nothing(page, site, tmp_path):
-    page.goto(site.http(PAGE))
+    page.goto(site.http(PAGE), wait_until="networkidle")
     open_panel(page)
     for text in ("not json", "{}", '{"version": 99, "done": {}}', '{"version": 1, "done": 7}'):
         (tmp_path / "other.json").write_text(text)
@@ -102,9 +102,9 @@ def test_a_file_of_something_else_changes_nothing(page, site, tmp_path):
 
 @pytest.mark.parametrize("text", ["{not json", "[]", '{"version": 2}', '{"version": 1}', "null"])
 def test_damaged_data_starts_again_and_keeps_a_copy(page, site, text):
-    page.goto(site.http(PAGE))
+    page.goto(site.http(PAGE), wait_until="networkidle")
     fill(page, text)
-    page.goto(site.http(OTHER))
+    page.goto(site.http(OTHER), wait_until="networkidle")
     open_panel(page)
     expect(page.locator(".lm-progress-note")).to_contain_text("could not be read")
     assert stored(page, COPY) == text
@@ -112,7 +112,7 @@ def test_damaged_data_starts_again_and_keeps_a_copy(page, site, text):
 
 
 def test_entries_of_another_edition_do_no_harm(page, site, open_widgets):
-    page.goto(site.http(PAGE))
+    page.goto(site.http(PAGE), wait_until="networkidle")
     done = {
         "probability-1": DONE,
         "probability-999": DONE,
@@ -171,7 +171,7 @@ def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_panel_is_accessible(new_page, site, theme):
     page = new_page(color_scheme=theme)
-    page.goto(site.http(PAGE))
+    page.goto(site.http(PAGE), wait_until="networkidle")
     done = {"probability-1": DONE}
     place = {"page": "01_probability", "anchor": "counting", "title": "Tokens: Byte pairs", "at": 5}
     fill(page, json.dumps({"version": 1, "done": done, "place": place}))
@@ -184,7 +184,7 @@ def test_the_panel_is_accessible(new_page, site, theme):
 
 def test_nothing_moves_when_progress_is_shown(new_page, site):
     page = new_page()
-    page.goto(site.http(OTHER))
+    page.goto(site.http(OTHER), wait_until="networkidle")
     place = {
         "page": "01_probability",
         "anchor": "counting",
@@ -197,7 +197,7 @@ def test_nothing_moves_when_progress_is_shown(new_page, site):
         "window.shifts += e.sources.some((s) => s.node?.parentElement?.closest('.lm-sidebar')) ? 1 : 0; })"
         ".observe({ type: 'layout-shift', buffered: true });"
     )
-    page.goto(site.http(OTHER))
+    page.goto(site.http(OTHER), wait_until="networkidle")
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
     page.wait_for_load_state("networkidle")
     assert page.evaluate("() => window.shifts") == 0

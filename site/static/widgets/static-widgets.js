@@ -96,7 +96,12 @@
 
   function main() {
     const holder = document.querySelector(STATE);
-    const saved = holder ? JSON.parse(holder.textContent).state : {};
+    const { state: saved = {}, lines = [] } = holder ? JSON.parse(holder.textContent) : {};
+    // Lines that several widgets share stand in the page once: a source is then a list of ranges of them.
+    const whole = (source) => source.flatMap(([first, end]) => lines.slice(first, end)).join('\n');
+    for (const { state } of Object.values(saved)) {
+      for (const name of ['_esm', '_css']) if (Array.isArray(state[name])) state[name] = whole(state[name]);
+    }
     for (const mark of document.querySelectorAll(VIEW)) {
       const id = JSON.parse(mark.textContent).model_id;
       show(mark.previousElementSibling, id, saved[id]);
