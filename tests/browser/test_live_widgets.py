@@ -515,7 +515,8 @@ def test_two_views_share_a_model_and_clean_up(widget, name):
     counts = one.page.evaluate(
         """async (kind) => {
           const page = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
-          const all = Object.values(JSON.parse(page.textContent).state);
+          const { state: models, lines } = JSON.parse(page.textContent);
+          const all = Object.values(models);
           const saved = all.find((s) => s.state._anywidget_id?.endsWith(kind));
           const state = { ...saved.state };
           for (const { data, path } of saved.buffers ?? [])
@@ -525,7 +526,8 @@ def test_two_views_share_a_model_and_clean_up(widget, name):
             set(k, v) { state[k] = v; for (const [n, f] of listeners) if (n === `change:${k}`) f(); },
             on(n, f) { listeners.add([n, f]); },
             off(n, f) { for (const l of listeners) if (l[0] === n && l[1] === f) listeners.delete(l); } };
-          const source = new Blob([state._esm], { type: 'text/javascript' });
+          const text = state._esm.flatMap(([first, end]) => lines.slice(first, end)).join('\n');
+          const source = new Blob([text], { type: 'text/javascript' });
           const module = await import(URL.createObjectURL(source));
           const places = [document.createElement('div'), document.createElement('div')];
           document.body.append(...places);
