@@ -526,7 +526,7 @@ def test_two_views_share_a_model_and_clean_up(widget, name):
             set(k, v) { state[k] = v; for (const [n, f] of listeners) if (n === `change:${k}`) f(); },
             on(n, f) { listeners.add([n, f]); },
             off(n, f) { for (const l of listeners) if (l[0] === n && l[1] === f) listeners.delete(l); } };
-          const text = state._esm.flatMap(([first, end]) => lines.slice(first, end)).join('\n');
+          const text = state._esm.flatMap(([first, end]) => lines.slice(first, end)).join('\\n');
           const source = new Blob([text], { type: 'text/javascript' });
           const module = await import(URL.createObjectURL(source));
           const places = [document.createElement('div'), document.createElement('div')];
