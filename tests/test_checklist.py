@@ -60,7 +60,7 @@ class Encoder(nn.Module):
             x = x + self.positions(torch.arange(length, device=ids.device))
         device = self.mask_device or ids.device
         mask = torch.ones(length, length, dtype=torch.bool, device=device).triu(1) if self.causal else None
-        return self.head(self.encoder(x, mask=mask))
+        return self.head(self.encoder(x, mask=mask, is_causal=self.causal))
 
 
 # A model
