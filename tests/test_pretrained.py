@@ -176,9 +176,7 @@ def test_smollm2_finds_lincoln_easy(smollm2):
     with torch.inference_mode():
         nats = torch.nn.functional.cross_entropy(model(ids)[0, :-1], ids[0, 1:])
     bits_per_byte = nats * 256 / math.log(2) / len(tokenizer.decode(ids[0, 1:]).encode())
-    assert (
-        0.7 < bits_per_byte < 1.3
-    )  # 0.93 over the first 1,024 tokens; 4.3 if keys and queries stay permuted
+    assert 0.7 < bits_per_byte < 1.3  # 0.93 over the first 512 tokens; 1.54 if keys and queries stay permuted
 
 
 def test_the_cache_takes_the_memory_of_its_formula(smollm2):
