@@ -18,14 +18,17 @@ import torch
 from torch import Tensor
 
 import lmbook.widgets
-from lmbook import CausalLM, MaskedLM, ToyLanguage, beam_search, filters, greedy_decode
+from lmbook import CausalLM, MaskedLM, NGramLM, ToyLanguage, beam_search, filters, greedy_decode
 from lmbook.tokenizer import PIECES, BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
 from lmbook.widgets.packing import pack_model, pack_models, rounded
 
 FOLDER = Path(lmbook.widgets.__file__).parent
 SHARED = [
     f"{name}.js"
-    for name in ("lm", "pieces", "filters", "session", "transformer", "tokenizers", "models", "search")
+    for name in (
+        *("lm", "pieces", "filters", "session", "transformer", "tokenizers", "models", "search"),
+        *("slices", "writing", "own_text"),
+    )
 ]
 Run = Callable[[str, Any], Any]
 
@@ -154,6 +157,24 @@ def logits_apart(run: Run, model: CausalLM | MaskedLM, rows: list[list[int]]) ->
     """
     got = decoded(run(script, data), "<f4").reshape(-1, model.vocab_size)
     return float(np.abs(got - expected_logits(model, rows)).max())
+
+
+def ngrams_apart(run: Run, model: NGramLM, tokenizer: Tokenizer, ids: Tensor, count: int = 220) -> float:
+    """The largest difference of a log-probability after `count` prompts, seen in the text and unseen."""
+    g = torch.Generator().manual_seed(3)
+    rows = [[i] for i in range(model.vocab_size)]
+    while len(rows) < count:
+        at, length = int(torch.randint(len(ids) - 9, (), generator=g)), 1 + len(rows) % 9
+        random = torch.randint(model.vocab_size, (length,), generator=g)
+        rows.append((ids[at : at + length] if len(rows) % 2 else random).tolist())
+    script = """
+      const [model] = load(data.model);
+      return toBase64(flatten(data.rows.map((row) => model.session(row).logits), Float64Array));
+    """
+    data = {"model": packed(pack_model(model, tokenizer, "n", ids=ids)), "rows": rows}
+    got = decoded(run(script, data), "<f8").reshape(-1, model.vocab_size)
+    want = torch.stack([model(torch.tensor([row]))[0, -1] for row in rows]).double().log_softmax(-1)
+    return float(np.abs(got - want.numpy()).max())
 
 
 # ---- Filters ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from lmbook.widgets.chain_rule import ChainRuleExplorer
 from lmbook.widgets.exercises import Exercises
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
+from lmbook.widgets.playground import Playground, PlaygroundModel
 from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
@@ -16,6 +17,8 @@ __all__ = [
     "Exercises",
     "MaskedExplorer",
     "NextTokenDemo",
+    "Playground",
+    "PlaygroundModel",
     "ReplayRecorder",
     "ShannonGame",
     "TokenMerges",

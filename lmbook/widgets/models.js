@@ -14,9 +14,18 @@ export function loadModels(headers, view) {
 }
 
 export function loadModel(header, view) {
+  const steps = loadInSteps(header, view);
+  for (;;) {
+    const { value, done } = steps.next();
+    if (done) return value;
+  }
+}
+
+// The same bit by bit: yields the share that is done, where there is much to count.
+export function* loadInSteps(header, view) {
   const load = { transformer: loadTransformer, ngram: loadNGram, automaton: loadAutomaton }[header.kind];
   if (!load) throw new TypeError(`no model is of the kind ${JSON.stringify(header.kind)}`);
-  const model = load(header, view);
+  const model = header.kind === 'ngram' ? yield* load(header, view) : load(header, view);
   return Object.assign(model, {
     kind: header.kind,
     name: header.name,
@@ -25,9 +34,10 @@ export function loadModel(header, view) {
   });
 }
 
-function loadNGram({ vocab_size, order, row_length, num_ids, id_bytes, offset, start }, view) {
+function* loadNGram({ vocab_size, order, row_length, num_ids, id_bytes, offset, start }, view) {
   const ids = part(view, offset, num_ids * id_bytes, id_bytes === 1 ? Uint8Array : Uint16Array);
-  const counts = new NGramCounts(vocab_size, order).read(ids, row_length);
+  const counts = new NGramCounts(vocab_size, order);
+  yield* counts.readInSteps(ids, row_length);
   return ngramModel(counts, order, start);
 }
 

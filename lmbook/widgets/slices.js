@@ -1,0 +1,20 @@
+// Long work in short slices, so that a page goes on answering: progress is seen, and Stop is heard.
+const SLICE = 10; // milliseconds
+
+// Runs a generator to its end and gives what it returns; between two slices the page may draw and act. `onProgress`
+// gets what the generator yields, once a slice; where `signal` is aborted the promise is rejected with an AbortError.
+export async function inSlices(steps, { onProgress = () => {}, signal = null } = {}) {
+  for (;;) {
+    const start = performance.now();
+    let step;
+    do step = steps.next(); while (!step.done && performance.now() - start < SLICE);
+    if (step.done) return step.value;
+    onProgress(step.value);
+    await pause(0);
+    signal?.throwIfAborted();
+  }
+}
+
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
