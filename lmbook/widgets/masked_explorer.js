@@ -152,7 +152,7 @@ function render({ model, el }) {
   const holes = h('select', { onchange: () => set({ place: Number(holes.value) }) });
   const columns = [
     ['model', 'model', 'Model'],
-    ['exact', 'exact', 'Exact posterior'],
+    ['exact', 'exact', 'Exact'],
     ['ngram', 'other', `${order}-gram`],
   ];
   const table = comparison('', columns, LINES, 2);

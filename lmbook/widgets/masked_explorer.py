@@ -3,6 +3,7 @@
 Axes: B batch, T time, V vocabulary.
 """
 
+import math
 from functools import cached_property
 
 import torch
@@ -14,7 +15,7 @@ from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
 from lmbook.toy_language import ToyLanguage
 from lmbook.widgets.answers import check_page_model, check_sentence, page_sample, style
-from lmbook.widgets.base import LanguageWidget, bundle
+from lmbook.widgets.base import LanguageWidget, bundle, split_words
 from lmbook.widgets.packing import MAX_ORDER, pack_model
 
 
@@ -38,8 +39,6 @@ class MaskedExplorer(LanguageWidget):
 
     _esm = bundle("masked_explorer.js")
     _css = style("answers.css", "masked_explorer.css")
-    height_wide = traitlets.Int(695).tag(sync=True)
-    height_narrow = traitlets.Int(920).tag(sync=True)
     header = traitlets.Dict().tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     sentence = traitlets.Unicode().tag(sync=True)
@@ -78,6 +77,11 @@ class MaskedExplorer(LanguageWidget):
             order=order,
             seed=seed,
         )
+        line = sum(
+            max(47, 9 * len(word) + 14) for word in split_words(sentence)
+        )  # pixels of all words in a row
+        self.height_wide = 672 + 51 * math.ceil(line / 630)
+        self.height_narrow = 851 + 51 * math.ceil(line / 304)
 
     @cached_property
     def _ngram(self) -> NGramLM:
