@@ -1,20 +1,24 @@
 """The book's widgets: figures that answer, in Jupyter and on the published page alike."""
 
 from lmbook.widgets.attention import AttentionExplorer
+from lmbook.widgets.beam_tree import BeamTree
 from lmbook.widgets.chain_rule import ChainRuleExplorer
 from lmbook.widgets.exercises import Exercises
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
+from lmbook.widgets.prompt_explorer import PromptExplorer
 from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
 
 __all__ = [
     "AttentionExplorer",
+    "BeamTree",
     "ChainRuleExplorer",
     "Exercises",
     "MaskedExplorer",
     "NextTokenDemo",
+    "PromptExplorer",
     "ReplayRecorder",
     "ShannonGame",
     "TokenMerges",
