@@ -5,6 +5,7 @@ ziamath, Font Awesome from the theme.
 """
 
 import re
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,24 +14,9 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-# What formulas draw from: letters, digits, operators, arrows, Greek, and the mathematical alphabets.
-MATHEMATICS = [
-    *range(0x20, 0x7F),
-    *range(0xA0, 0x100),
-    *range(0x300, 0x370),
-    *range(0x391, 0x3D7),
-    *range(0x2010, 0x2065),
-    *(0x20D7, 0x210E, 0x210F, 0x2113, 0x2102, 0x210D, 0x2115, 0x2119, 0x211A, 0x211D, 0x2124),
-    *range(0x2190, 0x21A0),
-    *(0x21A6, 0x21D0, 0x21D2, 0x21D4),
-    *range(0x2200, 0x22A6),
-    *(0x22C5, 0x22EE, 0x22EF, 0x22F1, 0x2308, 0x2309, 0x230A, 0x230B, 0x23DE, 0x23DF, 0x27E8, 0x27E9),
-    *range(0x1D400, 0x1D468),  # bold and italic letters
-    *range(0x1D49C, 0x1D4D0),  # script capitals
-    *range(0x1D538, 0x1D56C),  # double-struck
-    *range(0x1D670, 0x1D71C),  # monospace, bold and italic Greek
-    *range(0x1D7CE, 0x1D7E2),  # bold and double-struck digits
-]
+# What any formula may draw from: ASCII, and the italic letters that single Latin and Greek ones become.
+ALWAYS = {*range(0x20, 0x7F), 0x210E, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)}
+FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'([^{}]*)\{\s*(?:content|--fa):\s*"\\([0-9a-f]{4})"')
 ICON_CODE = re.compile(r"\\(f[0-9a-f]{3})\b")
@@ -45,6 +31,15 @@ def cut(source: Path, target: Path, characters: list[int], features: list[str]) 
     font.flavor = "woff2"
     target.parent.mkdir(parents=True, exist_ok=True)
     font.save(target)
+
+
+def characters_in_use(html: Path) -> list[int]:
+    """Return the code points that the formulas of the site draw from."""
+    found = set(ALWAYS)
+    for path in html.rglob("*.html"):
+        for formula in FORMULA.findall(path.read_text(encoding="utf-8")):
+            found.update(map(ord, unescape(formula)))
+    return sorted(found)
 
 
 def icons_in_use(html: Path) -> list[int]:
@@ -70,9 +65,8 @@ def write_fonts(app: Sphinx, error: Exception | None) -> None:
     if ziamath is None:
         raise ExtensionError("The font of the formulas is missing: pip install --no-deps ziamath==0.13")
     static = Path(app.outdir, "_static")
-    if not (mathematics := static / "lm-math.woff2").exists():
-        source = Path(ziamath.submodule_search_locations[0], "fonts", "STIXTwoMath-Regular.ttf")
-        cut(source, mathematics, MATHEMATICS, ["ssty", "dtls"])
+    source = Path(ziamath.submodule_search_locations[0], "fonts", "STIXTwoMath-Regular.ttf")
+    cut(source, static / "lm-math.woff2", characters_in_use(Path(app.outdir)), ["ssty", "dtls"])
     for source in Path(theme.submodule_search_locations[0]).rglob("fa-solid-900.woff2"):
         cut(source, static / "vendor/fontawesome/webfonts" / source.name, icons_in_use(Path(app.outdir)), [])
 

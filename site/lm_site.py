@@ -23,6 +23,12 @@ WIDGET_VIEW = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
 )
 
+# Asks for a font before the style sheet does; from the disk a browser refuses that.
+PRELOAD = (
+    "<script>if (location.protocol !== 'file:') document.head.append("
+    "Object.assign(document.createElement('link'), "
+    "{{rel: 'preload', href: '{font}', as: 'font', type: 'font/woff2', crossOrigin: ''}}))</script>\n"
+)
 # What a page may load: its own site, what it carries within itself, and nothing from anywhere else.
 POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="'
@@ -103,6 +109,9 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
         still = f'<pre class="lm-still">{escape(text)}</pre>' if (text := state.get("still")) else ""
         return f'<div class="lm-widget" style="{style}"></div>{match[0]}{still}'
 
+    if "<math" in context["body"]:  # or lines would break anew when its font comes
+        font = context["pathto"]("_static/lm-math.woff2", resource=True)
+        context["metatags"] += PRELOAD.format(font=font)
     body = WIDGET_VIEW.sub(place, context["body"])
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
