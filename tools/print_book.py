@@ -15,7 +15,7 @@ import ensure_chromium
 import pypdf
 import yaml
 from bs4 import BeautifulSoup, Tag
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -161,20 +161,26 @@ def add_outline(articles: list[Tag]) -> None:
     writer.write(PDF)
 
 
-def main() -> None:
+def print_book(browser: Browser) -> None:
+    """Print the built site with `browser`; exit if a page is missing."""
     pages = page_names()
     missing = [page for page in pages if not (HTML / f"{page}.html").exists()]
     if missing:
         sys.exit(f"The site isn't built: {HTML.relative_to(ROOT)}/{missing[0]}.html is missing.")
     articles = [article(page, pages) for page in pages]
+    page = browser.new_page()
+    print_once(page, articles, {})
+    print_once(page, articles, page_numbers())
+    page.close()
+    add_outline(articles)
+
+
+def main() -> None:
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=ensure_chromium.find(), args=flags)
-        page = browser.new_page()
-        print_once(page, articles, {})
-        print_once(page, articles, page_numbers())
+        print_book(browser)
         browser.close()
-    add_outline(articles)
     print(f"{len(pypdf.PdfReader(PDF).pages)} pages: {PDF.as_uri()}")
 
 

@@ -37,8 +37,8 @@ class AttentionExplorer(BookWidget):
 
     _esm = bundle("attention.js")
     _css = style("answers.css", "attention.css")
-    height_wide = traitlets.Int(1030).tag(sync=True)
-    height_narrow = traitlets.Int(1630).tag(sync=True)
+    height_wide = traitlets.Int(970).tag(sync=True)
+    height_narrow = traitlets.Int(1540).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     subject_states = traitlets.List(traitlets.Int()).tag(sync=True)

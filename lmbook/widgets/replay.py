@@ -92,8 +92,8 @@ class TrainingReplay(BookWidget):
 
     _esm = bundle("replay.js")
     _css = style("answers.css", "replay.css")
-    height_wide = traitlets.Int(860).tag(sync=True)
-    height_narrow = traitlets.Int(1110).tag(sync=True)
+    height_wide = traitlets.Int(755).tag(sync=True)
+    height_narrow = traitlets.Int(1020).tag(sync=True)
     vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sentences = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     steps = traitlets.List(traitlets.Int()).tag(sync=True)

@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def pdf() -> pypdf.PdfReader:
-    print_book.main()
+def pdf(browser) -> pypdf.PdfReader:
+    print_book.print_book(browser)
     return pypdf.PdfReader(print_book.PDF)
 
 
