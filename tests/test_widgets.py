@@ -19,7 +19,15 @@ from lmbook.widgets.base import BookWidget, bundle, read_words, split_words
 from lmbook.widgets.shannon import LETTERS, score_letters
 
 FOLDER = Path(lmbook.widgets.__file__).parent
-VIEWS = ("next_token.js", "chain_rule.js", "shannon.js", "token_merges.js", "playground.js")
+VIEWS = (
+    "beam_tree.js",
+    "chain_rule.js",
+    "next_token.js",
+    "playground.js",
+    "prompt_explorer.js",
+    "shannon.js",
+    "token_merges.js",
+)
 COIN = {  # a language small enough to know by heart: 2 words and a full stop, which never follows "b"
     "start": {"a": (0.75, "start"), "b": (0.125, "after b"), ".": (0.125, "start")},
     "after b": {"a": (0.5, "start"), "b": (0.5, "after b")},

@@ -1,11 +1,13 @@
 """The book's widgets: figures that answer, in Jupyter and on the published page alike."""
 
 from lmbook.widgets.attention import AttentionExplorer
+from lmbook.widgets.beam_tree import BeamTree
 from lmbook.widgets.chain_rule import ChainRuleExplorer
 from lmbook.widgets.exercises import Exercises
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
 from lmbook.widgets.playground import Playground, PlaygroundModel
+from lmbook.widgets.prompt_explorer import PromptExplorer
 from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
@@ -13,12 +15,14 @@ from lmbook.widgets.training_panel import TrainingPanel
 
 __all__ = [
     "AttentionExplorer",
+    "BeamTree",
     "ChainRuleExplorer",
     "Exercises",
     "MaskedExplorer",
     "NextTokenDemo",
     "Playground",
     "PlaygroundModel",
+    "PromptExplorer",
     "ReplayRecorder",
     "ShannonGame",
     "TokenMerges",

@@ -3,42 +3,28 @@
 The three stand on a page of their own, drawn from their saved states by the script that the site uses.
 """
 
-import base64
-import functools
-import http.server
-import json
 import re
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from ipywidgets.widgets.widget import _remove_buffers
 from playwright.sync_api import Locator, Page
+from widget_page import served
 
 from lmbook.causal import CausalLM
 from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
 from lmbook.toy_language import ToyLanguage
 from lmbook.widgets import AttentionExplorer, MaskedExplorer, ReplayRecorder, TrainingReplay
-from lmbook.widgets.base import BookWidget, split_words
+from lmbook.widgets.base import split_words
 from lmbook.widgets.packing import rounded
 
-SCRIPT = Path(__file__).resolve().parents[2] / "site" / "static" / "widgets" / "static-widgets.js"
 HEADS = 4
 NAMES = ("training-replay", "attention", "masked-explorer")
 PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
 SENTENCES = ["the gulls that follow the crab sleep.", "every horse near the barn rests. it sees the hen."]
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Three widgets</title>
-<meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}
-body {{ margin: 8px }}</style></head><body><main><h1>Three widgets</h1>{places}</main>
-<script type="application/vnd.jupyter.widget-state+json">{state}</script><script>{script}</script>
-</body></html>"""
-PLACE = """<div class="lm-widget"></div><script type="application/vnd.jupyter.widget-view+json">
-{{"model_id": "{name}"}}</script>"""
 
 
 def sharpened(model):
@@ -46,13 +32,6 @@ def sharpened(model):
         for weight in model.parameters():
             weight.mul_(3 if weight.ndim > 1 else 1)
     return model.eval()
-
-
-def saved(widget: BookWidget) -> dict:
-    state, paths, buffers = _remove_buffers(widget.get_state())
-    pairs = zip(paths, buffers, strict=True)
-    packed = [{"path": path, "data": base64.b64encode(data).decode()} for path, data in pairs]
-    return {"model_module": "anywidget", "model_name": "AnyModel", "state": state, "buffers": packed}
 
 
 @pytest.fixture(scope="module")
@@ -81,35 +60,11 @@ def python() -> SimpleNamespace:
     )
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(python, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """In the place of the book: one page with the three widgets."""
-    folder = tmp_path_factory.mktemp("site")
-    state = {name: saved(widget) for name, widget in zip(NAMES, python.widgets, strict=True)}
-    text = PAGE.format(
-        places="".join(PLACE.format(name=name) for name in NAMES),
-        state=json.dumps({"version_major": 2, "version_minor": 0, "state": state}, default=str).replace(
-            "</", r"<\/"
-        ),
-        script=SCRIPT.read_text(encoding="utf-8"),
-    )
-    (folder / "index.html").write_text(text, encoding="utf-8")
-    (folder / "favicon.ico").touch()
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        origin, disk = f"http://127.0.0.1:{server.server_port}/", folder.as_uri()
-        yield SimpleNamespace(
-            http=lambda path: origin + path,
-            file=lambda path: f"{disk}/{path}",
-            owns=lambda url: url.startswith((origin, disk, "data:", "blob:", "about:")),
-        )
-        server.shutdown()
+    with served(dict(zip(NAMES, python.widgets, strict=True)), tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""Beam search as a tree that grows with the reader's beam width, greedy decoding beside it.
+
+Axes: V vocabulary.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import traitlets
+
+from lmbook.decoding import greedy_decode
+from lmbook.search import beam_search
+from lmbook.toy_language import ToyLanguage
+from lmbook.widgets.answers import style
+from lmbook.widgets.base import BookWidget, bundle
+from lmbook.widgets.packing import pack_model, pack_models
+
+MAX_BEAMS, MAX_STEPS = 8, 8
+
+
+class BeamTree(BookWidget):
+    """Grows the tree of a beam search step by step in exact languages; the best text is known.
+
+    Args:
+        searches: what each search is called, with its exact language and the prompt.
+        length: new words, from 1 to 8.
+        num_beams: prefixes kept at first, from 1 to 8; the reader changes it.
+
+    Raises:
+        TypeError: a language that isn't a `ToyLanguage`.
+        ValueError: no search, an empty, unknown or impossible prompt, a value outside the ranges above.
+    """
+
+    _esm = bundle("beam_tree.js")
+    _css = style("answers.css", "beam_tree.css")
+    height_wide = traitlets.Int(680).tag(sync=True)
+    height_narrow = traitlets.Int(760).tag(sync=True)
+    headers = traitlets.List(traitlets.Dict()).tag(sync=True)
+    tables = traitlets.Bytes().tag(sync=True)
+    starts = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)  # the prompts, in ids
+    best = traitlets.List(traitlets.Dict()).tag(sync=True)  # of each search {ids, logProb}, exact
+    length = traitlets.Int().tag(sync=True)
+    search = traitlets.Int(0).tag(sync=True)
+    num_beams = traitlets.Int().tag(sync=True)
+    steps = traitlets.Int(0).tag(sync=True)  # that have been taken
+
+    def __init__(
+        self, searches: Mapping[str, tuple[ToyLanguage, str]], *, length: int = 4, num_beams: int = 2
+    ):
+        if not searches:
+            raise ValueError("searches must hold at least one search, got none")
+        for name, value, limit in (("length", length, MAX_STEPS), ("num_beams", num_beams, MAX_BEAMS)):
+            if not 1 <= value <= limit:
+                raise ValueError(f"{name} must be from 1 to {limit}, got {value}")
+        packed, starts, best = [], [], []
+        for name, (language, prompt) in searches.items():
+            if not isinstance(language, ToyLanguage):
+                raise TypeError(f"{name!r} needs an exact ToyLanguage, got {type(language).__name__}")
+            ids = torch.tensor([language.encode(prompt)], dtype=torch.int64)
+            if ids.shape[1] == 0:
+                raise ValueError(f"the prompt of {name!r} must have at least one word, got {prompt!r}")
+            if not bool(language.log_prob(ids).isfinite()):
+                raise ValueError(f"the language of {name!r} can't produce its prompt {prompt!r}")
+            text = language.best_continuation(ids, length)
+            log_prob = float(language.log_prob(text) - language.log_prob(ids))
+            packed.append(pack_model(language, language, name))
+            starts.append(ids[0].tolist())
+            best.append({"ids": text[0].tolist(), "logProb": log_prob})
+        self._languages = [language for language, _ in searches.values()]
+        headers, tables = pack_models(packed)
+        super().__init__(
+            headers=headers, tables=tables, starts=starts, best=best, length=length, num_beams=num_beams
+        )
+
+    def __repr__(self) -> str:
+        """Return what greedy decoding, the beam and an exhaustive search find."""
+        lines = [f"BeamTree: {self.length} words, {self.num_beams} beams"]
+        for header, language, start, best in zip(
+            self.headers, self._languages, self.starts, self.best, strict=True
+        ):
+            ids = torch.tensor([start])
+            greedy = greedy_decode(language, ids, self.length)
+            beam = beam_search(language, ids, self.num_beams, self.length)[0]
+            lines.append(f"{header['name']}, after {language.decode(start)!r}:")
+            before = language.log_prob(ids)
+            found = {"greedy": greedy, "beam": beam, "best": torch.tensor([best["ids"]])}
+            for name, text in found.items():
+                prob = float((language.log_prob(text) - before).exp())
+                lines.append(f"  {name:6} {prob:.4f}  {language.decode(text[0, len(start) :])}")
+        return "\n".join(lines)
