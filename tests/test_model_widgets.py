@@ -1,4 +1,4 @@
-"""Training replay, attention and masked explorer: their Python, and their JavaScript in Node against it."""
+"""Widgets that run a trained model: their Python, and their JavaScript in Node against it."""
 
 import base64
 import json
@@ -22,6 +22,7 @@ from lmbook.widgets.packing import rounded
 
 VIEWS = {
     "AttentionExplorer": "attention.js",
+    "DecodingExplorer": "decoding_explorer.js",
     "MaskedExplorer": "masked_explorer.js",
     "TrainingReplay": "replay.js",
 }

@@ -3,6 +3,7 @@
 from lmbook.widgets.attention import AttentionExplorer
 from lmbook.widgets.beam_tree import BeamTree
 from lmbook.widgets.chain_rule import ChainRuleExplorer
+from lmbook.widgets.decoding_explorer import DecodingExplorer
 from lmbook.widgets.exercises import Exercises
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
@@ -17,6 +18,7 @@ __all__ = [
     "AttentionExplorer",
     "BeamTree",
     "ChainRuleExplorer",
+    "DecodingExplorer",
     "Exercises",
     "MaskedExplorer",
     "NextTokenDemo",
