@@ -99,7 +99,7 @@ function render({ model, el }) {
   const againButton = button('Start again', () => change(startAgain));
   const diceButton = button('New dice', () => turn('seed', (settings.seed % 9999) + 1));
   const linkButton = button('Copy link', () => share());
-  const strategies = segments('How is a token chosen?', STRATEGIES, (value) => turn('strategy', value));
+  const strategies = segments('How is a token chosen?', STRATEGIES, (value) => (stop(), turn('strategy', value)));
   const dials = DIALS.map((dial) => ({ ...dial, view: dialView(dial, turn) }));
   const plain = button('Set to rest', () => rest());
   const dialBox = h('div', { class: 'lmp-dials' }, dials.map(({ view }) => view.node), plain);
@@ -193,6 +193,7 @@ function render({ model, el }) {
 
   function turn(key, value) {
     settings = { ...settings, [key]: value };
+    drawButtons();
     drawDials();
     drawDistribution();
     keep();

@@ -63,7 +63,7 @@ class Playground(BookWidget):
 
     _esm = bundle("playground.js")
     _css = style("answers.css", "playground.css")
-    height_wide = traitlets.Int(900).tag(sync=True)
+    height_wide = traitlets.Int(960).tag(sync=True)
     height_narrow = traitlets.Int(1720).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)

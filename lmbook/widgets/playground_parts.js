@@ -9,7 +9,8 @@ export function textView(onpick) {
   const prompt = h('span', { class: 'lmp-prompt' });
   const written = h('span', { role: 'group', 'aria-label': 'Written tokens: choose one to see what else there was' });
   const caret = h('span', { class: 'lmp-caret', 'aria-hidden': 'true' });
-  const node = h('div', { class: 'lmp-text', dir: 'auto' }, prompt, written, caret);
+  const about = { role: 'group', 'aria-label': 'The text', tabindex: '0' }; // a long text is scrolled by keyboard
+  const node = h('div', { class: 'lmp-text', dir: 'auto', ...about }, prompt, written, caret);
   const places = [];
   written.addEventListener('keydown', (event) => {
     const at = places.indexOf(event.target);

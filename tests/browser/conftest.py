@@ -25,6 +25,7 @@ from pathlib import Path
 
 import ensure_chromium
 import pytest
+from playground_page import carried, playground  # noqa: F401  (fixtures of two modules)
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
