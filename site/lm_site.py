@@ -7,6 +7,7 @@ can't be understood is a warning, hence a failed build.
 import json
 import re
 import tomllib
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -191,7 +193,18 @@ def list_exercises(app: Sphinx, error: Exception | None) -> None:
     script.write_text(text.replace("BOOK = {}", f"BOOK = {json.dumps(book)}"), encoding="utf-8")
 
 
+def remember_files(app: Sphinx, config: Config) -> None:
+    """Make what the site consists of settings, so that Sphinx draws all pages again when it changes."""
+    here = Path(__file__).parent
+    for setting, kinds in (("lm_code", ("*.py",)), ("lm_looks", ("static/**/*.*", "templates/**/*.*"))):
+        files = sorted(path for kind in kinds for path in here.glob(kind))
+        config[setting] = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
 def setup(app: Sphinx) -> dict:
+    app.add_config_value("lm_code", "", "env")
+    app.add_config_value("lm_looks", "", "html")
+    app.connect("config-inited", remember_files)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.connect("env-updated", drop_kernel_controls)
     app.connect("html-page-context", tidy_page)
