@@ -9,7 +9,6 @@ import pytest
 
 import lmbook
 import lmbook.exercises
-import lmbook.widgets
 
 PAGE = (Path(__file__).resolve().parents[2] / "chapters" / "api.md").read_text(encoding="utf-8")
 ENTRIES = re.findall(r"^\.\. auto(module|class|function):: (\S+)$", PAGE, re.MULTILINE)
@@ -25,10 +24,11 @@ def found(name: str) -> object:
         return getattr(importlib.import_module(module), last)
 
 
-@pytest.mark.parametrize("module", [lmbook, lmbook.exercises, lmbook.widgets], ids=lambda m: m.__name__)
-def test_every_public_name_has_an_entry(module):
-    data = {"Note", "Verdict"}  # what `check` returns; nobody makes one
-    assert {f"{module.__name__}.{name}" for name in set(module.__all__) - data} <= set(NAMES)
+def test_every_public_name_has_an_entry():
+    assert {f"lmbook.{name}" for name in lmbook.__all__} <= set(NAMES)
+    assert ".. automodule:: lmbook.widgets\n   :members:\n" in PAGE  # all of its __all__
+    told = re.search(r"lmbook\.exercises\n   :members: (.*)", PAGE)[1].split(", ")
+    assert set(lmbook.exercises.__all__) - {"Note", "Verdict"} == set(told)  # those two nobody makes
 
 
 def test_the_table_at_its_top_has_the_names_of_the_package():
@@ -37,7 +37,7 @@ def test_the_table_at_its_top_has_the_names_of_the_package():
 
 
 def test_every_entry_is_there_once_and_documented():
-    assert len(NAMES) == len(set(NAMES)) > 80
+    assert len(NAMES) == len(set(NAMES)) > 70
     assert not [name for name in NAMES if not (found(name).__doc__ or "").strip()]
 
 
