@@ -1,0 +1,130 @@
+"""The list of figures and widgets: what every chapter shows, in its order, with a link to the place.
+
+It is made of the chapters as they were read: nothing is missing, no entry goes stale. A figure is told of in
+its caption, a widget in the first sentence of its class.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+from build_book import chapters
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.builders import Builder
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+
+WIDGETS = Path(__file__).resolve().parents[1] / "lmbook" / "widgets"
+VIEW = "application/vnd.jupyter.widget-view+json"
+AUTOMATIC = re.compile(r"id\d+")
+
+
+class shown_there(nodes.General, nodes.Element):
+    """Stands for the list of what the page `of` shows, until all pages are read."""
+
+
+class ShownThere(SphinxDirective):
+    """A section for each chapter of the book."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections, each with a node that stands for its list."""
+        sections = []
+        for path in chapters():
+            first = nbformat.read(path, as_version=4).cells[0].source
+            title = first.partition("\n")[0].lstrip("# ")
+            section = nodes.section(ids=[nodes.make_id(f"shown-in-{path.stem}")], names=[])
+            section += nodes.title("", title)
+            section += shown_there(of=path.relative_to(self.env.srcdir).with_suffix("").as_posix())
+            sections.append(section)
+        self.env.metadata[self.env.docname]["lists-figures"] = "yes"
+        return sections
+
+
+@cache
+def summaries() -> dict[str, str]:
+    """Return, by their names, the first sentences of the widgets' docstrings."""
+    found = {}
+    for path in WIDGETS.glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
+                found[node.name] = " ".join(text.partition("\n\n")[0].split())
+    return found
+
+
+def cells(doctree: nodes.document) -> list[nodes.container]:
+    return [node for node in doctree.findall(nodes.container) if node.get("nb_element") == "cell_code"]
+
+
+def widget_name(cell: nodes.container) -> str | None:
+    """Return the class of the widget that a cell shows: the first word of its text."""
+    for bundle in cell.findall(nodes.container):
+        kinds = {
+            child.get("mime_type"): child for child in bundle.children if isinstance(child, nodes.Element)
+        }
+        if VIEW in kinds:
+            text = kinds["text/plain"].astext() if "text/plain" in kinds else ""
+            return re.match(r"\w*", text)[0] or "Widget"
+    return None
+
+
+def name_places(app: Sphinx, doctree: nodes.document) -> None:
+    """Give figures and widgets ids that last: that of their cell, where the chapter names none."""
+    source = Path(app.env.doc2path(app.env.docname))
+    if source.suffix != ".ipynb":
+        return
+    ids = [cell.get("id", "") for cell in nbformat.read(source, as_version=4).cells]
+    for cell in cells(doctree):
+        own = ids[cell["cell_index"]]
+        if widget_name(cell):
+            cell["ids"].append(f"widget-{own}")
+        for figure in cell.findall(nodes.figure):
+            if all(AUTOMATIC.fullmatch(name) for name in figure["ids"]):
+                figure["ids"] = [f"fig-{own.removesuffix('-figure')}"]
+
+
+def entries(env: BuildEnvironment, docname: str) -> list[tuple[str, str, str]]:
+    """Return (name, place, what is to be seen) of all that a page shows, in its order."""
+    found = []
+    for cell in cells(env.get_doctree(docname)):
+        if name := widget_name(cell):
+            found.append((name, cell["ids"][-1], summaries().get(name, "")))
+        for figure in cell.findall(nodes.figure):
+            place = figure["ids"][0]
+            number = env.toc_fignumbers.get(docname, {}).get("figure", {}).get(place, ())
+            name = f"Figure {'.'.join(map(str, number))}".strip()
+            caption = next(iter(figure.findall(nodes.caption)), None)
+            found.append((name, place, caption.astext() if caption else ""))
+    return found
+
+
+def list_them(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    builder: Builder = app.builder
+    for node in list(doctree.findall(shown_there)):
+        shown = nodes.bullet_list()
+        for name, place, text in entries(app.env, node["of"]):
+            refuri = f"{builder.get_relative_uri(docname, node['of'])}#{place}"
+            link = nodes.reference("", name, internal=True, refuri=refuri)
+            words = [
+                nodes.literal("", part) if i % 2 else nodes.Text(part)
+                for i, part in enumerate(text.split("`"))
+            ]
+            shown += nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(". "), *words))
+        node.replace_self(shown if shown.children else nodes.paragraph("", "Words alone."))
+
+
+def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
+    """Make the list anew whenever any page is."""
+    lists = [name for name, about in env.metadata.items() if "lists-figures" in about]
+    return lists if added or changed or removed else []
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_node(shown_there)
+    app.add_directive("shown-there", ShownThere)
+    app.connect("doctree-read", name_places)
+    app.connect("doctree-resolved", list_them)
+    app.connect("env-get-outdated", read_again)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,105 @@
+"""The built site as a whole: everything that can be looked at is listed, and no address is misspelt."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from test_site import HTML, PAGES
+
+import lmbook
+import lmbook.widgets
+
+CHAPTERS = [path for path in PAGES if path.startswith("chapters/")]
+LIST, API = "chapters/figures.html", "chapters/api.html"
+VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]'
+HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
+
+
+@cache
+def soup(path: str) -> BeautifulSoup:
+    return BeautifulSoup((HTML / path).read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, str]:
+    """What the list says of each place, such as chapters/index.html#fig-pipeline."""
+    links = soup(LIST).select("article li a.reference.internal")
+    return {f"chapters/{link['href']}": link.find_parent("li").get_text() for link in links}
+
+
+def test_every_figure_is_listed_with_its_caption(listed):
+    figures = [(path, figure) for path in CHAPTERS for figure in soup(path).select("article figure")]
+    assert len(figures) > 40
+    for path, figure in figures:
+        caption = figure.select_one(".caption-text").get_text()
+        assert caption in listed[f"{path}#{figure['id']}"], path
+        number = figure.select_one(".caption-number").get_text().split()[-1]
+        assert listed[f"{path}#{figure['id']}"].startswith(f"Figure {number}.")
+
+
+def test_every_widget_is_listed_with_what_it_does(listed):
+    widgets = [(path, view) for path in CHAPTERS for view in soup(path).select(VIEW)]
+    assert len(widgets) > 8
+    for path, view in widgets:
+        name, _, about = listed[f"{path}#{view.find_parent(class_='cell')['id']}"].partition(".")
+        assert name in lmbook.widgets.__all__
+        assert len(about) > 40
+
+
+def test_nothing_is_listed_that_is_not_there(listed):
+    for place in listed:
+        path, _, fragment = place.partition("#")
+        found = soup(path).find(id=fragment)
+        assert found.name == "figure" or found.select_one(VIEW), place
+
+
+def test_the_api_page_has_an_entry_for_every_public_name():
+    places = {node["id"] for node in soup(API).select("dt.sig[id]")}
+    assert {f"lmbook.{name}" for name in lmbook.__all__} <= places
+    assert {f"lmbook.widgets.{name}" for name in lmbook.widgets.__all__} <= places
+
+
+def test_the_api_page_leads_nowhere_else():
+    links = soup(API).select("article a[href]")
+    assert len([link for link in links if link["href"].startswith("#lmbook.")]) > 100
+    assert not [link["href"] for link in links if urlsplit(link["href"]).netloc]
+
+
+def test_addresses_outside_are_well_formed():
+    """They are listed in _build/addresses-outside.txt; nothing here asks whether they answer."""
+    found: dict[str, str] = {}
+    for path in PAGES:
+        for link in soup(path).select("a[href], link[href]"):
+            if urlsplit(link["href"]).scheme:
+                found.setdefault(link["href"], path)
+    Path(HTML.parent, "addresses-outside.txt").write_text("\n".join(sorted(found)) + "\n", encoding="utf-8")
+    parts = {url: urlsplit(url) for url in found}
+    odd = [
+        f"{found[url]}: {url}"
+        for url, part in parts.items()
+        if part.scheme != "https"
+        or not HOST.fullmatch(part.netloc)
+        or re.search(r"[\s<>\"{}|\\^`]|…|\.$", url)
+    ]
+    assert found
+    assert not odd, "\n".join(odd)
+
+
+def test_every_page_names_what_it_loads_from_its_own_site():
+    told = [
+        f"{path}: {node}"
+        for path in PAGES
+        for node in soup(path).select("script[src], img[src], link[rel=stylesheet]")
+        if urlsplit(node.get("src") or node["href"]).netloc
+    ]
+    assert not told
+
+
+def test_the_search_knows_every_chapter():
+    index = (HTML / "searchindex.js").read_text(encoding="utf-8")
+    names = json.loads(index.partition("Search.setIndex(")[2].rpartition(")")[0])["docnames"]
+    assert {path.removesuffix(".html") for path in CHAPTERS} == set(names)
