@@ -203,6 +203,12 @@ def test_other_faults_of_masking_are_found(masked):
         check.check_masking(recipe(masked), V, masked.mask_token_id, [3], mask_prob=0.3)
 
 
+def test_replaced_tokens_are_counted_for_themselves():
+    model = MaskedLM(V, 22, 11, 1, special_token_ids=[3], split=(0.8, 0.2, 0.0))
+    with pytest.raises(CheckFailed, match="replaced, not"):
+        run_masking(model)
+
+
 class Given:
     """Stands for a masked model whose logits and mask are given, so that the book's own loss can be asked."""
 

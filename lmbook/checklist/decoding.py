@@ -1,0 +1,162 @@
+"""Four checks of decoding: what a decoder leaves behind, and what filters and searches must never do.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+import contextlib
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, run
+from lmbook.decoding import greedy_decode
+from lmbook.interface import LanguageModel, check_ids, inference_mode
+
+Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
+
+
+def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids: Ids) -> None:
+    """A decoder leaves the model and the prompt as they were, keeps no gradient, reads each token once.
+
+    `decode(model, ids)` returns prompt and continuation, (B, T + n). The model needs a key/value cache, and
+    the token embedding must be an `nn.Embedding`: what passes through it is what was read.
+
+    Raises:
+        CheckFailed: the mode (train/eval) was changed, the prompt written to or lost, a gradient recorded, or
+            more than B · (T + n) tokens were read.
+    """
+    check_size(ids)
+    prompt, was_training = ids.clone(), model.training
+    names = {True: "train", False: "eval"}
+    try:
+        for mode in (True, False):
+            with _watched(model) as (read, recorded):
+                out = decode(model.train(mode), ids)
+            if model.training != mode:
+                raise CheckFailed(f"found the model in {names[mode]} mode, left it in {names[not mode]} mode")
+            if not torch.equal(ids, prompt) or not torch.equal(out[:, : ids.shape[1]], prompt):
+                raise CheckFailed("the prompt isn't what it was")
+            if any(recorded):
+                raise CheckFailed(f"gradients were recorded in {sum(recorded)} of {len(recorded)} passes")
+            if max(read.values(), default=0) > out.numel():
+                raise CheckFailed(f"{max(read.values())} tokens were read for a result of {out.numel()}")
+    finally:
+        model.train(was_training)
+
+
+@contextlib.contextmanager
+def _watched(model: nn.Module) -> Iterator[tuple[Counter, list[bool]]]:
+    """Count the tokens that each embedding reads; note, pass by pass, whether a gradient is recorded."""
+    read, recorded = Counter(), []
+
+    def watch(module: nn.Module, args: tuple, result: Tensor) -> None:
+        read[module] += args[0].numel()
+        recorded.append(result.requires_grad)
+
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    hooks = [table.register_forward_hook(watch) for table in tables]
+    try:
+        yield read, recorded
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> None:
+    """A filter of logits (B, V) treats each row as if it were alone, spares a token, and leaves its input.
+
+    Rows from flat to certain, with ties and with −inf; also as many rows as tokens.
+
+    Args:
+        keep: the filter.
+        keeps: exactly so many tokens must remain, as with top-k; all, where the vocabulary has fewer.
+
+    Raises:
+        CheckFailed: a row depends on others, loses all its tokens, keeps another number; the input is written
+            to; the filter fails.
+    """
+    sizes = (max(2, keeps // 2), 2 * keeps) if keeps else (11,)
+    for vocab_size, square in itertools.product(sizes, (False, True)):
+        _check_filtered(keep, _rows_to_filter(vocab_size if square else 4, vocab_size), keeps)
+
+
+def _check_filtered(keep: Callable[[Tensor], Tensor], logits: Tensor, keeps: int | None) -> None:
+    what = f"logits of shape {tuple(logits.shape)}"
+    kept = run(lambda: keep(logits.clone()), what)
+    given = logits.clone()
+    alone = run(lambda: torch.cat([keep(row[None]) for row in given]), "a single row")
+    if not torch.equal(given, logits):
+        raise CheckFailed("the logits given were written to")
+    left = kept.isfinite().sum(-1)
+    if kept.shape != logits.shape or left.min() == 0 or kept.isnan().any():
+        raise CheckFailed(f"a row of {what} has lost all its tokens, or its shape")
+    if not torch.allclose(kept, alone):
+        row = int((kept != alone).any(-1).nonzero()[0])
+        raise CheckFailed(
+            f"row {row} of {what} keeps {left[row]} tokens, alone {alone[row].isfinite().sum()}"
+        )
+    if keeps:
+        wanted = logits.isfinite().sum(-1).clamp(max=keeps)
+        if not torch.equal(left, wanted):
+            row = int((left != wanted).nonzero()[0])
+            raise CheckFailed(f"row {row} of {what} keeps {left[row]} tokens, not {wanted[row]}")
+
+
+def _rows_to_filter(num_rows: int, vocab_size: int) -> Float[Tensor, "B V"]:
+    """From nearly flat to nearly certain, rounded so that there are ties, one token impossible; (B, V)."""
+    logits = torch.randn(num_rows, vocab_size, generator=torch.Generator().manual_seed(0))
+    logits = (logits * torch.linspace(0.3, 8.0, num_rows)[:, None] * 2).round() / 2
+    logits[0, 0] = -math.inf
+    return logits
+
+
+def check_zero_temperature(
+    decode: Callable[[LanguageModel, Ids], Ids], model: LanguageModel, ids: Ids
+) -> None:
+    """Sampling at temperature 0, which `decode(model, ids)` does, is greedy decoding.
+
+    Raises:
+        CheckFailed: it fails, or gives another text.
+    """
+    out = run(lambda: decode(model, ids), "temperature 0")
+    best = greedy_decode(model, ids, out.shape[1] - ids.shape[1])
+    if not torch.equal(out, best):
+        raise CheckFailed(f"{int((out != best).sum())} tokens at temperature 0 aren't the most probable ones")
+
+
+def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int = 3) -> None:
+    """What holds of a beam search, unlike "never worse than greedy": three things.
+
+    `search(model, ids, num_beams, max_length)` returns ids (1, T + max_length) and scores (1,). The score is
+    log P of the continuation in nats, whatever the number of beams. One beam is greedy decoding. As many
+    beams as there are continuations, V ** max_length, find the best of all.
+
+    Raises:
+        CheckFailed: one of them doesn't hold.
+    """
+    check_ids(ids[:1], None)
+    prompt = ids[:1]
+    vocab_size = model(prompt).shape[-1]
+    every = torch.tensor(list(itertools.product(range(vocab_size), repeat=max_length)))
+    best = _log_prob(model, torch.cat((prompt.expand(len(every), -1), every), dim=1), max_length).max()
+    for num_beams in (1, 2, len(every)):
+        out, score = search(model, prompt, num_beams, max_length)
+        real = _log_prob(model, out, max_length)[0]
+        if abs(float(score[0]) - float(real)) > TOLERANCE:
+            raise CheckFailed(f"{num_beams} beams: the score is {score[0]:.4f}, log P of the text {real:.4f}")
+        if num_beams == 1 and not torch.equal(out, greedy_decode(model, prompt, max_length)):
+            raise CheckFailed("one beam isn't greedy decoding")
+    if real < best - TOLERANCE:
+        raise CheckFailed(f"{num_beams} beams, all there are, find {real:.4f}; the best has {best:.4f}")
+
+
+def _log_prob(model: LanguageModel, ids: Ids, count: int) -> Float[Tensor, " B"]:
+    """Total log P of each row's last `count` tokens, given those before."""
+    with inference_mode(model):
+        log_probs = model(ids)[:, -count - 1 : -1].double().log_softmax(-1)
+    return log_probs.gather(-1, ids[:, -count:, None])[..., 0].sum(-1)

@@ -1,0 +1,117 @@
+"""Five checks of a model: what a row of logits may depend on, and where its tensors live.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, distance, run
+from lmbook.interface import LanguageModel, check_ids, inference_mode
+
+
+def check_rows(model: LanguageModel, ids: Ids) -> None:
+    """A row's logits don't depend on the other rows: each row alone gives what it gives in the batch.
+
+    Tries `ids` (B, T), and a square of them, as a model that mixes up B and T may run there only.
+
+    Raises:
+        CheckFailed: they do, or the model fails on one of the shapes.
+    """
+    check_size(ids, rows=2)
+    side = min(ids.shape)
+    for batch in (ids, ids[:side, :side]):
+        with inference_mode(model):
+            together = run(lambda batch=batch: model(batch), f"a batch of shape {tuple(batch.shape)}")
+            alone = run(lambda batch=batch: torch.cat([model(row[None]) for row in batch]), "a single row")
+        off = distance(together, alone).amax((1, 2))
+        if off.max() > TOLERANCE:
+            row = int(off.argmax())
+            raise CheckFailed(f"row {row}'s logits change by {off[row]:.3g} when it is read alone")
+
+
+def check_future(model: LanguageModel, ids: Ids) -> None:
+    """Logits of row t don't depend on tokens after t: a text cut short gives the same rows.
+
+    Raises:
+        CheckFailed: they do: the model is trained on what it should predict.
+    """
+    check_size(ids)
+    with inference_mode(model):
+        whole = model(ids)
+        for stop in range(1, ids.shape[1]):
+            off = float(distance(whole[:, :stop], model(ids[:, :stop])).max())
+            if off > TOLERANCE:
+                raise CheckFailed(f"logits before place {stop} change by {off:.3g} when it and the rest go")
+
+
+def check_order(model: LanguageModel, ids: Ids) -> None:
+    """The last row's logits depend on the order of the tokens before: reversed, they give others.
+
+    Raises:
+        CheckFailed: in no row of `ids` do they.
+    """
+    check_size(ids, length=3)
+    turned = torch.cat((ids[:, :-1].flip(1), ids[:, -1:]), dim=1)
+    if torch.equal(turned, ids):
+        raise ValueError("ids must not read the same in reverse; check_order needs different tokens")
+    with inference_mode(model):
+        off = float(distance(model(ids)[:, -1], model(turned)[:, -1]).max())
+    if off <= TOLERANCE:
+        raise CheckFailed(
+            f"with the tokens before it reversed, the last row moves by less than {TOLERANCE:g}"
+        )
+
+
+def check_device(model: nn.Module, ids: Ids) -> None:
+    """Every tensor is made on the device of the input; tried on "meta", which every machine has.
+
+    Numbers, tensors without an axis, may live anywhere.
+
+    Raises:
+        CheckFailed: tensors are made on another device; the message lists the operations.
+    """
+    check_ids(ids, None)
+    strays = stray_tensors(model, ids)
+    if strays:
+        raise CheckFailed(f"made on the cpu, the model and its input being on meta: {', '.join(strays)}")
+
+
+def stray_tensors(model: nn.Module, ids: Ids) -> list[str]:
+    """Operations, with shapes, whose results lie on another device than the model and its input do."""
+    found: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            for tensor in made if isinstance(made, tuple | list) else (made,):
+                if isinstance(tensor, Tensor) and tensor.ndim and tensor.device.type != "meta":
+                    found.append(f"{func.overloadpacket.__name__} {tuple(tensor.shape)}")
+            return made
+
+    away = copy.deepcopy(model).to("meta").eval()
+    try:
+        with torch.no_grad(), Watch():
+            away(ids.to("meta"))
+    except (RuntimeError, NotImplementedError):
+        if not found:  # the failure isn't about devices
+            raise
+    return found
+
+
+def check_logits(model: LanguageModel, reference: LanguageModel, ids: Ids, tolerance: float = 1e-3) -> None:
+    """Log-probabilities equal those of a reference: the only test of loaded weights that can be trusted.
+
+    Raises:
+        CheckFailed: one of them is off by more than `tolerance` nats.
+    """
+    check_ids(ids, None)
+    with inference_mode(model), inference_mode(reference):
+        ours, theirs = (m(ids).double().log_softmax(-1) for m in (model, reference))
+    off = float(distance(ours, theirs).max())
+    if off > tolerance:
+        same = float((ours.argmax(-1) == theirs.argmax(-1)).double().mean())
+        raise CheckFailed(f"log P is off by up to {off:.3g} nats; the best token is the same in {same:.0%}")
