@@ -97,6 +97,14 @@ def test_attention_across_the_batch_is_found_where_it_crashes_and_where_it_runs(
         check.check_rows(lambda x: x.cumsum(0)[..., None].float() * torch.ones(V), ids)
 
 
+def test_a_mix_of_rows_that_happens_in_a_square_only_is_found(ids):
+    def model(x):
+        return (x.cumsum(0) if x.shape[0] == x.shape[1] else x)[..., None] * torch.ones(V)
+
+    with pytest.raises(CheckFailed, match="row 2's logits change"):
+        check.check_rows(model, ids)
+
+
 def test_a_look_ahead_is_found(ids):
     with pytest.raises(CheckFailed, match="logits before place"):
         check.check_future(Encoder(causal=False), ids)
@@ -119,6 +127,14 @@ def test_tensors_made_elsewhere_are_listed(ids):
         check.check_device(Encoder(mask_device="cpu"), ids)
 
 
+def test_a_number_may_live_anywhere(ids):
+    class Scaled(Encoder):
+        def forward(self, ids):
+            return super().forward(ids) * torch.tensor(2.0)
+
+    check.check_device(Scaled(), ids)
+
+
 def test_a_failure_that_is_not_about_devices_is_told_as_it_is(ids):
     class Broken(nn.Module):
         def forward(self, ids):
@@ -131,11 +147,30 @@ def test_a_failure_that_is_not_about_devices_is_told_as_it_is(ids):
 def test_rotary_rows_in_another_order_are_found(causal, ids):
     other = CausalLM(V, 22, 11, 2, context_length=32).eval()
     other.load_state_dict(causal.state_dict())
-    check.check_logits(other, causal, ids)
+    check.check_logits(lambda x: other(x) + 3.0, causal, ids)  # the same probabilities
     with torch.no_grad():
         other.blocks[0].attention.qkv.weight[:4] = other.blocks[0].attention.qkv.weight[[0, 2, 1, 3]]
     with pytest.raises(CheckFailed, match=r"off by up to .* nats; the best token is the same in \d+%"):
         check.check_logits(other, causal, ids)
+    check.check_logits(other, causal, ids, tolerance=10.0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda model, ids: check.check_rows(model, ids[:1]), "at least 2 rows .* got 1"),
+        (lambda model, ids: check.check_future(model, ids[:, :1]), r"ids must hold .* row of 2 token"),
+        (lambda model, ids: check.check_order(model, ids[:, :2]), r"ids must hold .* row of 3 token"),
+        (
+            lambda model, ids: check.check_decoder(greedy_decode, model, ids[:, :1]),
+            r"ids must hold .* row of 2 token",
+        ),
+    ],
+    ids=["rows", "future", "order", "decoder"],
+)
+def test_too_few_tokens_to_ask_about_are_told(causal, ids, ask, message):
+    with pytest.raises(ValueError, match=message):
+        ask(causal, ids)
 
 
 # Its training
@@ -274,8 +309,8 @@ def test_decoders_of_the_book_pass(causal, ids):
     check.check_decoder(lambda model, x: beam_search(model, x, 1, 5)[0], causal, ids)
 
 
-def usual_decoder(model, ids, *, leave_eval=False, record=False, write=False, cache=True):
-    mode = model.training
+def usual_decoder(model, ids, *, leave_eval=False, leave_train=False, record=False, write=False, cache=True):
+    mode = model.training or leave_train
     model.eval()
     with torch.set_grad_enabled(record):
         out, state = ids, model.new_cache(len(ids))
@@ -296,6 +331,7 @@ def test_the_usual_decoder_passes_without_its_faults(causal, ids):
     ("fault", "message"),
     [
         ({"leave_eval": True}, "found the model in train mode, left it in eval mode"),
+        ({"leave_train": True}, "found the model in eval mode, left it in train mode"),
         ({"record": True}, "gradients were recorded in 5 of 5 passes|gradients were recorded"),
         ({"write": True}, "prompt"),
         ({"cache": False}, "135 tokens were read for a result of 36"),
@@ -307,6 +343,11 @@ def test_each_fault_of_the_usual_decoder_is_found(causal, ids, fault, message):
         check.check_decoder(partial(usual_decoder, **fault), causal, ids + 1 - (ids == V - 1).long())
     assert causal.training
     assert not causal.embedding._forward_hooks
+
+
+def test_a_decoder_that_returns_the_continuation_alone_is_found(causal, ids):
+    with pytest.raises(CheckFailed, match="prompt"):
+        check.check_decoder(lambda model, x: usual_decoder(model, x)[:, T:], causal, ids)
 
 
 def test_filters_of_the_book_pass():
@@ -353,8 +394,9 @@ def write_into(logits):
         (partial(usual_nucleus, p=0.5, per_row=False), None, r"row \d+ .* keeps \d+|lost all"),
         (partial(usual_nucleus, p=0.5, shift=False), None, "lost all its tokens"),
         (lambda x: x[:, :5], None, "shape"),
+        (lambda x: x.masked_fill(x > x.amax(-1, keepdim=True) - 0.1, math.nan), None, "lost all its tokens"),
     ],
-    ids=["batch", "square", "ties", "k-above-v", "zero", "leak", "empty", "shape"],
+    ids=["batch", "square", "ties", "k-above-v", "zero", "leak", "empty", "shape", "nan"],
 )  # fmt: skip
 def test_each_fault_of_a_filter_is_found(keep, keeps, message):
     with pytest.raises(CheckFailed, match=message):

@@ -20,7 +20,7 @@ class CheckFailed(AssertionError):
 
 def check_size(ids: Tensor, rows: int = 1, length: int = 2) -> None:
     """ValueError where `ids` has fewer rows or tokens than the question needs."""
-    check_ids(ids, None, min_length=length)
+    check_ids(ids, None, min_length=length, name="ids")
     if len(ids) < rows:
         raise ValueError(f"ids must have at least {rows} rows for this check, got {len(ids)}")
 
