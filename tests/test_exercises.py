@@ -5,6 +5,7 @@ The oracle for a number is the solution's own code; for a function, the referenc
 
 import contextlib
 import io
+import itertools
 import json
 import math
 import random
@@ -110,6 +111,16 @@ class TestContent:
         names: dict = {}
         exec(item.stub, names)
         assert check(item.id, names[item.function]).text == "The function returns nothing yet (None)."
+
+
+def test_the_reference_of_two_sweeps_equals_an_enumeration():
+    """masked-11: all fillings of the gaps, each with its probability."""
+    for (first, step, words, place), found in zip(*reference(exercise("masked-11")), strict=True):
+        weights = [0.0] * len(first)
+        for filled in itertools.product(*(range(len(first)) if w is None else [w] for w in words)):
+            joint = first[filled[0]] * math.prod(step[u][w] for u, w in itertools.pairwise(filled))
+            weights[filled[place]] += joint
+        assert found.value == pytest.approx([w / sum(weights) for w in weights], abs=1e-12)
 
 
 class TestMistakes:
