@@ -1,9 +1,5 @@
 """The decoding explorer in Chromium: every control by keyboard, every number as lmbook computes it."""
 
-import functools
-import http.server
-import json
-import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -11,7 +7,8 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page
-from test_model_widgets import PAGE, PHONE, PLACE, SCRIPT, Quiet, choose, numbers, saved
+from test_model_widgets import PHONE, choose, numbers
+from widget_page import served
 
 from lmbook.toy_language import ToyLanguage
 from lmbook.trained import load_trained
@@ -34,23 +31,8 @@ def python() -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def site(python, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """In the place of the book: one page with the widget."""
-    folder = tmp_path_factory.mktemp("site")
-    state = {"version_major": 2, "version_minor": 0, "state": {"decoding-explorer": saved(python.widget)}}
-    text = PAGE.format(
-        places=PLACE.format(name="decoding-explorer"),
-        state=json.dumps(state, default=str).replace("</", r"<\/"),
-        script=SCRIPT.read_text(encoding="utf-8"),
-    )
-    (folder / "index.html").write_text(text, encoding="utf-8")
-    (folder / "favicon.ico").touch()
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        origin = f"http://127.0.0.1:{server.server_port}/"
-        yield SimpleNamespace(
-            http=lambda path: origin + path, owns=lambda url: url.startswith((origin, "data:", "blob:"))
-        )
-        server.shutdown()
+    with served({"decoding-explorer": python.widget}, tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture
@@ -262,8 +244,9 @@ class TestDraws:
 
 
 class TestAsAWhole:
-    @pytest.mark.parametrize("theme", ["light", "dark"])
-    @pytest.mark.parametrize("width", [320, 360, 640, 1280])
+    @pytest.mark.parametrize(
+        ("width", "theme"), [(320, "dark"), (360, "light"), (640, "dark"), (1280, "light"), (1280, "dark")]
+    )
     def test_fits_and_is_accessible(self, widget, new_page, theme, width):
         page = new_page(viewport={"width": width, "height": 800}, has_touch=True, color_scheme=theme)
         root = widget(on=page)
