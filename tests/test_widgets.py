@@ -22,6 +22,7 @@ FOLDER = Path(lmbook.widgets.__file__).parent
 VIEWS = (
     "beam_tree.js",
     "chain_rule.js",
+    "decoding_explorer.js",
     "next_token.js",
     "playground.js",
     "prompt_explorer.js",
@@ -308,6 +309,15 @@ class TestModules:
         file.write_text(text, encoding="utf-8")
         script = f"const module = await import('{file.as_uri()}');"
         assert run_js(script + "console.log(JSON.stringify(typeof module.default.render));") == "function"
+
+    @pytest.mark.parametrize("view", VIEWS)
+    def test_a_bundle_leaves_out_remarks_and_no_code(self, view):
+        lines = [line for line in bundle(view).split("\n") if line]
+        assert not [line for line in lines if line.lstrip().startswith("//")]
+        source = (FOLDER / view).read_text(encoding="utf-8")
+        own = re.sub(r"^import [^;]*;\n", "", source, flags=re.MULTILINE).split("\n")
+        own = [line for line in own if line and not line.lstrip().startswith("//")]
+        assert lines[-len(own) :] == own
 
     def test_every_import_is_used(self):
         for view in (*VIEWS, "factors.js"):
