@@ -11,7 +11,7 @@ from lmbook.widgets.answers import style
 from lmbook.widgets.base import BookWidget, bundle
 
 # Pixels of the closed list, measured in Chromium: around it, and a line of it.
-AROUND, LINE_WIDE, LINE_NARROW = 62, 50, 54
+AROUND, LINE_WIDE, LINE_NARROW = 62, 50, 55
 
 
 class Exercises(BookWidget):
