@@ -14,8 +14,9 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-# What any formula may draw from: ASCII, and the italic letters that single Latin and Greek ones become.
-ALWAYS = {*range(0x20, 0x7F), 0x210E, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)}
+# What any formula may draw from: ASCII, the italic letters that single Latin and Greek ones become, and the
+# radical sign, which an <msqrt> draws without naming it.
+ALWAYS = {*range(0x20, 0x7F), 0x210E, 0x221A, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)}
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'([^{}]*)\{\s*(?:content|--fa):\s*"\\([0-9a-f]{4})"')

@@ -11,7 +11,16 @@ from torch import nn
 
 from lmbook.causal import CausalLM
 from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import best_words, check_page_model, check_sentence, page_sample, style
+from lmbook.widgets.answers import (
+    NARROW,
+    WIDE,
+    best_words,
+    check_page_model,
+    check_sentence,
+    page_sample,
+    style,
+    word_lines,
+)
 from lmbook.widgets.base import BookWidget, bundle, split_words
 from lmbook.widgets.packing import pack_model, pack_models
 
@@ -37,8 +46,6 @@ class AttentionExplorer(BookWidget):
 
     _esm = bundle("attention.js")
     _css = style("answers.css", "attention.css")
-    height_wide = traitlets.Int(970).tag(sync=True)
-    height_narrow = traitlets.Int(1540).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     subject_states = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -93,6 +100,8 @@ class AttentionExplorer(BookWidget):
             head=-1 if head is None else head,
         )
         self._model, self._language = model, language
+        self.height_wide = 917 + 110 * word_lines(sentence, WIDE)
+        self.height_narrow = 1419 + 105 * word_lines(sentence, NARROW)
 
     def __repr__(self) -> str:
         """Return the sentence and what the exact language expects after the word that looks."""

@@ -3,7 +3,6 @@
 Axes: B batch, T time, V vocabulary.
 """
 
-import math
 from functools import cached_property
 
 import torch
@@ -14,8 +13,16 @@ from torch import Tensor, nn
 from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
 from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import check_page_model, check_sentence, page_sample, style
-from lmbook.widgets.base import LanguageWidget, bundle, split_words
+from lmbook.widgets.answers import (
+    NARROW,
+    WIDE,
+    check_page_model,
+    check_sentence,
+    page_sample,
+    style,
+    word_lines,
+)
+from lmbook.widgets.base import LanguageWidget, bundle
 from lmbook.widgets.packing import MAX_ORDER, pack_model
 
 
@@ -77,11 +84,8 @@ class MaskedExplorer(LanguageWidget):
             order=order,
             seed=seed,
         )
-        line = sum(
-            max(47, 9 * len(word) + 14) for word in split_words(sentence)
-        )  # pixels of all words in a row
-        self.height_wide = 672 + 51 * math.ceil(line / 630)
-        self.height_narrow = 851 + 51 * math.ceil(line / 304)
+        self.height_wide = 672 + 51 * word_lines(sentence, WIDE)
+        self.height_narrow = 851 + 51 * word_lines(sentence, NARROW)
 
     @cached_property
     def _ngram(self) -> NGramLM:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lmbook.evaluation import cross_entropy
 from lmbook.interface import LanguageModel, check_causal, inference_mode
 from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import MAX_WORDS, style
+from lmbook.widgets.answers import MAX_WORDS, NARROW, WIDE, style, text_lines, word_lines
 from lmbook.widgets.base import BookWidget, bundle, read_words
 
 SIZE_LIMIT = 150_000  # bytes of recorded probabilities
@@ -92,8 +92,6 @@ class TrainingReplay(BookWidget):
 
     _esm = bundle("replay.js")
     _css = style("answers.css", "replay.css")
-    height_wide = traitlets.Int(755).tag(sync=True)
-    height_narrow = traitlets.Int(1020).tag(sync=True)
     vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sentences = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     steps = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -138,6 +136,10 @@ class TrainingReplay(BookWidget):
             place=place,
             checkpoint=checkpoint,
         )
+        text = " ".join(recorder.language.vocab[word] for word in recorder.ids[sentence])
+        legend = 49 + 13 * len(levels) if levels else 0  # characters
+        self.height_wide = 693 + 126 * word_lines(text, WIDE) + 20 * text_lines(legend, WIDE)
+        self.height_narrow = 803 + 122 * word_lines(text, NARROW) + 20 * text_lines(legend, NARROW)
 
     def __repr__(self) -> str:
         """Return what was recorded, and what the exact language expects at the place shown."""

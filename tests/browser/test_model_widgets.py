@@ -24,6 +24,8 @@ from lmbook.widgets.packing import rounded
 HEADS = 4
 NAMES = ("training-replay", "attention", "masked-explorer")
 PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
+BOOK = """html { font-size: 17px } main { max-width: 667px }
+@media (max-width: 600px) { body { margin: 8px 17px } }"""  # its letters, its column on a desk
 SENTENCES = ["the gulls that follow the crab sleep.", "every horse near the barn rests. it sees the hen."]
 
 
@@ -63,7 +65,8 @@ def python() -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def site(python, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """In the place of the book: one page with the three widgets."""
-    with served(dict(zip(NAMES, python.widgets, strict=True)), tmp_path_factory.mktemp("site")) as site:
+    widgets = dict(zip(NAMES, python.widgets, strict=True))
+    with served(widgets, tmp_path_factory.mktemp("site"), BOOK) as site:
         yield site
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from fontTools.ttLib import TTFont
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 # Faults of axe-core that a page may have, rule by rule, with the reason. There is none.
@@ -119,6 +120,11 @@ def test_mathematics_is_mathml_in_its_own_font(page, site):
     page.goto(site.http("chapters/01_probability.html"))
     assert page.locator("math").count() > 0
     assert page.evaluate("document.fonts.load('16px \"LM Math\"').then((found) => found.length)") == 1
+
+
+def test_the_font_of_the_formulas_draws_their_roots():
+    assert any("<msqrt>" in (HTML / path).read_text(encoding="utf-8") for path in PAGES)
+    assert ord("√") in TTFont(HTML / "_static" / "lm-math.woff2").getBestCmap()
 
 
 def test_nothing_speaks_of_the_machine_that_built_it(site):

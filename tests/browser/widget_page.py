@@ -17,7 +17,7 @@ from lmbook.widgets.base import BookWidget
 SCRIPT = Path(__file__).resolve().parents[2] / "site" / "static" / "widgets" / "static-widgets.js"
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
 <meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}
-body {{ margin: 8px }}</style></head><body><main><h1>Widgets</h1>{places}</main>
+{style}</style></head><body><main><h1>Widgets</h1>{places}</main>
 <script type="application/vnd.jupyter.widget-state+json">{state}</script><script>{script}</script>
 </body></html>"""
 PLACE = """<div class="lm-widget"></div><script type="application/vnd.jupyter.widget-view+json">
@@ -38,10 +38,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(widgets: Mapping[str, BookWidget], folder: Path) -> Iterator[SimpleNamespace]:
+def served(
+    widgets: Mapping[str, BookWidget], folder: Path, style: str = "body { margin: 8px }"
+) -> Iterator[SimpleNamespace]:
     """Serve index.html with `widgets` from `folder`; what is yielded has the face of the fixture `site`."""
     state = {name: saved(widget) for name, widget in widgets.items()}
     text = PAGE.format(
+        style=style,
         places="".join(PLACE.format(name=name) for name in widgets),
         state=json.dumps({"version_major": 2, "version_minor": 0, "state": state}, default=str).replace(
             "</", r"<\/"
