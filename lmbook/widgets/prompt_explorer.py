@@ -42,8 +42,8 @@ class PromptExplorer(BookWidget):
 
     _esm = bundle("prompt_explorer.js")
     _css = style("answers.css")
-    height_wide = traitlets.Int(560).tag(sync=True)
-    height_narrow = traitlets.Int(652).tag(sync=True)
+    height_wide = traitlets.Int(610).tag(sync=True)
+    height_narrow = traitlets.Int(684).tag(sync=True)
     prompts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     labels = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)  # P times K, best first
     vocab_size = traitlets.Int().tag(sync=True)

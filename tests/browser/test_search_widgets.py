@@ -268,6 +268,7 @@ class TestBoth:
     def test_room_is_kept(self, widget, python, new_page):
         for on, trait in ((new_page(), "height_wide"), (new_page(**PHONE), "height_narrow")):
             widget("beam-tree", on=on)
+            on.add_style_tag(content="html { font-size: 17px }")  # as on the book's pages
             for name in NAMES:
                 height = on.locator(f"[data-lm-widget='{name}']").bounding_box()["height"]
                 assert getattr(python.widgets[name], trait) == pytest.approx(height, rel=0.06), (name, trait)
