@@ -17,6 +17,7 @@ STYLE = """
 .lm-map svg { width: 100%; height: auto; font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; }
 .lm-map text { fill: currentColor; }
 .lm-map text.note { fill: var(--lm-soft, currentColor); font-size: 11.5px; }
+.lm-map text.end { text-anchor: end; }
 .lm-map text.head, .lm-map a text.name { font-weight: 650; }
 .lm-map a text.name { fill: var(--lm-accent, #0b63a5); text-decoration: underline; }
 .lm-map rect { fill: transparent; stroke: none; }
@@ -53,12 +54,16 @@ class Stop:
         return f"{chapter}.html#{section}" if section else f"{chapter}.html"
 
     @property
+    def chapter(self) -> int:
+        """The number of the chapter."""
+        return int(self.link[:2])
+
+    @property
     def spoken(self) -> str:
         """All of it in a sentence, for those who hear it."""
-        number = int(self.link[:2])
         height = "" if self.nats is None else f": {self.nats:.2f} nats per word"
         note = f", {self.note}" if self.note else ""
-        return f"{self.name}{height}{note}. Chapter {number}"
+        return f"{self.name}{height}{note}. Chapter {self.chapter}"
 
 
 class BookMap:
@@ -100,6 +105,7 @@ class BookMap:
         for number, stop in enumerate(self.steps):
             top = 30 + number * (STEP + GAP)
             lines = _text(12, top + 20, stop.name, "name") + _text(12, top + 38, stop.note, "note")
+            lines += _text(WIDTH - 12, top + 20, f"chapter {stop.chapter}", "note end")
             parts.append(_link(stop, f'<g class="box"><rect {_box(1, top, WIDTH - 2, STEP)}/></g>{lines}'))
             if number:
                 parts.append(_arrow(WIDTH // 2, top - GAP + 1, top - 2))
@@ -122,7 +128,8 @@ class BookMap:
             number = _text(INDENT, row + 4, f"{stop.nats:.2f}", "height")
             box = f"<rect {_box(INDENT - 6, row - 12, WIDTH - INDENT + 4, 24)}/>"
             name = _text(INDENT + 34, row + 4, stop.name, "name")
-            parts.append(mark + _link(stop, box + number + name))
+            chapter = _text(WIDTH - 12, row + 4, f"chapter {stop.chapter}", "note end")
+            parts.append(mark + _link(stop, box + number + name + chapter))
         return "".join(parts)
 
 

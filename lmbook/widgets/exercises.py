@@ -50,7 +50,8 @@ class Exercises(BookWidget):
     def __repr__(self) -> str:
         """Return the questions, as one can read and answer them without the page."""
         items = self._sheet.exercises
-        parts = [f"Exercises: {len(items)}, and a quiz of {len(self._sheet.quiz)} questions"]
+        quiz = f"a quiz of {len(self._sheet.quiz)} questions"
+        parts = [f"Exercises: {len(items)}, and {quiz}" if items else f"Exercises: {quiz}"]
         parts += [_printed(item, f"{item.title} ({item.kind}, {item.minutes} min)") for item in items]
         parts += [_printed(item, "Quiz") for item in self._sheet.quiz]
         return "\n\n".join(parts)
