@@ -25,11 +25,15 @@ WIDGET_VIEW = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
 )
 
-# Asks for a font before the style sheet does; from the disk a browser refuses that.
+# Asks for a font before the style sheet does. From the disk a browser refuses that, so there the page is
+# shown when the font has come, a moment later; else lines would break anew before the reader's eyes.
 PRELOAD = (
     "<script>if (location.protocol !== 'file:') document.head.append("
     "Object.assign(document.createElement('link'), "
-    "{{rel: 'preload', href: '{font}', as: 'font', type: 'font/woff2', crossOrigin: ''}}))</script>\n"
+    "{{rel: 'preload', href: '{font}', as: 'font', type: 'font/woff2', crossOrigin: ''}}));\n"
+    "else {{const root = document.documentElement.style; root.visibility = 'hidden';\n"
+    "addEventListener('DOMContentLoaded', () => document.fonts.load('1em \"LM Math\"')"
+    ".finally(() => {{root.visibility = ''}}))}}</script>\n"
 )
 # What a page may load: its own site, what it carries within itself, and nothing from anywhere else.
 POLICY = (
