@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import address
 import lm_links
@@ -159,3 +160,29 @@ def test_the_preview_names_the_page_and_where_it_is(monkeypatch, context):
     context["metatags"] = ""
     lm_links.add_preview(app, "chapters/x", "page.html", context, object())
     assert "http" not in context["metatags"]
+
+
+@pytest.mark.parametrize("repository", [HERE, None])
+def test_the_map_names_every_page_where_the_address_is_known(monkeypatch, tmp_path, repository):
+    monkeypatch.setattr(lm_links, "find_repository", lambda: repository)
+    pages = {"chapters/index", "chapters/02_tokens"}
+    app = SimpleNamespace(
+        outdir=tmp_path, builder=SimpleNamespace(format="html"), env=SimpleNamespace(found_docs=pages)
+    )
+    lm_links.write_map(app, None)
+    assert (tmp_path / "preview.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    if repository is None:
+        assert not (tmp_path / "sitemap.xml").exists()
+        return
+    places = [
+        node.text for node in ElementTree.parse(tmp_path / "sitemap.xml").iter() if node.tag.endswith("loc")
+    ]
+    assert places == [f"https://someone.github.io/a.book/{page}.html" for page in sorted(pages)]
+
+
+def test_the_page_404_starts_from_the_address_of_the_site(monkeypatch):
+    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    ((name, context, template),) = lm_links.add_not_found(None)
+    assert (name, context["base"], template) == ("404", "/a.book/", "404.html")
+    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
+    assert lm_links.add_not_found(None)[0][1]["base"] == ""

@@ -57,9 +57,24 @@ def test_entries_are_in_the_order_of_the_alphabet_and_each_there_once():
 
 
 def test_every_entry_leads_to_the_section_that_explains_it():
-    there = {path.stem[1] for path in CHAPTERS.glob("0*.ipynb")}
-    bare = re.findall(r"(?<!\[)Chapter (\d)(?:\.|,)", GLOSSARY)
-    assert not set(bare) & (there - {"8"})
+    assert not re.findall(r"(?<!\[)Chapter \d\b", GLOSSARY)
+
+
+def places(name: str) -> set[str]:
+    """The headings of a page, as links name them."""
+    path = next(CHAPTERS.glob(f"{name}.*"))
+    notebook = path.suffix == ".ipynb"
+    text = prose(name) + "\n\n## Sources" if notebook else path.read_text(encoding="utf-8")
+    titles = re.findall(r"^#{1,3} (.+?)\s*$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", ["glossary", "notation"])
+def test_the_sections_that_are_linked_are_there(page):
+    text = (CHAPTERS / f"{page}.md").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\((\w+)\.(?:ipynb|md)#([^)]+)\)", text))
+    assert len(links) > 10
+    assert not [f"{name}: {place}" for name, place in links if place not in places(name)]
 
 
 def test_links_are_recognised():

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from address import find_repository
 from bs4 import BeautifulSoup
 from test_site import HTML, PAGES
 
@@ -103,3 +104,32 @@ def test_the_search_knows_every_chapter():
     index = (HTML / "searchindex.js").read_text(encoding="utf-8")
     names = json.loads(index.partition("Search.setIndex(")[2].rpartition(")")[0])["docnames"]
     assert {path.removesuffix(".html") for path in CHAPTERS} == set(names)
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path != "index.html"])
+def test_every_page_has_an_icon_a_title_and_what_a_link_to_it_shows(path):
+    page = soup(path)
+    icon = page.select_one("link[rel~=icon]")["href"].partition("?")[0]
+    assert icon.endswith("favicon.svg")
+    assert (HTML / path).parent.joinpath(icon).exists()
+    assert page.title.text.strip()
+    told = {node["property"]: node["content"] for node in page.select("meta[property]")}
+    assert told["og:title"]
+    assert told["og:site_name"] == "Language Model Fundamentals"
+
+
+def test_buttons_are_there_where_the_repository_has_an_address_and_else_absent():
+    repository = find_repository()
+    for path in CHAPTERS:
+        links = [link["href"] for link in soup(path).select("a[href]")]
+        outside = [
+            link for link in links if re.match(r"https://(github\.com|colab\.research\.google\.com)/", link)
+        ]
+        assert bool(outside) == bool(repository), path
+        assert (HTML / "sitemap.xml").exists() == bool(repository)
+
+
+def test_a_wrong_address_leads_to_a_page_that_leads_back(page, site):
+    page.goto(site.http("404.html"))
+    page.get_by_role("link", name="The book begins here").click()
+    page.wait_for_url("**/chapters/index.html")

@@ -54,7 +54,7 @@ def test_nothing_jumps_when_widgets_appear(new_page, site, open_widgets, path, v
 def test_nothing_jumps_on_a_page_from_the_disk_whose_font_comes_late(new_page, site, open_widgets, viewport):
     page = new_page(viewport=viewport)
     open_widgets(page, site.file("chapters/01_probability.html"))
-    assert page.locator("h1").is_visible()
+    assert page.locator("article h1").is_visible()
     assert page.evaluate("document.fonts.check('16px \"LM Math\"')")
     assert page.evaluate(SHIFTS) < 0.01
 
