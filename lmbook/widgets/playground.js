@@ -6,7 +6,16 @@ import { ownCorner } from './playground_own.js';
 import { dialView, distributionView, textView } from './playground_parts.js';
 import { beamSteps, greedyDecode, logSoftmax } from './search.js';
 import { inSlices, pause } from './slices.js';
-import { chooseToken, DIALS, MAX_PROMPT, MAX_WRITTEN, plainSettings, readLink, readPrompt } from './writing.js';
+import {
+  chooseToken,
+  cutPrompt,
+  DIALS,
+  MAX_PROMPT,
+  MAX_WRITTEN,
+  plainSettings,
+  readLink,
+  readPrompt,
+} from './writing.js';
 import { shapeLogits, STRATEGIES, unitOf, writeLink } from './writing.js';
 
 const OWN = 'Your own text';
@@ -176,7 +185,7 @@ function render({ model, el }) {
   // A new prompt; `ids` continue it, as far as the model knows them and has room.
   function setPrompt(words, ids = []) {
     stop();
-    const prompt = words.slice(0, MAX_PROMPT);
+    const prompt = cutPrompt(words);
     prompts.set(current, prompt);
     if (field.value !== prompt) field.value = prompt;
     picker.value = (about.get(current)?.prompts ?? []).includes(prompt) ? prompt : '';

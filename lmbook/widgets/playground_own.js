@@ -3,7 +3,7 @@ import { button, h, newId, segments } from './kit.js';
 import { learnText, MAX_TOKENS, MAX_TYPES } from './own_text.js';
 import { inSlices } from './slices.js';
 
-const FIELD = 20_000; // characters that stand in the field; of a longer text its beginning
+const FIELD = 10_000; // characters that stand in the field; of a longer text its beginning
 const DEFAULT_ORDER = { word: 3, char: 5 };
 
 // `onlearn(model)` gets the counted model, or null while there is none.

@@ -45,6 +45,11 @@ export function chooseToken(logits, settings, place) {
 
 // ---- The prompt -------------------------------------------------------------------------------------------------
 
+// As much of a text as a prompt may have, with no half character at its end.
+export function cutPrompt(text) {
+  return text.slice(0, MAX_PROMPT).replace(/[\ud800-\udbff]$/, '');
+}
+
 const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bpe: 'token' };
 
 export function unitOf(model, count) {
@@ -103,5 +108,5 @@ export function readLink(fragment) {
   for (const key of ['k', 'beams', 'length', 'seed']) settings[key] = Math.round(settings[key]);
   const written = (fields.get('ids') ?? '').split('.').slice(0, MAX_WRITTEN);
   const ids = written.filter((text) => /^[0-9a-z]{1,4}$/.test(text)).map((text) => parseInt(text, 36));
-  return { model: fields.get('model') ?? '', prompt: (fields.get('prompt') ?? '').slice(0, MAX_PROMPT), ids, settings };
+  return { model: fields.get('model') ?? '', prompt: cutPrompt(fields.get('prompt') ?? ''), ids, settings };
 }

@@ -100,7 +100,7 @@ class Playground:
             self.page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
         self.name = name
         if name != OWN:
-            expect(self.button("Step")).to_be_enabled()
+            expect(self.root.get_by_role("button", name=re.compile("^(Step|Search)$"))).to_be_enabled()
 
     def strategy(self, name: str) -> None:
         names = {"greedy": "Greedy", "sample": "Sampling", "beam": "Beam search"}

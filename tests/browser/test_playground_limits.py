@@ -200,11 +200,12 @@ class TestFiveMegabytes:
             one = watched()
             one.page.evaluate(MEGABYTES, kind)
             self.longest(one)
-            one.press(one.field, "Control+A", "Control+V")
+            one.press(one.field, "Control+V")
             expect(one.find(".lmw-message").nth(1)).to_contain_text(
                 "Of 5,000,000 characters the first 2,000 were taken."
             )
-            assert len(one.field.input_value()) == 2000
+            taken = one.field.evaluate("(field) => [field.value.length, field.value.isWellFormed()]")
+            assert taken in ([2000, True], [1999, True])  # no half character at the end
             took.append(self.longest(one))
             one.type("the gull")
             one.check("the gull", [])
@@ -225,7 +226,7 @@ class TestFiveMegabytes:
             field, said = one.root.get_by_label("The text to learn from"), one.find(".lmp-own [role=status]")
             one.press(field, "Control+V")
             expect(said).to_contain_text(
-                "All 5,000,000 characters are here; the field shows the first 20,000."
+                "All 5,000,000 characters are here; the field shows the first 10,000."
             )
             pasting = self.longest(one)
             one.press("Count it")
@@ -313,7 +314,7 @@ class TestSpeed:
         for _ in range(5):
             page = new_page()
             page.goto(site.http(PAGE), wait_until="commit")
-            page.locator("[data-lm-widget='playground'] .lmp-main:enabled").first.wait_for()
+            page.get_by_role("button", name="Step", exact=True, disabled=False).wait_for()
             took.append(page.evaluate("performance.now()"))
         with capsys.disabled():
             print(f"\nusable after {min(took):.0f} ms (all: {[round(one) for one in took]})")
