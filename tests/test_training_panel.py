@@ -128,3 +128,14 @@ def test_wrong_arguments_are_refused():
     for steps in (9, 1001):
         with pytest.raises(ValueError, match=f"from 10 to 1000, got {steps}"):
             TrainingPanel(ToyLanguage(), steps=steps)
+
+
+def test_a_seed_means_the_same_run_whatever_else_draws(panel):
+    results = set()
+    for _ in range(4):
+        panel.start()
+        while panel.running:
+            torch.randn(3)
+            time.sleep(0.001)
+        results.add(tuple(panel.history))
+    assert len(results) == 1

@@ -97,10 +97,9 @@ class TrainingPanel(ipywidgets.VBox):
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
 
     def _repr_mimebundle_(self, **kwargs):
-        found = super()._repr_mimebundle_(**kwargs)
-        data = found[0] if isinstance(found, tuple) else found
-        data["text/plain"] = repr(self)
-        return found
+        """Return the view and the text: ipywidgets 7 has no such method, that of 8 cuts the text short."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}
 
     @property
     def settings(self) -> PanelSettings:
@@ -117,7 +116,12 @@ class TrainingPanel(ipywidgets.VBox):
         if self.running:
             return
         self._stop.clear()
-        self._thread = threading.Thread(target=self._run, args=(self.settings,), daemon=True)
+        settings = self.settings
+        try:
+            self.model = _fresh_model(self.language, settings)
+        except ValueError as error:
+            return self._say(f"Nothing was trained: {error}")
+        self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -148,10 +152,6 @@ class TrainingPanel(ipywidgets.VBox):
             self.start_button.disabled, self.stop_button.disabled = False, True
 
     def _train(self, settings: PanelSettings) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            shape = (settings.d_model, settings.num_heads, settings.num_layers)
-            self.model = CausalLM(self.language.vocab_size, *shape, context_length=BATCH[1])
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=settings.learning_rate)
         schedule = warmup_cosine(settings.steps // 10, settings.steps, floor=0.05)
         batches = self._batches(settings)
@@ -184,6 +184,14 @@ class TrainingPanel(ipywidgets.VBox):
 
     def _say(self, text: str) -> None:
         self.status.value = html.escape(text)
+
+
+def _fresh_model(language: ToyLanguage, settings: PanelSettings) -> CausalLM:
+    """Return an untrained model; in the caller's thread, for the default generator belongs to all threads."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        shape = (settings.d_model, settings.num_heads, settings.num_layers)
+        return CausalLM(language.vocab_size, *shape, context_length=BATCH[1])
 
 
 def loss_curve(history: list[tuple[int, float]], floor: float, steps: int) -> str:
