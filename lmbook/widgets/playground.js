@@ -1,71 +1,17 @@
 // The playground: a prompt, a model that answers in the page, and everything that stands between logits and a token.
-import { softmax } from './filters.js';
-import { announcer, button, frame, h, newId, plural, segments } from './kit.js';
+// Here is what happens; what is seen of it is playground_controls.js.
+import { plural } from './kit.js';
 import { loadInSteps } from './models.js';
+import { playgroundControls } from './playground_controls.js';
 import { ownCorner } from './playground_own.js';
-import { dialView, distributionView, textView } from './playground_parts.js';
-import { beamSteps, greedyDecode, logSoftmax } from './search.js';
+import { searchSteps, Writing } from './playground_text.js';
 import { inSlices, pause } from './slices.js';
-import {
-  chooseToken,
-  cutPrompt,
-  DIALS,
-  MAX_PROMPT,
-  MAX_WRITTEN,
-  plainSettings,
-  readLink,
-  readPrompt,
-} from './writing.js';
-import { shapeLogits, STRATEGIES, unitOf, writeLink } from './writing.js';
+import { chooseToken, cutPrompt, MAX_PROMPT, MAX_WRITTEN, plainSettings } from './writing.js';
+import { readLink, readPrompt, unitOf, writeLink } from './writing.js';
 
 const OWN = 'Your own text';
 const PACE = { words: 130, word: 130, char: 40, byte: 25, bpe: 90 }; // milliseconds between two tokens of Play
 const DELAY = 250; // after the last change of a prompt or a dial, before the state is kept
-
-// A text that a model is writing: the ids of the prompt, and then tokens [{id, p}], p as the model itself gave it.
-// `cursor` is the place whose distribution is asked for: after the last token, or before one that was written.
-class Writing {
-  constructor(net, promptIds) {
-    Object.assign(this, { net, promptIds, tokens: [], cursor: 0, past: [], session: net.session([]) });
-    this.speed = { tokens: 0, time: 0 };
-  }
-
-  ids(length = this.cursor) {
-    return [...this.promptIds, ...this.tokens.slice(0, length).map(({ id }) => id)];
-  }
-
-  logits() {
-    const [ids, start] = [this.ids(), performance.now()];
-    const isNext = ids.length === this.session.ids.length + 1;
-    const { logits } = this.session.follow(ids);
-    if (isNext) this.speed = { tokens: this.speed.tokens + 1, time: this.speed.time + performance.now() - start };
-    return logits;
-  }
-
-  get room() {
-    return Math.min(this.net.contextLength - this.ids().length, MAX_WRITTEN - this.cursor);
-  }
-
-  // Writes `ids` at the cursor, in place of what stood there.
-  write(ids) {
-    this.past.push(this.tokens);
-    this.tokens = this.tokens.slice(0, this.cursor);
-    for (const id of ids) {
-      this.tokens.push({ id, p: softmax(this.logits())[id] });
-      this.cursor += 1;
-    }
-  }
-
-  undo() {
-    this.tokens = this.past.pop() ?? this.tokens;
-    this.cursor = this.tokens.length;
-  }
-
-  // Mean −log P of the written tokens, in nats.
-  surprise() {
-    return this.tokens.reduce((sum, { p }) => sum - Math.log(p), 0) / this.tokens.length;
-  }
-}
 
 function render({ model, el }) {
   const headers = model.get('headers');
@@ -82,102 +28,52 @@ function render({ model, el }) {
   let keeper = null;
 
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
-  const message = h('p', { class: 'lmw-message', id: newId('message') });
-  const field = h('textarea', {
-    rows: 2,
-    spellcheck: 'false',
-    autocapitalize: 'none',
-    dir: 'auto',
-    'aria-describedby': message.id,
-    oninput: () => setPrompt(field.value),
-  });
-  field.addEventListener('paste', (event) => {
-    const pasted = event.clipboardData?.getData('text/plain') ?? '';
-    if (pasted.length < MAX_PROMPT) return;
-    event.preventDefault();
-    setPrompt(pasted);
-  });
-  const picker = h('select', { onchange: () => picker.value && setPrompt(picker.value) });
-  const models = segments('Who writes?', [...names, ...(hasOwn ? [OWN] : [])].map((n) => [n, n]), (n) => useModel(n));
-  const note = h('p', { class: 'lmw-quiet' });
-  const text = textView((place) => lookAt(place));
-  const tally = h('p', { class: 'lmw-quiet lmp-tally' });
-  const stepButton = button('Step', () => step(), { class: 'lmw-button lmp-main' });
-  const playButton = button('Play', () => (busy ? stop() : play()));
-  const undoButton = button('Undo', () => change(() => writing.undo()));
-  const againButton = button('Start again', () => change(startAgain));
-  const diceButton = button('New dice', () => turn('seed', (settings.seed % 9999) + 1));
-  const linkButton = button('Copy link', () => share());
-  const strategies = segments('How is a token chosen?', STRATEGIES, (value) => (stop(), turn('strategy', value)));
-  const dials = DIALS.map((dial) => ({ ...dial, view: dialView(dial, turn) }));
-  const plain = button('Set to rest', () => rest());
-  const dialBox = h('div', { class: 'lmp-dials' }, dials.map(({ view }) => view.node), plain);
-  const table = distributionView((id) => change(() => take(id)));
   const corner = ownCorner(OWN, (net) => (nets.set(OWN, net), useModel(OWN)));
-  const bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Progress' });
-
-  const root = frame(
+  const view = playgroundControls(
     el,
-    'playground',
-    'Playground',
-    models.node,
-    note,
-    corner.node,
-    h(
-      'div',
-      { class: 'lmw-line lmp-ask' },
-      h('label', { class: 'lmw-field' }, h('span', {}, 'Your prompt'), field),
-      h('label', { class: 'lmp-pick' }, h('span', {}, 'or pick one'), picker),
-    ),
-    message,
-    text.node,
-    tally,
-    h(
-      'div',
-      { class: 'lmw-line' },
-      stepButton,
-      playButton,
-      undoButton,
-      againButton,
-      diceButton,
-      ...(isShareable ? [linkButton] : []),
-      bar,
-    ),
-    strategies.node,
-    h('div', { class: 'lmp-columns' }, dialBox, table.node),
+    { names: [...names, ...(hasOwn ? [OWN] : [])], corner: corner.node, isShareable },
+    {
+      useModel: (name) => useModel(name),
+      setPrompt: (words) => (setPrompt(words), keep()),
+      lookAt,
+      take: (id) => change(() => (writing.room < 1 ? sayFull() : writing.write([id]))),
+      step,
+      play: () => (busy ? (stop(), view.say('Stopped.')) : play()),
+      undo: () => change(() => writing.undo()),
+      again: () => change(() => (writing.cursor = 0, writing.write([]))),
+      dice: () => turn('seed', (settings.seed % 9999) + 1),
+      share,
+      turn,
+      rest: () => turn('strategy', settings.strategy, plainSettings()),
+    },
   );
-  root.classList.add('lmw-playground');
-  const heard = announcer(root);
+  const state = () => ({ writing, settings, prompt: prompts.get(current), isBusy: Boolean(busy) });
 
-  function say(words, isWrong = false) {
-    message.textContent = words;
-    message.classList.toggle('lmw-wrong', isWrong);
-    if (words) heard.say(words);
-  }
-
-  // ---- What the reader does -------------------------------------------------------------------------------------
+  // ---- Which model, which prompt ---------------------------------------------------------------------------------
 
   async function useModel(name, { prompt = prompts.get(name), ids = [] } = {}) {
     stop();
     current = name;
-    models.select(name);
     corner.node.hidden = name !== OWN;
-    drawNote();
     writing = null;
+    showModel();
     if (name !== OWN && !nets.has(name)) await load(name);
     if (current !== name) return; // the reader has gone on to another
-    const known = about.get(name)?.prompts ?? [];
-    picker.parentNode.hidden = known.length < 2;
-    picker.replaceChildren(h('option', { value: '' }, 'your own'), ...known.map((p) => h('option', { value: p }, p)));
-    drawNote();
+    showModel();
     setPrompt(prompt, ids);
+  }
+
+  function showModel() {
+    const { note = '', prompts: known = [] } = about.get(current) ?? {};
+    const rounding = nets.get(current)?.rounding;
+    view.drawModel(current, [note, rounding ? roundingSentence(rounding) : ''].filter(Boolean).join(' '), known);
   }
 
   async function load(name) {
     const header = headers[names.indexOf(name)];
-    say('Loading …');
+    view.say('Loading …');
     await run(async (signal) => {
-      const onProgress = (share) => (say('Counting its text …'), bar.value = share);
+      const onProgress = (share) => (view.say('Counting its text …'), view.progress(share));
       nets.set(name, await inSlices(loadInSteps(header, model.get('weights')), { onProgress, signal }));
     });
   }
@@ -187,8 +83,7 @@ function render({ model, el }) {
     stop();
     const prompt = cutPrompt(words);
     prompts.set(current, prompt);
-    if (field.value !== prompt) field.value = prompt;
-    picker.value = (about.get(current)?.prompts ?? []).includes(prompt) ? prompt : '';
+    view.drawPrompt(prompt);
     const net = nets.get(current);
     const read = net ? readPrompt(net, prompt) : { problem: current === OWN ? 'Count a text first.' : 'Not loaded.' };
     writing = read.problem ? null : new Writing(net, read.ids);
@@ -196,63 +91,50 @@ function render({ model, el }) {
       ? `Of ${words.length.toLocaleString('en')} characters the first ${MAX_PROMPT.toLocaleString('en')} were taken. `
       : '';
     if (writing && ids.length) writing.write(ids.filter((id) => id < net.vocabSize).slice(0, writing.room));
-    say(cut + (read.problem || read.note), Boolean(read.problem));
-    draw();
+    view.say(cut + (read.problem || read.note), Boolean(read.problem));
+    view.draw(state());
   }
 
-  function turn(key, value) {
-    settings = { ...settings, [key]: value };
-    drawButtons();
-    drawDials();
-    drawDistribution();
+  // ---- What the reader does to a text ----------------------------------------------------------------------------
+
+  // One setting, or all of `others` but the seed.
+  function turn(key, value, others = settings) {
+    if (key === 'strategy') stop();
+    settings = { ...others, seed: settings.seed, [key]: value };
+    view.drawButtons(state());
+    view.drawSettings(state());
     keep();
-  }
-
-  function rest() {
-    const { strategy, seed } = settings;
-    settings = { ...plainSettings(), strategy, seed };
-    turn('strategy', strategy);
   }
 
   function lookAt(place) {
     stop();
     writing.cursor = place === writing.cursor ? writing.tokens.length : place;
-    draw();
+    view.draw(state());
   }
 
   // Undo, start again, take a token: whatever changes the text at once.
   function change(act) {
     stop();
     if (!writing) return;
-    say('');
+    view.say('');
     act();
-    draw();
+    view.draw(state());
     keep();
-  }
-
-  function take(id) {
-    if (writing.room < 1) sayFull();
-    else writing.write([id]);
-  }
-
-  function startAgain() {
-    writing.cursor = 0;
-    writing.write([]);
   }
 
   function sayFull() {
     const limit = writing.cursor >= MAX_WRITTEN
       ? `${MAX_WRITTEN} tokens are written, which is as far as a playground goes`
       : `The context is full: this model reads at most ${unitOf(writing.net, writing.net.contextLength)}`;
-    say(`${limit}. Undo, start again, or shorten the prompt.`, true);
+    view.say(`${limit}. Undo, start again, or shorten the prompt.`, true);
   }
 
-  // One token, or what a beam search finds. Returns whether there can be more.
+  // One token more. Returns whether there was room.
   function writeOne() {
     if (writing.room < 1) return sayFull(), false;
     writing.write([chooseToken(writing.logits(), settings, writing.ids().length)]);
-    say('');
-    draw();
+    view.say('');
+    view.draw(state());
     return true;
   }
 
@@ -267,7 +149,6 @@ function render({ model, el }) {
   function play() {
     if (!writing) return;
     run(async (signal) => {
-      if (settings.strategy === 'beam') return await search(signal);
       while (writing && writeOne()) {
         await pause(PACE[writing.net.tokenizer.kind]);
         signal.throwIfAborted();
@@ -278,23 +159,17 @@ function render({ model, el }) {
   // Looks for the likeliest continuation, and tells how far greedy decoding gets.
   async function search(signal) {
     if (writing.room < 1) return sayFull();
-    const [{ net }, prompt] = [writing, writing.ids()];
+    const { beams } = settings;
     const length = Math.min(settings.length, writing.room);
-    const onProgress = (
-      step,
-    ) => (say(`Beam search: ${step.length} of ${plural(length, 'token')}`), bar.value = step.length / length);
-    const found = await inSlices(beamSteps(net, prompt, settings.beams, length), { onProgress, signal });
-    const session = net.session(prompt);
-    const greedy = greedyDecode(net, prompt, length).slice(prompt.length);
-    const logP = greedy.reduce((sum, id) => {
-      const more = logSoftmax(session.logits)[id];
-      session.push(id);
-      return sum + more;
-    }, 0);
-    writing.write(found.ids.slice(prompt.length));
-    draw();
-    const [best, plainly] = [found.logProb, logP].map((x) => `−${Math.abs(x).toFixed(2)}`);
-    say(`${plural(settings.beams, 'beam')}, ${plural(length, 'token')}: log P = ${best}. Greedy comes to ${plainly}.`);
+    const onProgress = (done) => {
+      view.say(`Beam search: ${done} of ${plural(length, 'token')}`);
+      view.progress(done / length);
+    };
+    const found = await inSlices(searchSteps(writing.net, writing.ids(), beams, length), { onProgress, signal });
+    writing.write(found.ids);
+    view.draw(state());
+    const [best, plainly] = [found.logProb, found.greedy].map((x) => `−${Math.abs(x).toFixed(2)}`);
+    view.say(`${plural(beams, 'beam')}, ${plural(length, 'token')}: log P = ${best}. Greedy comes to ${plainly}.`);
   }
 
   // ---- Running, stopping, sharing ------------------------------------------------------------------------------
@@ -302,21 +177,21 @@ function render({ model, el }) {
   async function run(work) {
     stop();
     const mine = busy = new AbortController();
-    drawButtons();
+    view.drawButtons(state());
     try {
       await work(mine.signal);
     } catch (error) {
-      if (error.name !== 'AbortError') say(error.message, true);
+      if (error.name !== 'AbortError') view.say(error.message, true);
     }
     if (busy === mine) busy = null;
-    drawButtons();
+    view.drawButtons(state());
     keep();
   }
 
   function stop() {
     busy?.abort();
     busy = null;
-    drawButtons();
+    view.drawButtons(state());
   }
 
   function stateNow() {
@@ -337,9 +212,9 @@ function render({ model, el }) {
     const own = current === OWN ? ' It doesn’t carry your text, which stays in this page.' : '';
     try {
       await navigator.clipboard.writeText(location.href);
-      say(`The link is copied, and stands in the address bar.${own}`);
+      view.say(`The link is copied, and stands in the address bar.${own}`);
     } catch {
-      say(`The link stands in the address bar.${own}`);
+      view.say(`The link stands in the address bar.${own}`);
     }
   }
 
@@ -349,91 +224,13 @@ function render({ model, el }) {
     settings = link.settings;
     const isKnown = names.includes(link.model) || (hasOwn && link.model === OWN);
     useModel(isKnown ? link.model : names[0], link).then(() => {
-      if (!isKnown) say(`There is no model “${link.model.slice(0, 40)}” here; this is ${names[0]}.`, true);
-      if (link.model === OWN && !nets.has(OWN)) say('This link was made with a text that it doesn’t carry: paste one.');
+      if (!isKnown) view.say(`There is no model “${link.model.slice(0, 40)}” here; this is ${names[0]}.`, true);
+      if (current === OWN && !nets.has(OWN)) {
+        view.say('This link was made with a text that it doesn’t carry: paste one.');
+      }
     });
-    root.scrollIntoView({ block: 'nearest' });
+    view.root.scrollIntoView({ block: 'nearest' });
     return true;
-  }
-
-  // ---- Drawing --------------------------------------------------------------------------------------------------
-
-  function draw() {
-    drawButtons();
-    drawDials();
-    if (writing) {
-      const { tokenizer } = writing.net;
-      const start = writing.promptIds;
-      let before = tokenizer.decode(start);
-      const tokens = writing.tokens.map(({ id, p }, i) => {
-        const whole = tokenizer.decode([...start, ...writing.tokens.slice(0, i + 1).map((token) => token.id)]);
-        const added = whole.slice(before.length);
-        before = whole;
-        return { text: added, label: tokenizer.label(id), p };
-      });
-      text.draw(tokenizer.decode(start), tokens, writing.cursor);
-    } else {
-      text.draw(prompts.get(current), [], 0);
-    }
-    drawTally();
-    drawDistribution();
-  }
-
-  function drawTally() {
-    const count = writing?.tokens.length ?? 0;
-    if (!count) return tally.replaceChildren('Nothing is written yet: Step writes one token, Play goes on.');
-    const nats = writing.surprise();
-    const { tokens, time } = writing.speed;
-    const speed = tokens > 5 && time > 0
-      ? ` The model makes ${Math.round((1000 * tokens) / time).toLocaleString('en')} a second.`
-      : '';
-    tally.textContent = `${plural(count, 'token')} written, ${nats.toFixed(2)} nats each: perplexity ${
-      Math.exp(nats).toFixed(2)
-    }.${speed}`;
-    root.dataset.rate = tokens ? (1000 * tokens) / time : 0;
-  }
-
-  function drawDistribution() {
-    if (!writing) return table.empty('Next token: the prompt can’t be read yet.');
-    const { tokenizer } = writing.net;
-    const logits = writing.logits();
-    const chosen = writing.tokens[writing.cursor]?.id ?? -1;
-    const after = softmax(shapeLogits(logits, settings));
-    const left = after.reduce((count, p) => count + (p > 0), 0);
-    const where = chosen < 0 ? 'Next token' : `In place of “${tokenizer.label(chosen)}”`;
-    const heading = `${where}: ${left} of ${after.length} left`;
-    table.draw({ heading, label: tokenizer.label, before: softmax(logits), after, chosen });
-    Object.assign(root.dataset, { left, ids: writing.ids().join(' '), cursor: writing.cursor });
-  }
-
-  function drawDials() {
-    strategies.select(settings.strategy);
-    for (const { key, of, view } of dials) {
-      view.node.hidden = of !== settings.strategy;
-      view.draw(settings[key], writing?.net.vocabSize ?? 100);
-    }
-    plain.hidden = settings.strategy === 'greedy';
-  }
-
-  function drawButtons() {
-    const isSearch = settings.strategy === 'beam';
-    playButton.textContent = busy ? 'Stop' : 'Play';
-    stepButton.textContent = isSearch ? 'Search' : 'Step';
-    stepButton.disabled = !writing;
-    playButton.disabled = !writing && !busy;
-    playButton.hidden = isSearch && !busy;
-    undoButton.disabled = !writing?.past.length;
-    againButton.disabled = !writing?.tokens.length;
-    diceButton.hidden = settings.strategy !== 'sample';
-    bar.hidden = !busy || playButton.hidden;
-    if (!busy) bar.value = 0;
-  }
-
-  function drawNote() {
-    const net = nets.get(current);
-    const words = about.get(current)?.note ?? '';
-    note.textContent = [words, net?.rounding ? roundingSentence(net.rounding) : ''].filter(Boolean).join(' ');
-    note.hidden = !note.textContent;
   }
 
   const onhash = () => openLink();
@@ -444,8 +241,7 @@ function render({ model, el }) {
     corner.stop();
     clearTimeout(keeper);
     removeEventListener('hashchange', onhash);
-    heard.stop();
-    root.remove();
+    view.clear();
   };
 }
 

@@ -7,6 +7,7 @@ Axes: B batch, T time.
 """
 
 import html
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -216,6 +217,7 @@ def loss_curve(history: list[tuple[int, float]], floor: float, steps: int) -> st
 def _controls(steps: int) -> dict[str, ipywidgets.Widget]:
     """The controls, by the names of the settings."""
     style = {"style": {"description_width": "7em"}}
+    on_grid = math.log10(0.006)  # Lab moves a slider that stands between two steps to one of them
     return {
         "d_model": ipywidgets.SelectionSlider(
             options=[16, 32, 64, 128], value=64, description="width", **style
@@ -223,7 +225,7 @@ def _controls(steps: int) -> dict[str, ipywidgets.Widget]:
         "num_heads": ipywidgets.SelectionSlider(options=[1, 2, 4, 8], value=4, description="heads", **style),
         "num_layers": ipywidgets.IntSlider(min=1, max=4, value=2, description="layers", **style),
         "learning_rate": ipywidgets.FloatLogSlider(
-            min=-4, max=0, step=0.1, value=0.006, description="learning rate", **style
+            min=on_grid - 2.2, max=on_grid + 2.2, step=0.1, value=0.006, description="learning rate", **style
         ),
         "steps": ipywidgets.IntSlider(min=10, max=1000, step=10, value=steps, description="steps", **style),
         "seed": ipywidgets.IntSlider(min=0, max=99, value=0, description="seed", **style),

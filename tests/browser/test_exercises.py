@@ -107,14 +107,26 @@ def test_a_prediction_is_committed_before_the_outcome_is_seen(sheet):
     expect(card.locator(".lmw-verdict")).to_contain_text("You said 40; it is 87.")
 
 
+def test_a_function_that_passed_is_ticked_by_keyboard(sheet):
+    at = find("code")
+    root = sheet()
+    card = open_card(root, at)
+    expect(card.locator("pre").first).to_contain_text(SHEET.exercises[at].stub.splitlines()[0])
+    expect(card.locator("pre").first).to_contain_text(f'check("{SHEET.exercises[at].id}", ')
+    for key, mark in (("Space", "✓"), ("Space", "")):
+        card.get_by_role("checkbox").press(key)
+        expect(card.locator(".lmw-mark")).to_contain_text(mark)
+        assert (card.get_attribute("data-state") == "seen") == (mark == "✓")
+
+
 def test_the_quiz_counts_first_tries(sheet):
     card = open_card(sheet(), len(SHEET.exercises))
     for i, question in enumerate(SHEET.quiz):
         group = card.get_by_role("group", name=f"Question {i + 1}", exact=True)
         right = next(k for k, choice in enumerate(question.choices) if choice.right)
         for pick in [right] if i else [(right + 1) % len(question.choices), right]:
-            group.get_by_role("radio").nth(pick).check()
-            group.get_by_role("button", name="Check").click()
+            group.get_by_role("radio").nth(pick).press("Space")
+            group.get_by_role("button", name="Check").press("Enter")
         expect(group.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
     n = len(SHEET.quiz)
     expect(card).to_contain_text(f"Answered {n} of {n}, {n - 1} right at the first try.")

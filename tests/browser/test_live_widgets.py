@@ -325,7 +325,9 @@ class TestChainRule:
 
     def test_unknown_words(self, widget):
         explorer = widget("chain-rule")
-        explorer.find("input[type=text]").fill("the gull and ☃<b>")
+        explorer.find("input[type=text]").focus()
+        explorer.page.keyboard.press("Control+a")
+        explorer.page.keyboard.type("the gull and ☃<b>")
         assert "is not one of the 87 words" in explorer.find(".lmw-message").inner_text()
         self.check(explorer, "the gull and", explorer.state["order"])
 

@@ -269,6 +269,7 @@ class TestFiveMegabytes:
         one.press("Stop")
         expect(one.button("Stop")).to_be_hidden()
         assert one.find(".lmp-token").count() == 0
+        assert one.message == "Stopped."
 
 
 @pytest.mark.slow

@@ -97,7 +97,9 @@ def test_starts_where_python_says(widget):
 def test_step_and_back_by_keyboard(widget):
     one = widget()
     sentence = "the naïve cat ☃"
-    one.root.locator("input[type=text]").fill(sentence)
+    one.root.locator("input[type=text]").focus()
+    one.page.keyboard.press("Control+a")
+    one.page.keyboard.type(sentence)
     stops = changes(one, sentence)
     for stop in stops[:4]:
         press(one, "Step")
