@@ -36,7 +36,16 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PIP_AUDIT]
     subprocess.run(pip, check=True)
-    audit = ["-m", "pip_audit", "--requirement", ROOT / "constraints.txt", "--no-deps", "--disable-pip"]
+    # Strict: a package of which nothing can be learned is a failure, not silence.
+    audit = [
+        "-m",
+        "pip_audit",
+        "--requirement",
+        ROOT / "constraints.txt",
+        "--no-deps",
+        "--disable-pip",
+        "--strict",
+    ]
     sys.exit(subprocess.run([python, *audit]).returncode)
 
 

@@ -1,5 +1,10 @@
 """What the build refuses: files that aren't notebooks, and notebooks that would run scripts of their own."""
 
+import re
+import shutil
+import subprocess
+import sys
+
 import build_book
 import nbformat
 import pytest
@@ -54,3 +59,28 @@ def test_prose_may_speak_of_scripts():
 def test_the_chapters_themselves_are_fine():
     assert build_book.chapters()
     assert all(build_book.check_readable(path) for path in build_book.chapters())
+
+
+@pytest.mark.slow  # it builds a book
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("![A picture](nowhere.png)", "nowhere.png"),
+        ("See [the other page](other.md).", "other.md"),
+        ("{doc}`elsewhere`", "elsewhere"),
+        ("$\\frac{1$", r"\\frac{1"),
+    ],
+)
+def test_what_a_page_asks_for_and_is_not_there_stops_the_build_by_name(tmp_path, text, names):
+    for part in ("site", "tools"):
+        shutil.copytree(build_book.ROOT / part, tmp_path / part)
+    for part in ("_config.yml", "references.bib"):
+        shutil.copy(build_book.ROOT / part, tmp_path)
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "index.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: chapters/index\n", encoding="utf-8")
+    command = [sys.executable, tmp_path / "tools" / "build_book.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "index.md:3" in done.stdout + done.stderr
+    assert re.search(names, done.stdout + done.stderr)
