@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lmbook.step import Step
 from lmbook.training import check_token_id, fit
 from lmbook.transformer import Transformer, TransformerConfig
 
@@ -23,15 +24,17 @@ class KeyValueCache:
     power of two times 64, below twice the length.
     """
 
-    def __init__(self, config: TransformerConfig, batch_size: int, like: Tensor):
+    def __init__(self, model: Transformer, batch_size: int):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        config, like = model.config, model.embedding.weight
         self.length = 0
         self.limit = config.context_length
         shape = (batch_size, config.num_kv_heads, min(64, self.limit), config.d_head)
         self.keys = [like.new_empty(shape) for _ in range(config.num_layers)]
         self.values = [like.new_empty(shape) for _ in range(config.num_layers)]
         self.padding: Tensor | None = None  # (B, limit) bool, once a token was padding
+        self.step = Step(model)  # how a single token is read
 
     @property
     def batch_size(self) -> int:
@@ -139,7 +142,7 @@ class CausalLM(Transformer):
 
     def new_cache(self, batch_size: int) -> KeyValueCache:
         """An empty key/value cache for `batch_size` rows, on the model's device and in its precision."""
-        return KeyValueCache(self.config, batch_size, self.embedding.weight)
+        return KeyValueCache(self, batch_size)
 
 
 def causal_loss(
