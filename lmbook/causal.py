@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lmbook.interface import check_int
 from lmbook.step import Step
 from lmbook.training import check_token_id, fit
 from lmbook.transformer import Transformer, TransformerConfig
@@ -25,8 +26,7 @@ class KeyValueCache:
     """
 
     def __init__(self, model: Transformer, batch_size: int):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        check_int("batch_size", batch_size)
         config, like = model.config, model.embedding.weight
         self.length = 0
         self.limit = config.context_length

@@ -15,7 +15,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_logits, inference_mode
+from lmbook.interface import (
+    LanguageModel,
+    check_causal,
+    check_fits,
+    check_ids,
+    check_int,
+    check_logits,
+    inference_mode,
+)
 
 MAX_LOGITS = 2**22
 
@@ -46,7 +54,7 @@ def surprisal(
     window, overlap = _window(model, ids)
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
-    _check_batch_size(batch_size)
+    check_int("batch_size", batch_size)
     losses = torch.empty(ids.shape[0], ids.shape[1] - 1, dtype=torch.float64)
     with inference_mode(model):
         for row in range(0, len(ids), batch_size):
@@ -90,8 +98,7 @@ def bits_per_byte(
         ValueError: num_bytes below 1; and what `surprisal` raises.
     """
     check_causal(model, "bits_per_byte")
-    if num_bytes < 1:
-        raise ValueError(f"num_bytes must be at least 1, got {num_bytes}")
+    check_int("num_bytes", num_bytes)
     return float(surprisal(model, ids, batch_size=batch_size).sum()) / math.log(2) / num_bytes
 
 
@@ -121,7 +128,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
     check_fits(masked_model, length, "ids")
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (length * _width(masked_model, ids)))
-    _check_batch_size(batch_size)
+    check_int("batch_size", batch_size)
     total = 0.0
     with inference_mode(masked_model):
         for copies in torch.arange(ids.numel(), device=ids.device).split(batch_size):
@@ -212,8 +219,7 @@ def calibration(
 
     Source: Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
     """
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1, got {num_bins}")
+    check_int("num_bins", num_bins)
     check_logits(logits)
     check_ids(targets.reshape(1, -1), logits.shape[-1], name="targets")
     confidence, best = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).max(-1)
@@ -267,18 +273,12 @@ def _width(model, ids: Tensor) -> int:
     return getattr(model, "vocab_size", None) or int(ids.max()) + 1
 
 
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-
-
 def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
     return sequences.tolist() if isinstance(sequences, Tensor) else [list(map(int, s)) for s in sequences]
 
 
 def _ngrams(sequence: list[int], n: int) -> Counter:
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    check_int("n", n)
     return Counter(zip(*(sequence[i:] for i in range(n)), strict=False))
 
 

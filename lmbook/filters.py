@@ -24,6 +24,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lmbook.interface import check_int
+
 Logits = Float[Tensor, "*rows V"]
 Ids = Int[Tensor, "*rows T"]
 Filter = Callable[..., Tensor]  # of logits, or of logits and ids
@@ -69,7 +71,7 @@ def top_k(logits: Logits, k: int) -> Logits:
 
     Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
     """
-    _require(k >= 1, "k", k, "at least 1")
+    check_int("k", k)
     if k >= logits.shape[-1]:
         return logits
     last = logits.topk(k).values[..., -1:]
@@ -184,7 +186,7 @@ def no_repeat_ngram(logits: Logits, ids: Ids, n: int) -> Logits:
 
     Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
     """
-    _require(n >= 1, "n", n, "at least 1")
+    check_int("n", n)
     length = ids.shape[-1]
     if length < n:
         return logits

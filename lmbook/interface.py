@@ -22,6 +22,7 @@ Axes: B batch, T time, V vocabulary.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -47,6 +48,18 @@ def check_causal(model: LanguageModel, consumer: str) -> None:
             f"{consumer} needs a model whose row t predicts token t + 1; {type(model).__name__} predicts "
             "the token at its own place. Score it with pseudo_perplexity."
         )
+
+
+def check_int(name: str, value: object, least: int = 1) -> None:
+    """Raise unless `value` is a whole number, `least` or more.
+
+    Raises:
+        TypeError: not an int. ValueError: below `least`.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", min_length: int = 1) -> None:

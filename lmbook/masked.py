@@ -65,10 +65,10 @@ class MaskedLM(Transformer):
         )
         if not 0 <= mask_prob <= 1:
             raise ValueError(f"mask_prob must be from 0 to 1, got {mask_prob}")
-        if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
             raise ValueError(f"split must be three shares of at least 0 that sum to 1, got {split}")
         special = {*special_token_ids} | ({mask_token_id} - {None})
-        if special and not 0 <= min(special) <= max(special) < vocab_size:
+        if not special <= {*range(vocab_size)}:
             raise ValueError(f"special ids must be from 0 to {vocab_size - 1}, got {sorted(special)}")
         if len(special) == vocab_size:
             raise ValueError(f"all {vocab_size} ids are special: none is left to mask")

@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids
+from lmbook.interface import check_ids, check_int
 
 SMOOTHINGS = ("mle", "add-k", "interpolated", "kneser-ney")
 
@@ -75,8 +75,8 @@ class NGramLM:
         discount: float | None = None,
         weights: Sequence[float] | None = None,
     ):
-        if order < 1 or vocab_size < 1:
-            raise ValueError(f"order and vocab_size must be at least 1, got {order} and {vocab_size}")
+        check_int("order", order)
+        check_int("vocab_size", vocab_size)
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
         if smoothing == "add-k" and not 0 < k < float("inf"):

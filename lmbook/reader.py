@@ -7,7 +7,6 @@ for places that nobody asks about. The logits are the same with and without.
 Axes: B batch, T time, V vocabulary, N places asked about, D model width, R rows kept.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_logits
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_int, check_logits
 
 Ids = Int[Tensor, "B T"]
 Mask = Bool[Tensor, "B T"]
@@ -33,12 +32,12 @@ def check_request(
     check_causal(model, consumer)
     vocab_size = getattr(model, "vocab_size", None)
     check_ids(input_ids, vocab_size)
-    if max_length < 0:
-        raise ValueError(f"max_length must be at least 0, got {max_length}")
+    check_int("max_length", max_length, 0)
     check_fits(model, input_ids.shape[1] + max_length, "prompt plus max_length")
-    if eos_token_id is not None and not 0 <= eos_token_id < (vocab_size or math.inf):
-        limit = "" if vocab_size is None else f" and below vocab_size {vocab_size}"
-        raise ValueError(f"eos_token_id must be at least 0{limit}, got {eos_token_id}")
+    if eos_token_id is not None:
+        check_int("eos_token_id", eos_token_id, 0)
+        if vocab_size is not None and eos_token_id >= vocab_size:
+            raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
     if padding_mask is None:
         return
     if padding_mask.shape != input_ids.shape or padding_mask.dtype != torch.bool:

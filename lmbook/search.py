@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmbook.filters import top_k
-from lmbook.interface import LanguageModel, inference_mode
+from lmbook.interface import LanguageModel, check_int, inference_mode
 from lmbook.reader import Reader, check_possible, check_request, prompts
 
 Ids = Int[Tensor, "B T"]
@@ -68,8 +68,7 @@ def beam_search(
     and Model Errors.
     """
     check_request(model, "beam_search", input_ids, max_length, eos_token_id, padding_mask)
-    if num_beams < 1:
-        raise ValueError(f"num_beams must be at least 1, got {num_beams}")
+    check_int("num_beams", num_beams)
     _check_penalty(length_penalty)
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,7 +149,7 @@ def contrastive_search(
     missing = [name for name in ("hidden_states", "unembed") if not hasattr(model, name)]
     if missing:
         raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
-    top_k(torch.zeros(1, 1), k)
+    check_int("k", k)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must be at least 0 and at most 1, got {alpha}")
 

@@ -28,7 +28,7 @@ from torch import Generator, Tensor
 from lmbook import filters as keep
 from lmbook.decoding import Rule, checked_rule, draw, next_probabilities
 from lmbook.filters import Filter
-from lmbook.interface import LanguageModel, inference_mode
+from lmbook.interface import LanguageModel, check_int, inference_mode
 from lmbook.reader import Reader, check_request, prompts
 
 Probabilities = Float[Tensor, "*rows V"]
@@ -123,8 +123,7 @@ def speculative_decode(
     sizes = [getattr(model, "vocab_size", None) for model in (target, draft)]
     if None not in sizes and sizes[0] != sizes[1]:
         raise ValueError(f"target and draft must have the same vocab_size, got {sizes[0]} and {sizes[1]}")
-    if num_draft < 1:
-        raise ValueError(f"num_draft must be at least 1, got {num_draft}")
+    check_int("num_draft", num_draft)
     rule = checked_rule((partial(keep.temperature, tau=temperature), *filters), target, input_ids)
     stats = SpeculationStats() if stats is None else stats
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)

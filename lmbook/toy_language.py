@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids
+from lmbook.interface import check_ids, check_int
 from lmbook.toy_grammar import Grammar, animals
 
 
@@ -102,8 +102,8 @@ class ToyLanguage:
         self, num_sequences: int, length: int, *, generator: torch.Generator | None = None
     ) -> Int[Tensor, "B T"]:
         """Draw texts of `length` words from the start of the language, one a row."""
-        if num_sequences < 1 or length < 1:
-            raise ValueError(f"num_sequences and length must be at least 1, got {num_sequences} and {length}")
+        check_int("num_sequences", num_sequences)
+        check_int("length", length)
         cumulative = self._probs.cumsum(dim=1)
         cumulative /= cumulative[:, -1:].clamp(min=1e-300)  # the last step is exactly 1
         draws = torch.rand(num_sequences, length, dtype=torch.float64, generator=generator)
@@ -129,8 +129,7 @@ class ToyLanguage:
 
         Source: Shannon (1951), equation 1: F_N, here computed without sampling.
         """
-        if order < 1:
-            raise ValueError(f"order must be at least 1, got {order}")
+        check_int("order", order)
         source, word = self._probs.nonzero().numpy().T  # edges, sorted by state
         p, target = self._probs[source, word].numpy(), self.next_state[source, word].numpy()
         first = np.searchsorted(source, np.arange(len(self._probs) + 1))  # where each state's edges begin
@@ -162,8 +161,7 @@ class ToyLanguage:
 
         Source: Shannon (1951), section 2, with the guess made from both sides; here computed, not sampled.
         """
-        if words_after < 0:
-            raise ValueError(f"words_after must be at least 0, got {words_after}")
+        check_int("words_after", words_after, 0)
         visits = self._visits()
         reached = (visits > 1e-15).nonzero()[:, 0].tolist()
         return sum(visits[state] * self._entropies_after(state, words_after) for state in reached)
@@ -199,8 +197,7 @@ class ToyLanguage:
 
         Source: Viterbi (1967); here values run backwards, so that the choice runs forwards.
         """
-        if length < 0:
-            raise ValueError(f"length must be at least 0, got {length}")
+        check_int("length", length, 0)
         value, choices = torch.zeros(len(self.log_probs), dtype=torch.float64), []
         for _ in range(length):
             value, choice = (self.log_probs + value[self.next_state]).max(dim=1)

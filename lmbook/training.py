@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from lmbook.interface import check_fits, check_ids, inference_mode
+from lmbook.interface import check_fits, check_ids, check_int, inference_mode
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 Schedule = LRScheduler | Callable[[int], float]
@@ -50,7 +50,7 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.1) -> Callable[[int]
 
 def check_token_id(model: nn.Module, token_id: int | None, name: str) -> None:
     """Raise ValueError unless `token_id` is None or in the model's vocabulary."""
-    if token_id is not None and not 0 <= token_id < model.vocab_size:
+    if token_id is not None and token_id not in range(model.vocab_size):
         raise ValueError(f"{name} must be from 0 to {model.vocab_size - 1}, got {token_id}")
 
 
@@ -86,8 +86,9 @@ def fit(
     Raises:
         ValueError: a setting out of range, bad ids, a batch that doesn't fit, no tokens, an infinite loss.
     """
-    if epochs < 1 or (max_grad_norm is not None and max_grad_norm <= 0):
-        raise ValueError(f"epochs must be ≥ 1 and max_grad_norm > 0; got {epochs} and {max_grad_norm}")
+    check_int("epochs", epochs)
+    if max_grad_norm is not None and not max_grad_norm > 0:
+        raise ValueError(f"max_grad_norm must be above 0, got {max_grad_norm}")
     if schedule is not None and not isinstance(schedule, LRScheduler):
         schedule = LambdaLR(optimizer, schedule)
     was_training, losses, best, best_weights = model.training, [], math.inf, None

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lmbook.interface import check_fits, check_ids
+from lmbook.interface import check_fits, check_ids, check_int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,26 +61,25 @@ class TransformerConfig:
     extra_input_ids: int = 0
 
     def __post_init__(self):
+        for name in ("vocab_size", "d_model", "num_heads", "num_layers", "context_length"):
+            check_int(name, getattr(self, name))
         if self.num_kv_heads is None:
             object.__setattr__(self, "num_kv_heads", self.num_heads)
         if self.d_ff is None:
             object.__setattr__(self, "d_ff", math.ceil(8 * self.d_model / 3 / 64) * 64)
-        sizes = "vocab_size d_model num_heads num_layers context_length num_kv_heads d_ff"
-        for name in sizes.split():
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_int("num_kv_heads", self.num_kv_heads)
+        check_int("d_ff", self.d_ff)
+        check_int("extra_input_ids", self.extra_input_ids, 0)
         if self.d_model % self.num_heads:
             raise ValueError(f"num_heads must divide d_model {self.d_model}, got {self.num_heads}")
         if self.d_head % 2:
             raise ValueError(f"d_model / num_heads must be even, as rotations take pairs; got {self.d_head}")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
-        if self.rope_base <= 0 or self.norm_eps < 0:
+        if not (0 < self.rope_base < math.inf and 0 <= self.norm_eps < math.inf):
             raise ValueError(f"rope_base must be > 0, norm_eps ≥ 0; got {self.rope_base}, {self.norm_eps}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        if self.extra_input_ids < 0:
-            raise ValueError(f"extra_input_ids must be at least 0, got {self.extra_input_ids}")
 
     @property
     def d_head(self) -> int:

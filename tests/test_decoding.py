@@ -435,8 +435,8 @@ def test_context_is_checked_with_both_numbers():
         ({"input_ids": PROMPTS[:, :0]}, r"input_ids must hold at least 1 row of 1 token\(s\), got"),
         ({"input_ids": PROMPTS + 1}, "input_ids must be at least 0 and below vocab_size 3, got 3"),
         ({"max_length": -1}, "max_length must be at least 0, got -1"),
-        ({"eos_token_id": 3}, "eos_token_id must be at least 0 and below vocab_size 3, got 3"),
-        ({"eos_token_id": -1}, "eos_token_id must be at least 0 and below vocab_size 3, got -1"),
+        ({"eos_token_id": 3}, "eos_token_id must be below vocab_size 3, got 3"),
+        ({"eos_token_id": -1}, "eos_token_id must be at least 0, got -1"),
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"temperature": -0.5}, r"temperature must be at least 0 and finite, got -0\.5"),
         (

@@ -1,5 +1,6 @@
 """The checks that every consumer shares: what passes, what is refused, and in which words."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from lmbook.interface import (
     check_causal,
     check_fits,
     check_ids,
+    check_int,
     check_logits,
     inference_mode,
 )
@@ -75,6 +77,19 @@ def test_check_fits():
     check_fits(lambda ids: ids, 10**9, "the prompt")
     with pytest.raises(ValueError, match="the prompt is 8 tokens long, the model's context_length is 7"):
         check_fits(Limited(), 8, "the prompt")
+
+
+def test_check_int():
+    for value in (3, 4, np.int64(3)):
+        check_int("k", value, 3)
+    check_int("k", 1)
+    with pytest.raises(ValueError, match="k must be at least 3, got 2"):
+        check_int("k", 2, 3)
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        check_int("k", 0)
+    for value in (2.5, float("nan"), "7", None, True):
+        with pytest.raises(TypeError, match=f"k must be an int, got {value!r}"):
+            check_int("k", value)
 
 
 def test_check_logits():

@@ -153,6 +153,7 @@ def test_whole_words_are_chosen_as_often_as_mask_prob():
         ({"special_token_ids": tuple(range(23))}, "all 23 ids are special"),
         ({"split": (0.8, 0.1, 0.2)}, "sum to 1"),
         ({"split": (1.2, -0.2, 0.0)}, "at least 0"),
+        ({"split": (0.5, 0.5, float("nan"))}, "sum to 1, got .*nan"),
     ],
 )
 def test_bad_settings_are_refused(options, message):

@@ -229,8 +229,8 @@ def test_inputs_are_left_alone():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"order": 0}, "order and vocab_size must be at least 1, got 0 and 5"),
-        ({"vocab_size": 0}, "got 2 and 0"),
+        ({"order": 0}, "order must be at least 1, got 0"),
+        ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
         ({"smoothing": "good-turing"}, "one of mle, add-k, interpolated, kneser-ney; got 'good-turing'"),
         ({"smoothing": "add-k", "k": 0.0}, "k must be a number above 0, got 0.0"),
         ({"discount": 1.5}, "at most 1, with kneser-ney; got 1.5"),

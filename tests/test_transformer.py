@@ -108,6 +108,8 @@ def test_gradients_equal_transformers_llama():
         ({"dropout": 1.0}, r"dropout .* got 1\.0"),
         ({"dropout": -0.1}, r"dropout .* got -0\.1"),
         ({"rope_base": 0.0}, r"rope_base must be > 0.* got 0\.0"),
+        ({"rope_base": math.inf}, "rope_base must be > 0.* got inf"),
+        ({"norm_eps": math.nan}, "norm_eps ≥ 0.* nan"),
         ({"norm_eps": -1.0}, r"norm_eps ≥ 0.* -1\.0"),
         ({"extra_input_ids": -1}, "extra_input_ids must be at least 0, got -1"),
     ],
