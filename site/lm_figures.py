@@ -7,6 +7,7 @@ its caption, a widget in the first sentence of its class.
 import ast
 import re
 from functools import cache
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,7 @@ from sphinx.util.docutils import SphinxDirective
 
 WIDGETS = Path(__file__).resolve().parents[1] / "lmbook" / "widgets"
 VIEW = "application/vnd.jupyter.widget-view+json"
+DRAWN = re.compile(r"<figure\b.*<figcaption>(.*?)</figcaption>", re.DOTALL)  # by a cell, as HTML
 AUTOMATIC = re.compile(r"id\d+")
 
 
@@ -70,6 +72,12 @@ def widget_name(cell: nodes.container) -> str | None:
     return None
 
 
+def drawn_caption(cell: nodes.container) -> str | None:
+    """Return the caption of the figure that a cell writes as HTML, if it does."""
+    found = (DRAWN.search(node.astext()) for node in cell.findall(nodes.raw))
+    return next((unescape(re.sub("<.*?>", "", match[1])) for match in found if match), None)
+
+
 def name_places(app: Sphinx, doctree: nodes.document) -> None:
     """Give figures and widgets ids that last: that of their cell, where the chapter names none."""
     source = Path(app.env.doc2path(app.env.docname))
@@ -80,6 +88,8 @@ def name_places(app: Sphinx, doctree: nodes.document) -> None:
         own = ids[cell["cell_index"]]
         if widget_name(cell):
             cell["ids"].append(f"widget-{own}")
+        if drawn_caption(cell):
+            cell["ids"].append(f"figure-{own}")
         for figure in cell.findall(nodes.figure):
             if all(AUTOMATIC.fullmatch(name) for name in figure["ids"]):
                 figure["ids"] = [f"fig-{own.removesuffix('-figure')}"]
@@ -91,6 +101,8 @@ def entries(env: BuildEnvironment, docname: str) -> list[tuple[str, str, str]]:
     for cell in cells(env.get_doctree(docname)):
         if name := widget_name(cell):
             found.append((name, cell["ids"][-1], summaries().get(name, "")))
+        if caption := drawn_caption(cell):
+            found.append(("Figure", cell["ids"][-1], caption))
         for figure in cell.findall(nodes.figure):
             place = figure["ids"][0]
             number = env.toc_fignumbers.get(docname, {}).get("figure", {}).get(place, ())

@@ -36,6 +36,10 @@ def test_every_figure_is_listed_with_its_caption(listed):
     figures = [(path, figure) for path in CHAPTERS for figure in soup(path).select("article figure")]
     assert len(figures) > 40
     for path, figure in figures:
+        if not figure.get("id"):  # written as HTML by its cell
+            place = f"{path}#{figure.find_parent(class_='cell')['id']}"
+            assert figure.figcaption.get_text() in listed[place]
+            continue
         caption = figure.select_one(".caption-text").get_text()
         assert caption in listed[f"{path}#{figure['id']}"], path
         number = figure.select_one(".caption-number").get_text().split()[-1]
@@ -55,7 +59,7 @@ def test_nothing_is_listed_that_is_not_there(listed):
     for place in listed:
         path, _, fragment = place.partition("#")
         found = soup(path).find(id=fragment)
-        assert found.name == "figure" or found.select_one(VIEW), place
+        assert found.name == "figure" or found.select_one(f"figure, {VIEW}"), place
 
 
 def test_the_api_page_has_an_entry_for_every_public_name():
