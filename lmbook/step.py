@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmbook.transformer import Attention, Block, FeedForward, RMSNorm, rotary_tables
+from lmbook.positions import rotary_tables
+from lmbook.transformer import Attention, Block, FeedForward, RMSNorm
 
 OURS = {Attention, Block, FeedForward, RMSNorm, nn.Linear, nn.Dropout, nn.Identity, nn.ModuleList}
 

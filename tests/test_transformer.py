@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from lmbook.causal import CausalLM
 from lmbook.masked import MaskedLM
-from lmbook.transformer import RMSNorm, Transformer, TransformerConfig, rotary_tables, rotate, visibility
+from lmbook.positions import rotary_tables, rotate, visibility
+from lmbook.transformer import RMSNorm, Transformer, TransformerConfig
 
 SIZES = {"vocab_size": 23, "d_model": 42, "num_heads": 3, "num_layers": 2}
 

@@ -19,16 +19,7 @@ from lmbook.widgets.base import BookWidget, bundle, read_words, split_words
 from lmbook.widgets.shannon import LETTERS, score_letters
 
 FOLDER = Path(lmbook.widgets.__file__).parent
-VIEWS = (
-    "beam_tree.js",
-    "chain_rule.js",
-    "decoding_explorer.js",
-    "next_token.js",
-    "playground.js",
-    "prompt_explorer.js",
-    "shannon.js",
-    "token_merges.js",
-)
+VIEWS = sorted(file.name for file in FOLDER.glob("*.js") if "export default" in file.read_text("utf-8"))
 COIN = {  # a language small enough to know by heart: 2 words and a full stop, which never follows "b"
     "start": {"a": (0.75, "start"), "b": (0.125, "after b"), ".": (0.125, "start")},
     "after b": {"a": (0.5, "start"), "b": (0.5, "after b")},
@@ -304,7 +295,11 @@ class TestModules:
     def test_a_bundle_is_one_module_that_imports_nothing(self, view, tmp_path):
         text = bundle(view)
         text = text.replace("http://www.w3.org/2000/svg", "")  # a name, which nothing is fetched from
-        assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|https?:", text, flags=re.MULTILINE)
+        assert not re.search(
+            r"^\s*import\b|\bimport\(|\brequire\(|https?:|innerHTML", text, flags=re.MULTILINE
+        )
+        names = re.findall(r"^(?:export )?(?:async )?(?:function\*? |const |class )(\w+)", text, re.MULTILINE)
+        assert len(names) == len(set(names))  # all modules share one scope
         file = tmp_path / "bundle.mjs"
         file.write_text(text, encoding="utf-8")
         script = f"const module = await import('{file.as_uri()}');"

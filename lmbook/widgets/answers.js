@@ -138,13 +138,3 @@ export function comparison(label, columns, count, footers = 0) {
   }
   return { node: table, title, notes, draw, writeFoot };
 }
-
-// How far a page's model is from the original: what lmbook.widgets.packing measured.
-export function roundingNote({ largest, nats }) {
-  const opening = 'The model runs in this page, its weights in 16 bits each';
-  if (largest === 0) return `${opening}, as they were stored: nothing is rounded.`;
-  const mean = nats < 1e-7 ? 'less than 10⁻⁷' : nats.toExponential(0).replace('-', '−');
-  return `${opening}. On a sample of the language that moves no probability by more than ${
-    largest.toPrecision(1)
-  }; the mean divergence is ${mean} nats a word.`;
-}

@@ -1,8 +1,8 @@
 // The attention explorer: a trained transformer runs in the page, and every head shows what it looks at.
-import { comparison, likeliest, roundingNote, sentenceField, svg, wordRow } from './answers.js';
+import { comparison, likeliest, sentenceField, svg, wordRow } from './answers.js';
 import { splitWords } from './lm.js';
-import { announcer, follow, formatProb, frame, h, newId } from './kit.js';
-import { loadModels } from './models.js';
+import { announcer, formatProb, frame, h, live, newId } from './kit.js';
+import { loadModels, roundingNote } from './models.js';
 
 const LINES = 7; // words that get a line of their own
 const MAX_WORDS = 24;
@@ -125,7 +125,7 @@ function render({ model, el }) {
     ),
     finding,
     table.node,
-    h('p', { class: 'lmw-quiet' }, roundingNote(net.rounding)),
+    h('p', { class: 'lmw-quiet' }, `The model runs in this page. ${roundingNote(net.rounding)}`),
   );
   root.classList.add('lmw-attention');
   const heard = announcer(root);
@@ -238,13 +238,7 @@ function render({ model, el }) {
     );
   }
 
-  const stop = follow(model, ['sentence', 'place', 'target', 'layer', 'head'], () => draw());
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['sentence', 'place', 'target', 'layer', 'head'], draw, heard.stop);
 }
 
 export default { render };

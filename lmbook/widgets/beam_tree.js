@@ -1,5 +1,5 @@
 // The tree of a beam search, grown a step at a time: what was kept, what was dropped, and greedy decoding beside it.
-import { announcer, button, follow, formatProb, frame, h, plural } from './kit.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
 import { loadModels } from './models.js';
 import { beamSteps, decodeSteps } from './search.js';
 
@@ -179,13 +179,7 @@ function render({ model, el }) {
     heard.say(text);
   }
 
-  const stop = follow(model, ['search', 'num_beams', 'steps'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['search', 'num_beams', 'steps'], draw, heard.stop);
 }
 
 export default { render };

@@ -4,11 +4,11 @@ import { joinWords, nearestWord, readModels, splitWords } from './lm.js';
 import {
   announcer,
   button,
-  follow,
   formatLog,
   formatProb,
   frame,
   h,
+  live,
   newId,
   readText,
   roving,
@@ -259,13 +259,7 @@ function render({ model, el }) {
     if (reading.problem) heard.say(reading.problem);
   }
 
-  const stopFollowing = follow(model, ['sentence', 'order', 'unit'], draw);
-  draw();
-  return () => {
-    stopFollowing();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['sentence', 'order', 'unit'], draw, heard.stop);
 }
 
 export default { render };

@@ -1,10 +1,10 @@
 // The decoding explorer: filters in any order, the distribution before and after each, and words drawn from the rest.
-import { comparison, likeliest, roundingNote, sentenceField } from './answers.js';
+import { comparison, likeliest, sentenceField } from './answers.js';
 import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './filters.js';
 import { softmax, temperature, topK, topP, typical } from './filters.js';
-import { announcer, button, follow, frame, h, newId, plural } from './kit.js';
+import { announcer, button, frame, h, live, newId, plural } from './kit.js';
 import { sampleFrom, seededRandom } from './lm.js';
-import { loadModels } from './models.js';
+import { loadModels, roundingNote } from './models.js';
 
 const LINES = 12; // words that get a line of their own
 const MAX_WORDS = 24;
@@ -157,7 +157,9 @@ function render({ model, el }) {
     h(
       'p',
       { class: 'lmw-quiet' },
-      `✗ marks what no speaker of the language would say here. ${roundingNote(net.rounding)}`,
+      `✗ marks what no speaker of the language would say here. The model runs in this page. ${
+        roundingNote(net.rounding)
+      }`,
     ),
   );
   root.classList.add('lmw-decoding');
@@ -266,13 +268,7 @@ function render({ model, el }) {
     );
   }
 
-  const stop = follow(model, ['prompt', 'chain', 'stage', 'draws', 'seed'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['prompt', 'chain', 'stage', 'draws', 'seed'], draw, heard.stop);
 }
 
 export default { render };

@@ -86,11 +86,16 @@ export function announcer(root) {
   return { say, stop: () => clearTimeout(timer) };
 }
 
-// Redraws when one of the traits `names` changes; returns the clean-up.
-export function follow(model, names, draw) {
-  for (const name of names) model.on(`change:${name}`, draw);
+// Draws now, and again whenever one of the traits `names` changes. Returns what ends the view: it takes `root` away
+// and calls each of `ends`, which stop what would go on by itself.
+export function live(root, model, names, draw, ...ends) {
+  const redraw = () => draw();
+  for (const name of names) model.on(`change:${name}`, redraw);
+  draw();
   return () => {
-    for (const name of names) model.off(`change:${name}`, draw);
+    for (const name of names) model.off(`change:${name}`, redraw);
+    for (const end of ends) end();
+    root.remove();
   };
 }
 

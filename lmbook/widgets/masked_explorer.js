@@ -1,8 +1,8 @@
 // The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram say what stands there.
-import { comparison, likeliest, roundingNote, sentenceField, wordRow } from './answers.js';
+import { comparison, likeliest, sentenceField, wordRow } from './answers.js';
 import { joinWords, readModels, sampleFrom, seededRandom } from './lm.js';
-import { announcer, button, follow, formatProb, frame, h, plural } from './kit.js';
-import { loadModel } from './models.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
+import { loadModel, roundingNote } from './models.js';
 
 const LINES = 8; // words that get a line of their own
 const MAX_WORDS = 24;
@@ -166,7 +166,11 @@ function render({ model, el }) {
     h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, rateName, slider), again),
     h('label', { class: 'lmw-field' }, h('span', {}, 'Answers for'), holes),
     table.node,
-    h('p', { class: 'lmw-quiet' }, `Surprise: −log P of the hidden word, ◂, in nats. ${roundingNote(net.rounding)}`),
+    h(
+      'p',
+      { class: 'lmw-quiet' },
+      `Surprise: −log P of the hidden word, ◂, in nats. The model runs in this page. ${roundingNote(net.rounding)}`,
+    ),
   );
   root.classList.add('lmw-masked');
   const heard = announcer(root);
@@ -258,13 +262,7 @@ function render({ model, el }) {
     );
   }
 
-  const stop = follow(model, ['sentence', 'hidden', 'place'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['sentence', 'hidden', 'place'], draw, heard.stop);
 }
 
 export default { render };

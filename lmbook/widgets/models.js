@@ -89,3 +89,12 @@ export class TableModel {
     return new TableSession(this, prefix);
   }
 }
+
+// How far a page's model is from the original: what lmbook.widgets.packing measured.
+export function roundingNote({ largest, nats }) {
+  if (largest === 0) return 'Its weights are stored in 16 bits and run here as they are.';
+  const mean = nats < 1e-7 ? 'less than 10⁻⁷' : nats.toExponential(0).replace('-', '−');
+  return `Here its weights have 16 bits: that moves no probability by more than ${
+    largest.toPrecision(1)
+  }; the mean divergence is ${mean} nats a token.`;
+}

@@ -1,6 +1,6 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
 import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './lm.js';
-import { announcer, button, follow, formatProb, frame, h, newId, plural, readText, roving, setBar } from './kit.js';
+import { announcer, button, formatProb, frame, h, live, newId, plural, readText, roving, setBar } from './kit.js';
 
 // The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
 export function chooseWords(p, q, count) {
@@ -159,13 +159,7 @@ function render({ model, el }) {
   }
 
   input.addEventListener('input', () => setText(input.value));
-  const stop = follow(model, ['prefix'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['prefix'], draw, heard.stop);
 }
 
 export default { render };

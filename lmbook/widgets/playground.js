@@ -1,7 +1,7 @@
 // The playground: a prompt, a model that answers in the page, and everything that stands between logits and a token.
 // Here is what happens; what is seen of it is playground_controls.js.
 import { plural } from './kit.js';
-import { loadInSteps } from './models.js';
+import { loadInSteps, roundingNote } from './models.js';
 import { playgroundControls } from './playground_controls.js';
 import { ownCorner } from './playground_own.js';
 import { searchSteps, Writing } from './playground_text.js';
@@ -66,7 +66,7 @@ function render({ model, el }) {
   function showModel() {
     const { note = '', prompts: known = [] } = about.get(current) ?? {};
     const rounding = nets.get(current)?.rounding;
-    view.drawModel(current, [note, rounding ? roundingSentence(rounding) : ''].filter(Boolean).join(' '), known);
+    view.drawModel(current, [note, rounding ? roundingNote(rounding) : ''].filter(Boolean).join(' '), known);
   }
 
   async function load(name) {
@@ -243,15 +243,6 @@ function render({ model, el }) {
     removeEventListener('hashchange', onhash);
     view.clear();
   };
-}
-
-// How far the page's model is from the original: what lmbook.widgets.packing measured.
-export function roundingSentence({ largest, nats }) {
-  if (largest === 0) return 'Its weights are stored in 16 bits and run here as they are.';
-  const mean = nats < 1e-7 ? 'less than 10⁻⁷' : nats.toExponential(0).replace('-', '−');
-  return `Here its weights have 16 bits: that moves no probability by more than ${
-    largest.toPrecision(1)
-  }; the mean divergence is ${mean} nats a token.`;
 }
 
 export default { render };

@@ -1,6 +1,6 @@
 // Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all the others.
 import { comparison } from './answers.js';
-import { announcer, follow, formatProb, frame, h } from './kit.js';
+import { announcer, formatProb, frame, h, live } from './kit.js';
 import { unpack } from './lm.js';
 
 const LINES = 12;
@@ -111,13 +111,7 @@ function render({ model, el }) {
     heard.say(`Best token “${names[0]}”, ${formatProb(after[0])}. ${facts.textContent}`);
   }
 
-  const stop = follow(model, ['prompt', 'temperature', 'nucleus'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['prompt', 'temperature', 'nucleus'], draw, heard.stop);
 }
 
 export default { render };

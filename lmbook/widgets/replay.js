@@ -1,7 +1,7 @@
 // A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
 import { comparison, likeliest, svg, wordRow } from './answers.js';
 import { unpack } from './lm.js';
-import { announcer, button, follow, formatProb, frame, h, plural } from './kit.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
 
 const LINES = 7; // words that get a line of their own
 const PLAY_EVERY = 450; // milliseconds; calmer where the reader wants little motion
@@ -220,14 +220,7 @@ function render({ model, el }) {
   }
 
   slider.addEventListener('input', () => (pause(), set({ checkpoint: Number(slider.value) })));
-  const stop = follow(model, ['sentence', 'place', 'checkpoint'], draw);
-  draw();
-  return () => {
-    stop();
-    pause();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['sentence', 'place', 'checkpoint'], draw, heard.stop, pause);
 }
 
 export default { render };

@@ -1,6 +1,6 @@
 // Shannon's game: guess the next letter until it is right; the numbers of guesses bound the entropy of English.
 import { shannonBounds } from './lm.js';
-import { announcer, button, follow, frame, h, plural, roving, setBar } from './kit.js';
+import { announcer, button, frame, h, live, plural, roving, setBar } from './kit.js';
 
 const ALPHABET = ' abcdefghijklmnopqrstuvwxyz';
 const KEY_ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', ' '];
@@ -286,13 +286,7 @@ function render({ model, el }) {
   });
   board.addEventListener('pointerdown', () => board.focus());
 
-  const stop = follow(model, ['passage', 'guesses'], draw);
-  draw();
-  return () => {
-    stop();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['passage', 'guesses'], draw, heard.stop);
 }
 
 export default { render };

@@ -1,7 +1,7 @@
 // Byte-pair merges, one by one, on the reader's own sentence. The numbers are those of TokenMerges in Python.
 import { unpack } from './lm.js';
 import { cutPieces, mergePair } from './pieces.js';
-import { announcer, button, follow, frame, h, newId, plural } from './kit.js';
+import { announcer, button, frame, h, live, newId, plural } from './kit.js';
 
 const PLAY_EVERY = 700; // milliseconds
 // ---- The merges ---------------------------------------------------------------------------------------------------------
@@ -284,14 +284,7 @@ function render({ model, el }) {
 
   input.addEventListener('input', () => (pause(), setSentence(input.value)));
   slider.addEventListener('input', () => (pause(), go(Number(slider.value))));
-  const stop = follow(model, ['sentence', 'num_merges'], draw);
-  draw();
-  return () => {
-    stop();
-    pause();
-    heard.stop();
-    root.remove();
-  };
+  return live(root, model, ['sentence', 'num_merges'], draw, heard.stop, pause);
 }
 
 export default { render };

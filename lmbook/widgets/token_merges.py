@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import traitlets
 
-from lmbook.tokenizer import PIECES, BPETokenizer, Tokenizer, merge
+from lmbook.byte_pairs import merge
+from lmbook.tokenizer import PIECES, BPETokenizer, Tokenizer
 from lmbook.widgets.base import BookWidget, bundle
 
 MAX_CHARACTERS = 300

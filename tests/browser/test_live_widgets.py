@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
+from looks import assert_fits
 from playwright.sync_api import Locator, Page
 
 from lmbook.ngram import NGramLM
@@ -443,21 +443,7 @@ def test_fits_and_is_accessible_at_work(widget, new_page, name, theme):
     page = new_page(**PHONE, color_scheme=theme, reduced_motion="reduce")
     one = widget(name, on=page)
     work(one, name)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    outside = one.root.evaluate(
-        """(root) => [...root.querySelectorAll('*')].filter((node) => !node.closest('.lmw-heard')
-          && node.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
-          .map((node) => node.className)"""
-    )
-    assert not outside
-    violations = Axe().run(page, context=f"[data-lm-widget='{name}']", options={"preload": False}).response
-    assert not [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in violations["violations"]]
-    small = one.root.evaluate(
-        """(root) => [...root.querySelectorAll('button, select, input[type=text], .lmw-segment')]
-          .filter((n) => n.offsetParent && n.getBoundingClientRect().height < 40)
-          .map((n) => n.outerHTML.slice(0, 99))"""
-    )
-    assert not small, "touch targets lower than 40 px"
+    assert_fits(page, name)
 
 
 @pytest.mark.parametrize("name", PLACES)

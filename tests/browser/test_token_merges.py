@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from looks import assert_fits
 from playwright.sync_api import Page
 
+from lmbook.byte_pairs import merge
 from lmbook.corpora import load_shakespeare
-from lmbook.tokenizer import PIECES, BPETokenizer, merge
+from lmbook.tokenizer import PIECES, BPETokenizer
 from lmbook.widgets.token_merges import TokenMerges
 
 PAGE = "chapters/02_tokens.html"
@@ -153,20 +154,7 @@ def test_fits_and_is_accessible_at_work(widget, new_page, theme):
     one.root.locator("input[type=text]").fill("Extraordinary circumstances, 👩‍👩‍👧! " * 4)
     for _ in range(3):
         one.root.get_by_role("button", name="Step").tap()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    outside = one.root.evaluate(
-        """(root) => [...root.querySelectorAll('*')].filter((node) => !node.closest('.lmw-heard')
-          && node.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
-          .map((node) => node.className)"""
-    )
-    assert not outside
-    found = Axe().run(page, context="[data-lm-widget='token-merges']", options={"preload": False}).response
-    assert not [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
-    low = one.root.evaluate(
-        """(root) => [...root.querySelectorAll('button, input')]
-          .filter((n) => n.getBoundingClientRect().height < 40).map((n) => n.outerHTML.slice(0, 99))"""
-    )
-    assert not low, "touch targets lower than 40 px"
+    assert_fits(page, "token-merges")
 
 
 def test_results_are_spoken(widget):

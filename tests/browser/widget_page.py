@@ -20,6 +20,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Widg
 {style}</style></head><body><main><h1>Widgets</h1>{places}</main>
 <script type="application/vnd.jupyter.widget-state+json">{state}</script><script>{script}</script>
 </body></html>"""
+BOOK = """html { font-size: 17px } main { max-width: 667px }
+@media (max-width: 600px) { body { margin: 8px 17px } }"""  # its letters, its column on a desk
 PLACE = """<div class="lm-widget"></div><script type="application/vnd.jupyter.widget-view+json">
 {{"model_id": "{name}"}}</script>"""
 
@@ -38,13 +40,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(
-    widgets: Mapping[str, BookWidget], folder: Path, style: str = "body { margin: 8px }"
-) -> Iterator[SimpleNamespace]:
+def served(widgets: Mapping[str, BookWidget], folder: Path) -> Iterator[SimpleNamespace]:
     """Serve index.html with `widgets` from `folder`; what is yielded has the face of the fixture `site`."""
     state = {name: saved(widget) for name, widget in widgets.items()}
     text = PAGE.format(
-        style=style,
+        style=BOOK,
         places="".join(PLACE.format(name=name) for name in widgets),
         state=json.dumps({"version_major": 2, "version_minor": 0, "state": state}, default=str).replace(
             "</", r"<\/"
