@@ -63,8 +63,9 @@ def test_pieces_of_any_size_give_the_logits_of_the_whole(shape, sizes):
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_cached_logits_equal_uncached(steps, mode):
-    model, ids = small(), torch.randint(23, (1, 71))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cached_logits_equal_uncached(steps, mode, dtype):
+    model, ids = small(dtype), torch.randint(23, (1, 71))
     with mode():
         close(in_pieces(model, ids, [3] + [1] * 68), model(ids))
     assert steps == list(range(3, 71))
