@@ -36,7 +36,7 @@ mutants: $(READY)
 	@for module in filters decoding speculative search masked; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_$$module.py || exit 1; done
 	@$(RUN) tools/mutate.py lmbook/reader.py tests/test_reader.py tests/test_decoding.py
 	@$(RUN) tools/mutate.py lmbook/step.py tests/test_step.py
-	@for module in transformer positions; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_transformer.py tests/test_causal.py || exit 1; done
+	@for module in transformer positions; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_transformer.py tests/test_causal.py tests/test_step.py || exit 1; done
 
 lint: $(READY)
 	@echo "Checking style: ruff and, for JavaScript, deno; both lint and format."

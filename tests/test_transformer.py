@@ -102,6 +102,7 @@ def test_gradients_equal_transformers_llama():
         ({"num_heads": 4}, "must divide d_model 42, got 4"),
         ({"num_heads": 14, "d_model": 42}, "must be even.* got 3"),
         ({"num_kv_heads": 2}, "must divide num_heads 3, got 2"),
+        ({"num_kv_heads": -3}, "num_kv_heads.* got -3"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
         ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
         ({"context_length": -1}, "context_length must be at least 1, got -1"),
@@ -112,6 +113,7 @@ def test_gradients_equal_transformers_llama():
         ({"rope_base": math.inf}, "rope_base must be > 0.* got inf"),
         ({"norm_eps": math.nan}, "norm_eps ≥ 0.* nan"),
         ({"norm_eps": -1.0}, r"norm_eps ≥ 0.* -1\.0"),
+        ({"norm_eps": math.inf}, "norm_eps ≥ 0.* inf"),
         ({"extra_input_ids": -1}, "extra_input_ids must be at least 0, got -1"),
     ],
 )
@@ -161,6 +163,17 @@ def test_rotation_turns_pairs_of_halves_by_position_times_frequency():
     torch.testing.assert_close(rotate(x, cos, sin)[0, :, 0], expected, rtol=0, atol=1e-6)
 
 
+def test_tables_are_float32_whatever_the_default():
+    rotary_tables.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        tables = rotary_tables(8, 4, 100.0, torch.device("cpu"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        rotary_tables.cache_clear()
+    assert {table.dtype for table in tables} == {torch.float32}
+
+
 def test_tables_first_made_in_inference_mode_serve_training():
     rotary_tables.cache_clear()
     model = small()
@@ -190,7 +203,9 @@ def test_attention_weights_are_those_of_the_forward_pass(cls, padded):
         block.attention.register_forward_hook(lambda module, args, out: contexts.append(out))
     with torch.inference_mode():
         model(ids, padding_mask=padding)
-        for i, weights in enumerate(model.attention_weights(ids, padding)):
+        seen = model.attention_weights(ids, padding)
+        assert len(seen) == len(model.blocks)
+        for i, weights in enumerate(seen):
             assert weights.shape == (5, 3, 13, 13)
             torch.testing.assert_close(weights.sum(-1), torch.ones(5, 3, 13))
             attention = model.blocks[i].attention
@@ -217,10 +232,13 @@ def test_initial_weights():
         if weight.ndim == 1:
             assert (weight == 1).all()
         else:  # at least 256² draws: the standard deviation is known to 0.3 %
-            assert float(weight.detach().std()) == pytest.approx(expected[name.split(".")[-2]], rel=0.015)
+            deviation = expected[name.split(".")[-2]]
+            assert float(weight.detach().std()) == pytest.approx(deviation, rel=0.015)
+            assert float(weight.detach().mean()) == pytest.approx(0, abs=0.02 * deviation)
     torch.manual_seed(0)
     again = CausalLM(499, 256, 4, 8)
     assert torch.equal(again.blocks[7].feed_forward.down.weight, model.blocks[7].feed_forward.down.weight)
+    torch.nn.init.constant_(again.norm.weight, 3.0)
     again.init_weights(torch.Generator().manual_seed(3))
     model.init_weights(torch.Generator().manual_seed(3))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
@@ -366,3 +384,44 @@ def test_dropout_acts_inside_attention_too_and_in_training_alone():
     assert not torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))
     attention.eval()
     assert torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))
+
+
+def test_dropout_acts_on_the_embedding_and_before_each_addition():
+    model, ids = small(dropout=0.5), torch.randint(23, (2, 7))
+    model.train()
+    model.blocks.eval()
+    assert not torch.equal(model(ids), model(ids))
+    for part in ("attention", "feed_forward"):
+        model.eval()
+        block = model.blocks[0]
+        block.dropout.train()
+        torch.nn.init.zeros_(
+            getattr(block, part).get_submodule({"attention": "out"}.get(part, "down")).weight
+        )
+        assert not torch.equal(model(ids), model(ids)), f"the other of {part} is left, and drops"
+        model = small(dropout=0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"num_kv_heads": 1}, {"norm_eps": 0.0}, {"norm_eps": 7.0}, {"rope_base": 0.5}, {"dropout": 0.99}],
+)
+def test_what_the_limits_allow_is_taken(options):
+    config = TransformerConfig(**SIZES, **options)
+    assert all(getattr(config, name) == value for name, value in options.items())
+
+
+def test_the_feed_forward_width_is_the_next_multiple_of_64():
+    for d_model, d_ff in [(192, 512), (194, 576), (1560, 4160)]:
+        assert TransformerConfig(**{**SIZES, "d_model": d_model, "num_heads": 1}).d_ff == d_ff
+
+
+def test_an_error_that_is_not_about_ids_is_passed_on():
+    model = small()
+
+    def broken(module, args):
+        raise IndexError("mine")
+
+    model.embedding.register_forward_pre_hook(broken)
+    with pytest.raises(IndexError, match="mine"):
+        model(torch.tensor([[1, 2]]))

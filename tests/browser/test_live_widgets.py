@@ -380,6 +380,8 @@ class TestShannon:
         self.check(game, [*guesses, 27])
         game.press("Start again")
         assert game.root.get_attribute("data-played") == "0"
+        game.press("Show the letter")
+        self.check(game, [27])
 
     def test_playing_with_the_buttons_by_keyboard(self, widget):
         game = widget("shannon")
