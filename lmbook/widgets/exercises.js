@@ -179,7 +179,7 @@ function help(item) {
 // One line of the list and what opens below it. `mark` shows what is remembered.
 function card(title, about, build) {
   const mark = h('span', { class: 'lmw-mark' });
-  const label = h('span', { class: 'lmw-title' }, title, h('small', {}, about));
+  const label = h('span', { class: 'lmw-title' }, inline(title), h('small', {}, about));
   const { toggle, body, open } = disclosure('', build, { class: 'lmw-card' });
   toggle.append(mark, label, h('span', { class: 'lmw-chevron', 'aria-hidden': 'true' }));
   const node = h('li', {}, h('div', { role: 'heading', 'aria-level': '3' }, toggle), body);

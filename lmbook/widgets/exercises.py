@@ -10,8 +10,9 @@ from lmbook.exercises.specification import LETTERS, Exercise, load
 from lmbook.widgets.answers import style
 from lmbook.widgets.base import BookWidget, bundle
 
-# Pixels of the closed list, measured in Chromium: around it, and a line of it.
-AROUND, LINE_WIDE, LINE_NARROW = 62, 50, 55
+# Pixels of the closed list, measured in Chromium: what is around it, one line of it, and the second line of a
+# title that has more characters than a phone has room for.
+AROUND, LINE, SECOND, ROOM = 32, 49, 20, 23
 
 
 class Exercises(BookWidget):
@@ -34,7 +35,8 @@ class Exercises(BookWidget):
     def __init__(self, chapter: str):
         self._sheet = load(chapter)
         items = self._sheet.exercises
-        lines = len(items) + bool(self._sheet.quiz)
+        height = AROUND + LINE * (len(items) + bool(self._sheet.quiz))
+        wrapped = sum(len(f"{i}. {item.title}") > ROOM for i, item in enumerate(items, start=1))
         super().__init__(
             sheet={
                 "chapter": chapter,
@@ -43,8 +45,8 @@ class Exercises(BookWidget):
                 "exercises": [item.page() for item in items],
                 "quiz": [item.page() for item in self._sheet.quiz],
             },
-            height_wide=AROUND + LINE_WIDE * lines,
-            height_narrow=AROUND + LINE_NARROW * lines,
+            height_wide=height,
+            height_narrow=height + SECOND * wrapped,
         )
 
     def __repr__(self) -> str:

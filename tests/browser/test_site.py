@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fontTools.ttLib import TTFont
+from playwright.sync_api import expect
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 # Faults of axe-core that a page may have, rule by rule, with the reason. There is none.
@@ -67,6 +68,20 @@ def test_fits_and_is_accessible(new_page, site, open_widgets, path, theme, viewp
         if v["id"] not in TOLERATED
     ]
     assert not faults, "\n".join(faults)
+
+
+def test_figures_stay_readable_on_a_phone_and_show_that_they_go_on(new_page, site, open_widgets):
+    page = new_page(viewport=PHONE)
+    open_widgets(page, site.http("chapters/01_probability.html"))
+    box = page.locator(".lm-figure").first
+    assert box.locator("img").bounding_box()["width"] >= 500  # its words are drawn for about 670 pixels
+    assert page.locator("figcaption").first.bounding_box()["width"] <= PHONE["width"]
+    expect(box).to_have_class("lm-figure lm-on-after")
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    expect(box).to_have_class("lm-figure lm-on-after lm-on-before")
+    box.evaluate("box => box.scrollTo({left: 1000, behavior: 'instant'})")
+    expect(box).to_have_class("lm-figure lm-on-before")
 
 
 def test_the_address_of_the_site_leads_to_its_first_page(page, site):
