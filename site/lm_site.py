@@ -16,6 +16,7 @@ from math_core import LatexError, LatexToMathML
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ConfigError
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -199,6 +200,13 @@ def list_exercises(app: Sphinx, error: Exception | None) -> None:
     script.write_text(text.replace("BOOK = {}", f"BOOK = {json.dumps(book)}"), encoding="utf-8")
 
 
+def check_assets(app: Sphinx, config: Config) -> None:
+    """Stop where a style sheet or script that every page asks for is missing; Sphinx would go on without."""
+    for name in (*config.html_css_files, *config.html_js_files, *config.nb_ipywidgets_js):
+        if not any(Path(app.confdir, folder, name).exists() for folder in config.html_static_path):
+            raise ConfigError(f"{name} is missing in {', '.join(config.html_static_path)}")
+
+
 def remember_files(app: Sphinx, config: Config) -> None:
     """Make what the site consists of settings, so that Sphinx draws all pages again when it changes."""
     here = Path(__file__).parent
@@ -210,6 +218,7 @@ def remember_files(app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> dict:
     app.add_config_value("lm_code", "", "env")
     app.add_config_value("lm_looks", "", "html")
+    app.connect("config-inited", check_assets)
     app.connect("config-inited", remember_files)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.connect("env-updated", drop_kernel_controls)

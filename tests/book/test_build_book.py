@@ -61,6 +61,23 @@ def test_the_chapters_themselves_are_fine():
     assert all(build_book.check_readable(path) for path in build_book.chapters())
 
 
+def build(folder, text: str, without: str | None = None) -> str:
+    """What a build that fails says of a book of one page with this text; `without` names a file left out."""
+    for part in ("site", "tools"):
+        shutil.copytree(build_book.ROOT / part, folder / part)
+    for part in ("_config.yml", "references.bib"):
+        shutil.copy(build_book.ROOT / part, folder)
+    (folder / "chapters").mkdir()
+    (folder / "chapters" / "index.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: chapters/index\n", encoding="utf-8")
+    if without:
+        (folder / without).unlink()
+    command = [sys.executable, folder / "tools" / "build_book.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
 @pytest.mark.slow  # it builds a book
 @pytest.mark.parametrize(
     ("text", "names"),
@@ -72,15 +89,15 @@ def test_the_chapters_themselves_are_fine():
     ],
 )
 def test_what_a_page_asks_for_and_is_not_there_stops_the_build_by_name(tmp_path, text, names):
-    for part in ("site", "tools"):
-        shutil.copytree(build_book.ROOT / part, tmp_path / part)
-    for part in ("_config.yml", "references.bib"):
-        shutil.copy(build_book.ROOT / part, tmp_path)
-    (tmp_path / "chapters").mkdir()
-    (tmp_path / "chapters" / "index.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: chapters/index\n", encoding="utf-8")
-    command = [sys.executable, tmp_path / "tools" / "build_book.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "index.md:3" in done.stdout + done.stderr
-    assert re.search(names, done.stdout + done.stderr)
+    said = build(tmp_path, text)
+    assert "index.md:3" in said
+    assert re.search(names, said)
+
+
+@pytest.mark.slow  # it builds a book
+@pytest.mark.parametrize(
+    "file",
+    ["preview.png", *(f"static/{name}" for name in ("favicon.svg", "lm.css", "progress.js", "site.js"))],
+)
+def test_what_every_page_asks_for_and_is_not_there_stops_the_build_by_name(tmp_path, file):
+    assert file.rpartition("/")[2] in build(tmp_path, "Nothing to see.", without=f"site/{file}")
