@@ -24,3 +24,21 @@
   if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', main);
   else main();
 })();
+
+/* A search result quotes the text of its page; Sphinx would quote the buttons and empty lines above it,
+   and look for the stem of a word, such as "entropi", where the word stands. */
+(() => {
+  const textOf = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, 'text/html');
+    page.querySelectorAll('.headerlink, .lm-still, script, style').forEach((node) => node.remove());
+    const place = (anchor && page.getElementById(anchor.slice(1))) || page.querySelector('article');
+    return place?.textContent.replace(/\s+/g, ' ') ?? '';
+  };
+  addEventListener('DOMContentLoaded', () => {
+    if (!document.querySelector('#search-results')) return;
+    const summary = Search.makeSearchSummary;
+    const asked = (new URLSearchParams(location.search).get('q') ?? '').split(/\s+/).filter(Boolean);
+    Search.htmlToText = textOf;
+    Search.makeSearchSummary = (html, stems, anchor) => summary(html, [...stems, ...asked], anchor);
+  });
+})();
