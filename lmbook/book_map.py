@@ -1,33 +1,39 @@
 """The book in one picture: what is done with a text, step by step, and how far each model comes.
 
 Left, or on a phone above, a column of steps; right, or below, a ladder on which each model stands at the
-height of its cross-entropy. Every part is a link. The picture is drawn twice, for wide and narrow screens,
-and the screen's width decides which one is shown.
+height of its cross-entropy. Every part is a link. It leads to the notebook beside this one, as Jupyter wants
+it; the build of the site makes pages of notebooks. Where no notebook lies beside this one, as in Colab, the
+environment variable `LMBOOK_SITE` names the folder of the pages, "https://…/chapters/".
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 344  # of a column, in the units of the drawing
-STEP, GAP = 50, 16  # height of a step, and of the arrow between two
-AXIS, INDENT = 10, 48  # of the ladder: where it stands, and where its lines begin
+STEP = 66  # pixels from a step to the next, which give the ladder its height
+AXIS, INDENT = 10, 37  # of the ladder: where it stands, and where its lines begin
 ROW = 27  # least distance between two lines of the ladder
 STYLE = """
-.lm-map svg { width: 100%; height: auto; font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; }
-.lm-map text { fill: currentColor; }
-.lm-map text.note { fill: var(--lm-soft, currentColor); font-size: 11.5px; }
-.lm-map text.end { text-anchor: end; }
-.lm-map text.head, .lm-map a text.name { font-weight: 650; }
-.lm-map a text.name { fill: var(--lm-accent, #0b63a5); text-decoration: underline; }
-.lm-map rect { fill: transparent; stroke: none; }
-.lm-map .box rect { stroke: var(--lm-line, #888); }
+.lm-map { font: 13px/1.35 system-ui, -apple-system, "Segoe UI", sans-serif; }
+.lm-map .columns { display: flex; flex-wrap: wrap; gap: 1.5em 2em; }
+.lm-map .columns > div { flex: 1 1 300px; min-width: 0; max-width: 400px; position: relative; }
+.lm-map b { font-weight: 650; }
+.lm-map a { display: block; border-radius: 6px; color: inherit; text-decoration: none; }
+.lm-map a b { color: var(--lm-accent, #0b63a5); text-decoration: underline; }
+.lm-map i { float: right; padding-left: 0.8em; font-style: normal; }
+.lm-map i, .lm-map small { color: var(--lm-soft, inherit); font-size: 11.5px; }
+.lm-map .steps a { margin-top: 10px; padding: 6px 10px; border: 1px solid var(--lm-line, #888); }
+.lm-map .steps a + a { margin-top: 17px; position: relative; }
+.lm-map .steps a + a::before { content: "↓"; position: absolute; left: 50%; top: -18px; }
+.lm-map .ladder a { position: absolute; left: 37px; right: 0; padding: 4px 5px; font-size: 12.5px; }
+.lm-map .ladder a { display: flex; gap: 0.5em; white-space: nowrap; overflow: hidden; }
+.lm-map .ladder i { order: 1; margin-left: auto; padding: 0; }
+.lm-map a:hover, .lm-map a:focus-visible { outline: 2.5px solid var(--lm-accent-2, #b3490a); }
+.lm-map svg { position: absolute; left: 0; top: 0; }
 .lm-map path { fill: none; stroke: var(--lm-soft, #777); stroke-width: 1.2; }
 .lm-map circle { fill: var(--lm-accent-2, #b3490a); }
-.lm-map a:hover rect, .lm-map a:focus-visible rect { stroke: var(--lm-accent-2, #b3490a); stroke-width: 2.5; }
-.lm-map a:focus { outline: none; }
-.lm-map .narrow { display: none; max-width: 400px; }
-@media (max-width: 600px) { .lm-map .narrow { display: block; } .lm-map .wide { display: none; } }
+.lm-map figcaption { margin-top: 1em; }
 """
 
 
@@ -49,9 +55,10 @@ class Stop:
 
     @property
     def target(self) -> str:
-        """The address on the site, relative to a chapter."""
-        chapter, _, section = self.link.partition("#")
-        return f"{chapter}.html#{section}" if section else f"{chapter}.html"
+        """The address: a notebook in the same folder, or a page of the site that `LMBOOK_SITE` names."""
+        chapter, hash_sign, section = self.link.partition("#")
+        site = os.environ.get("LMBOOK_SITE", "")
+        return f"{site}{chapter}.{'html' if site else 'ipynb'}{hash_sign}{section}"
 
     @property
     def chapter(self) -> int:
@@ -67,12 +74,12 @@ class Stop:
 
 
 class BookMap:
-    """Steps and a ladder of models as one drawing whose parts are links; `print` gives it as text.
+    """Steps and a ladder of models as one picture whose parts are links; `print` gives it as text.
 
     Args:
         steps: from the text to what is made of it.
         ladder: models with `nats`, in any order.
-        caption: a sentence below the drawing.
+        caption: a sentence below the picture.
 
     Raises:
         ValueError: no steps, or a rung without a finite, positive height.
@@ -93,44 +100,31 @@ class BookMap:
         return "\n".join(["BookMap", *(stop.spoken for stop in [*self.steps, *self.ladder])])
 
     def _repr_html_(self) -> str:
-        height = len(self.steps) * (STEP + GAP) + 30
-        steps, ladder = self._steps(), self._ladder(height)
-        wide = _drawing("wide", 2 * WIDTH + 40, height, [(0, 0, steps), (WIDTH + 40, 0, ladder)])
-        narrow = _drawing("narrow", WIDTH, 2 * height + 20, [(0, 0, steps), (0, height + 20, ladder)])
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
-        return f'<figure class="lm-map"><style>{STYLE}</style>\n{wide}\n{narrow}\n{caption}</figure>'
+        columns = f'<div class="columns">{self._steps()}\n{self._ladder()}</div>'
+        return f'<figure class="lm-map"><style>{STYLE}</style>\n{columns}{caption}</figure>'
 
     def _steps(self) -> str:
-        parts = [_text(2, 16, "What is done with a text", "head")]
-        for number, stop in enumerate(self.steps):
-            top = 30 + number * (STEP + GAP)
-            lines = _text(12, top + 20, stop.name, "name") + _text(12, top + 38, stop.note, "note")
-            lines += _text(WIDTH - 12, top + 20, f"chapter {stop.chapter}", "note end")
-            parts.append(_link(stop, f'<g class="box"><rect {_box(1, top, WIDTH - 2, STEP)}/></g>{lines}'))
-            if number:
-                parts.append(_arrow(WIDTH // 2, top - GAP + 1, top - 2))
-        return "".join(parts)
+        links = [_link(stop, f"<br><small>{escape(stop.note)}</small>") for stop in self.steps]
+        return "\n".join(['<div class="steps"><b>What is done with a text</b>', *links, "</div>"])
 
-    def _ladder(self, height: int) -> str:
+    def _ladder(self) -> str:
         """The models, each at its height; lines too close to one another are moved apart."""
-        top, bottom = 52, height - 24
+        top, bottom = 44, max(len(self.steps) * STEP, 44 + ROW * len(self.ladder))
         high, low = self.ladder[0].nats, self.ladder[-1].nats
         scale = (bottom - top) / ((high - low) or 1)
         places = [top + (high - stop.nats) * scale for stop in self.ladder]
         rows = spread(places, ROW, bottom)
-        parts = [
-            _text(2, 16, "How far each model comes, nats per word", "head"),
-            f'<path d="M{AXIS} {top - 10}V{bottom + 10}"/>',
-        ]
+        lines = [f'<path d="M{AXIS} {top - 10}V{bottom + 10}"/>']
+        links = []
         for stop, place, row in zip(self.ladder, places, rows, strict=True):
-            leader = f'<path d="M{AXIS} {place:.1f}h8L{INDENT - 16} {row:.1f}h8"/>'
-            mark = leader + f'<circle cx="{AXIS}" cy="{place:.1f}" r="4"/>'
-            number = _text(INDENT, row + 4, f"{stop.nats:.2f}", "height")
-            box = f"<rect {_box(INDENT - 6, row - 12, WIDTH - INDENT + 4, 24)}/>"
-            name = _text(INDENT + 34, row + 4, stop.name, "name")
-            chapter = _text(WIDTH - 12, row + 4, f"chapter {stop.chapter}", "note end")
-            parts.append(mark + _link(stop, box + number + name + chapter))
-        return "".join(parts)
+            lines.append(f'<path d="M{AXIS} {place:.1f}h8L{INDENT - 10} {row:.1f}h7"/>')
+            lines.append(f'<circle cx="{AXIS}" cy="{place:.1f}" r="4"/>')
+            links.append(_link(stop, before=f"<span>{stop.nats:.2f}</span>", top=row - 12))
+        height = bottom + 14
+        svg = f'<svg width="{INDENT}" height="{height}" aria-hidden="true">{"".join(lines)}</svg>'
+        head = f'<div class="ladder" style="height:{height}px"><b>How far each model comes, nats per word</b>'
+        return "\n".join([head, svg, *links, "</div>"])
 
 
 def spread(places: list[float], gap: int, bottom: int) -> list[float]:
@@ -149,25 +143,7 @@ def spread(places: list[float], gap: int, bottom: int) -> list[float]:
     return rows
 
 
-def _drawing(kind: str, width: int, height: int, columns: list[tuple[int, int, str]]) -> str:
-    shown = "".join(f'<g transform="translate({x} {y})">{part}</g>' for x, y, part in columns)
-    about = "The book in one picture: steps and a ladder of models, each a link to its section"
-    return (
-        f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="group" aria-label="{about}">{shown}</svg>'
-    )
-
-
-def _link(stop: Stop, inside: str) -> str:
-    return f'<a href="{escape(stop.target)}" aria-label="{escape(stop.spoken)}">{inside}</a>'
-
-
-def _text(x: int, y: float | int, words: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:.1f}">{escape(words)}</text>'
-
-
-def _box(x: int, y: float | int, width: int, height: int) -> str:
-    return f'x="{x:g}" y="{y:.1f}" width="{width:g}" height="{height:g}" rx="6"'
-
-
-def _arrow(x: int, start: int, end: int) -> str:
-    return f'<path d="M{x:g} {start:g}V{end:g}m-4 -5l4 5l4 -5"/>'
+def _link(stop: Stop, after: str = "", *, before: str = "", top: float | None = None) -> str:
+    place = "" if top is None else f' style="top:{top:.1f}px"'
+    chapter = f"<i>chapter {stop.chapter}</i>"
+    return f'<a href="{escape(stop.target)}"{place}>{chapter}{before}<b>{escape(stop.name)}</b>{after}</a>'

@@ -11,6 +11,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from address import lead_to_pages
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -98,7 +99,7 @@ def drop_kernel_controls(app: Sphinx, env) -> None:
 
 
 def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document) -> None:
-    """Give every widget a place of its own, and the list of sources a role that its items fit into.
+    """Give every widget a place, links in outputs a page, the list of sources a role that its items fit into.
 
     A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow`, in pixels
     on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps. Its trait
@@ -120,7 +121,7 @@ def tidy_page(app: Sphinx, pagename: str, templatename: str, context: dict, doct
         font = context["pathto"]("_static/lm-math.woff2", resource=True)
         context["metatags"] += PRELOAD.format(font=font)
     body = WIDGET_VIEW.sub(place, context["body"])
-    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    context["body"] = lead_to_pages(body).replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def share_lines(texts: list[str]) -> tuple[list[str], list[list[list[int]]]]:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GITHUB = re.compile(
     r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
 )
+NOTEBOOK_LINK = re.compile(r'(<a href=")(\w+)\.ipynb(?=["#])')
 COLAB_BRANCH = "colab"  # holds the notebooks that tools/stamp_colab.py writes
 
 
@@ -48,6 +49,15 @@ class Repository:
         """Where a notebook runs in Colab."""
         home = "https://colab.research.google.com/github"
         return f"{home}/{self.owner}/{self.name}/blob/{COLAB_BRANCH}/{path}"
+
+
+def lead_to_pages(html: str, folder: str = "") -> str:
+    """Make the links to notebooks, which an output holds, lead to the pages of the site in `folder`.
+
+    >>> lead_to_pages('<a href="03_causal.ipynb#growing">', "https://site/chapters/")
+    '<a href="https://site/chapters/03_causal.html#growing">'
+    """
+    return NOTEBOOK_LINK.sub(rf"\1{folder}\2.html", html)
 
 
 def git(*words: str) -> str:

@@ -10,15 +10,17 @@ import tomllib
 from pathlib import Path
 
 import nbformat
-from address import ROOT, Repository, git
+from address import ROOT, Repository, git, lead_to_pages
 from nbformat import NotebookNode
 
 COLAB = ROOT / "_build" / "colab"
 SETUP_ID = "colab-setup"
 SETUP = """\
 # Installs the book's package and data at the commit of this notebook, where they are missing.
+import os
 from importlib.util import find_spec
 
+os.environ["LMBOOK_SITE"] = "{folder}"  # where links between chapters lead
 if find_spec("lmbook") is None:
     %pip install -q "lmbook[book] @ git+{url}@{commit}"
     %pip install -q --no-deps {data}"""
@@ -52,11 +54,15 @@ def plain_markdown(text: str, page: str) -> str:
 def stamped(notebook: NotebookNode, repository: Repository, commit: str, page: str) -> NotebookNode:
     """Return `notebook` with a first code cell that installs `lmbook` and the data of `commit`."""
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["lmbook"]["data"]
-    source = SETUP.format(url=repository.url, commit=commit, data=" ".join(data))
+    folder = f"{page.rpartition('/')[0]}/"
+    source = SETUP.format(url=repository.url, commit=commit, data=" ".join(data), folder=folder)
     setup = nbformat.v4.new_code_cell(source, id=SETUP_ID, metadata={"cellView": "form"})
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source, page)
+        for output in cell.get("outputs", []):
+            if html := output.get("data", {}).get("text/html"):
+                output.data["text/html"] = lead_to_pages(html, folder)
     at = next((i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), len(notebook.cells))
     notebook.cells.insert(at, setup)
     return notebook

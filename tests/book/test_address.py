@@ -71,6 +71,32 @@ def test_a_stamped_notebook_installs_its_own_commit_before_anything_runs():
     assert setup.index("if find_spec") < setup.index("%pip")
 
 
+def test_links_of_outputs_lead_from_colab_to_the_site():
+    chapter = notebook()
+    data = {"text/html": '<a href="03_causal.ipynb#growing">', "text/plain": "03_causal.ipynb"}
+    chapter.cells[1].outputs = [nbformat.v4.new_output("display_data", data)]
+    stamped = stamp_colab.stamped(chapter, HERE, "abc123", PAGE)
+    shown = stamped.cells[2].outputs[0].data
+    folder = "https://someone.github.io/a.book/chapters/"
+    assert shown["text/html"] == f'<a href="{folder}03_causal.html#growing">'
+    assert shown["text/plain"] == "03_causal.ipynb"
+    assert f'os.environ["LMBOOK_SITE"] = "{folder}"' in stamped.cells[1].source
+
+
+@pytest.mark.parametrize(
+    ("notebooks", "pages"),
+    [
+        ('<a href="03_causal.ipynb#growing">', '<a href="03_causal.html#growing">'),
+        ('<a href="07_bugs.ipynb" title="">', '<a href="07_bugs.html" title="">'),
+        ('<a href="https://else.org/x.ipynb">', '<a href="https://else.org/x.ipynb">'),
+        ('<a href="../_sources/x.ipynb">', '<a href="../_sources/x.ipynb">'),
+        ("see 03_causal.ipynb", "see 03_causal.ipynb"),
+    ],
+)
+def test_on_the_site_links_of_outputs_lead_to_pages(notebooks, pages):
+    assert address.lead_to_pages(notebooks) == pages
+
+
 def test_changes_that_are_not_committed_are_not_stamped(monkeypatch, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.lmbook]\ndata = ["plays==1.0"]', encoding="utf-8")
     chapter = tmp_path / "chapters" / "one.ipynb"

@@ -40,6 +40,7 @@ import torch
 from lmbook import NGramLM, ToyLanguage
 from lmbook.tokenizer import BPETokenizer
 from lmbook.trained import load_trained
+from lmbook.book_map import BookMap, Stop
 from lmbook.widgets import *
 
 language = ToyLanguage()
@@ -51,6 +52,7 @@ letters = torch.tensor([["abcdefghijklmnopqrstuvwxyz ".index(c) for c in passage
 recorder = ReplayRecorder(language, sentences, ids[:, :23])
 for step, model in enumerate([NGramLM(1, 87).fit(ids), NGramLM(2, 87).fit(ids), language]):
     recorder(step, model)
+BookMap([Stop(name="Count", link="01_other#counting")], [Stop(name="exact", link="01_other", nats=1.72)])
 """
 WIDGETS = {  # data-lm-widget: the cell that makes it
     "next-token": "NextTokenDemo(language, ids, prefix='the gulls')",
@@ -103,6 +105,7 @@ def lab(request, tmp_path_factory) -> Iterator[str]:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, folder / "widgets.ipynb")
+    nbformat.write(new_notebook(metadata={"kernelspec": kernel}), folder / "01_other.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -340,3 +343,13 @@ def test_training_panel(notebook, python):
     here.start()
     assert here.wait(60.0)
     assert status.inner_text() == here.status.value
+
+
+def test_links_of_the_map_open_the_notebook_beside_this_one(notebook):
+    """The last test: another notebook is in front then."""
+    links = notebook.locator(".lm-map a")
+    links.first.scroll_into_view_if_needed()
+    assert links.count() == 2
+    links.first.click()
+    notebook.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel", has_text="01_other.ipynb").wait_for()
+    assert notebook.url.endswith("01_other.ipynb")
