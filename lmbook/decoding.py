@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from lmbook import filters as keep
 from lmbook.filters import Filter, compose
-from lmbook.interface import LanguageModel, inference_mode
+from lmbook.interface import LanguageModel, check_generator, inference_mode
 from lmbook.reader import batch_reader, check_possible, check_request
 
 Ids = Int[Tensor, "B T"]
@@ -93,6 +93,7 @@ def sample_decode(
         TypeError, ValueError: as `greedy_decode`, and whatever a filter says about its argument.
     """
     check_request(model, "sample_decode", input_ids, max_length, eos_token_id, padding_mask)
+    check_generator(generator, input_ids.device)
     rule = checked_rule(filters, model, input_ids)
 
     def choose(logits: Tensor, ids: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_int
+from lmbook.interface import check_int, check_number
 
 Logits = Float[Tensor, "*rows V"]
 Ids = Int[Tensor, "*rows T"]
@@ -33,7 +33,10 @@ Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 
 def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
     """One function of (logits, ids) that applies `filters` in order; a parameter `ids` is given the ids."""
-    steps = [(step, "ids" in inspect.signature(step).parameters) for step in filters]
+    functions = [*filters] if isinstance(filters, Iterable) else [None]
+    if not all(map(callable, functions)):
+        raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
+    steps = [(step, "ids" in inspect.signature(step).parameters) for step in functions]
 
     def composed(logits: Tensor, ids: Tensor) -> Tensor:
         for step, looks_back in steps:
@@ -54,7 +57,7 @@ def temperature(logits: Logits, tau: float | int) -> Logits:
 
     Source: Ackley, Hinton and Sejnowski 1985, A Learning Algorithm for Boltzmann Machines.
     """
-    _require(0 <= tau < math.inf, "temperature", tau, "at least 0 and finite")
+    check_number("temperature", tau, "at least 0 and finite", lambda tau: 0 <= tau < math.inf)
     if tau >= 1e-30:
         return logits / tau
     best = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, logits.argmax(-1, keepdim=True), True)
@@ -90,7 +93,7 @@ def top_p(logits: Logits, p: float | int) -> Logits:
 
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
-    _require(0 < p <= 1, "p", p, "above 0 and at most 1")
+    check_number("p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
     if p == 1:
         return logits
     order = logits.argsort(descending=True, stable=True)
@@ -106,7 +109,7 @@ def min_p(logits: Logits, p: float | int) -> Logits:
 
     Source: Nguyen et al. 2024, Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs.
     """
-    _require(0 <= p <= 1, "min_p", p, "at least 0 and at most 1")
+    check_number("min_p", p, "at least 0 and at most 1", lambda p: 0 <= p <= 1)
     if p == 0:
         return logits
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
@@ -124,7 +127,7 @@ def typical(logits: Logits, p: float | int) -> Logits:
 
     Source: Meister et al. 2023, Locally Typical Sampling.
     """
-    _require(0 < p <= 1, "typical p", p, "above 0 and at most 1")
+    check_number("typical p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
     if p == 1:
         return logits
     probs = _softmax(logits)
@@ -147,7 +150,7 @@ def repetition_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits
 
     Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
     """
-    _require(0 < penalty < math.inf, "penalty", penalty, "above 0 and finite")
+    check_number("penalty", penalty, "above 0 and finite", lambda penalty: 0 < penalty < math.inf)
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
     return torch.where(_counts(ids, logits) > 0, penalised, logits)
 
@@ -160,7 +163,7 @@ def frequency_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
 
     Source: OpenAI API reference, parameter frequency_penalty.
     """
-    _require(math.isfinite(penalty), "penalty", penalty, "finite")
+    check_number("penalty", penalty, "finite", math.isfinite)
     return logits - penalty * _counts(ids, logits)
 
 
@@ -172,7 +175,7 @@ def presence_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
 
     Source: OpenAI API reference, parameter presence_penalty.
     """
-    _require(math.isfinite(penalty), "penalty", penalty, "finite")
+    check_number("penalty", penalty, "finite", math.isfinite)
     return logits - penalty * _counts(ids, logits).clamp(max=1)
 
 
@@ -195,11 +198,6 @@ def no_repeat_ngram(logits: Logits, ids: Ids, n: int) -> Logits:
     banned = _counts(windows[..., -1].where(begun, -1), logits) > 0
     left = logits.masked_fill(banned, -math.inf)
     return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
-
-
-def _require(ok: bool, name: str, value: float | int, limit: str) -> None:
-    if not ok:
-        raise ValueError(f"{name} must be {limit}, got {value}")
 
 
 def _keep(logits: Logits, kept: Bool[Tensor, "*rows V"]) -> Logits:

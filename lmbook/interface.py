@@ -20,9 +20,9 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
 Axes: B batch, T time, V vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -60,6 +60,30 @@ def check_int(name: str, value: object, least: int = 1) -> None:
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_number(name: str, value: object, limit: str, within: Callable[[float], bool]) -> None:
+    """Raise unless `value` is a number and `within(value)`, which `limit` puts into words.
+
+    Raises:
+        TypeError: not a number. ValueError: beyond its limit, or NaN.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, {limit}; got {value!r}")
+    if not within(value):
+        raise ValueError(f"{name} must be {limit}, got {value}")
+
+
+def check_generator(generator: object, device: torch.device) -> None:
+    """Raise unless `generator` is None, torch's default one, or a generator that draws on `device`.
+
+    Raises:
+        TypeError: not a generator. ValueError: one of another kind of device.
+    """
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
+    if generator is not None and generator.device.type != device.type:
+        raise ValueError(f"generator must be on {device.type}, as the ids are; got one on {generator.device}")
 
 
 def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", min_length: int = 1) -> None:

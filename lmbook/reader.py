@@ -40,6 +40,8 @@ def check_request(
             raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
     if padding_mask is None:
         return
+    if not isinstance(padding_mask, Tensor):
+        raise TypeError(f"padding_mask must be a tensor of bool, got {type(padding_mask).__name__}")
     if padding_mask.shape != input_ids.shape or padding_mask.dtype != torch.bool:
         got = f"{tuple(padding_mask.shape)} {padding_mask.dtype}"
         raise ValueError(f"padding_mask must be {tuple(input_ids.shape)} torch.bool, got {got}")

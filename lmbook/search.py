@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmbook.filters import top_k
-from lmbook.interface import LanguageModel, check_int, inference_mode
+from lmbook.interface import LanguageModel, check_int, check_number, inference_mode
 from lmbook.reader import Reader, check_possible, check_request, prompts
 
 Ids = Int[Tensor, "B T"]
@@ -150,8 +150,7 @@ def contrastive_search(
     if missing:
         raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
     check_int("k", k)
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be at least 0 and at most 1, got {alpha}")
+    check_number("alpha", alpha, "at least 0 and at most 1", lambda alpha: 0 <= alpha <= 1)
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
@@ -159,9 +158,8 @@ def contrastive_search(
     return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)[0]
 
 
-def _check_penalty(length_penalty: float | int) -> None:
-    if not 0 <= length_penalty < math.inf:
-        raise ValueError(f"length_penalty must be at least 0 and finite, got {length_penalty}")
+def _check_penalty(penalty: float | int) -> None:
+    check_number("length_penalty", penalty, "at least 0 and finite", lambda penalty: 0 <= penalty < math.inf)
 
 
 def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:

@@ -27,8 +27,8 @@ from torch import Generator, Tensor
 
 from lmbook import filters as keep
 from lmbook.decoding import Rule, checked_rule, draw, next_probabilities
-from lmbook.filters import Filter
-from lmbook.interface import LanguageModel, check_int, inference_mode
+from lmbook.filters import Filter, compose
+from lmbook.interface import LanguageModel, check_generator, check_int, inference_mode
 from lmbook.reader import Reader, check_request, prompts
 
 Probabilities = Float[Tensor, "*rows V"]
@@ -124,7 +124,10 @@ def speculative_decode(
     if None not in sizes and sizes[0] != sizes[1]:
         raise ValueError(f"target and draft must have the same vocab_size, got {sizes[0]} and {sizes[1]}")
     check_int("num_draft", num_draft)
-    rule = checked_rule((partial(keep.temperature, tau=temperature), *filters), target, input_ids)
+    check_generator(generator, input_ids.device)
+    if not isinstance(stats, SpeculationStats | None):
+        raise TypeError(f"stats must be SpeculationStats or None, got {stats!r}")
+    rule = checked_rule((partial(keep.temperature, tau=temperature), compose(filters)), target, input_ids)
     stats = SpeculationStats() if stats is None else stats
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
     with inference_mode(target), inference_mode(draft):

@@ -453,6 +453,49 @@ def test_wrong_arguments_are_refused_before_the_model_is_called(options, message
     assert not model.calls
 
 
+class Elsewhere(torch.Generator):
+    """A generator that says it draws on a GPU."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_ids": [[0, 2, 1]]}, "input_ids must be a tensor of int64 ids, got list"),
+        ({"max_length": 2.0}, "max_length must be an int, got 2.0"),
+        ({"k": "a"}, "k must be an int, got 'a'"),
+        ({"k": True}, "k must be an int, got True"),
+        ({"temperature": None}, "temperature must be a number, at least 0 and finite; got None"),
+        ({"temperature": "hot"}, "temperature must be a number, at least 0 and finite; got 'hot'"),
+        ({"temperature": True}, "temperature must be a number, at least 0 and finite; got True"),
+        ({"generator": "a"}, "generator must be a torch.Generator or None, got 'a'"),
+        ({"generator": 0}, "generator must be a torch.Generator or None, got 0"),
+        ({"eos_token_id": "."}, "eos_token_id must be an int, got '.'"),
+        ({"padding_mask": [[False] * 3] * 5}, "padding_mask must be a tensor of bool, got list"),
+    ],
+)
+def test_wrong_kinds_are_refused_before_the_model_is_called(as_readers_run_it, options, message):
+    model = TableModel(3)
+    with pytest.raises(TypeError, match=re.escape(message)):
+        top_k_decode(model, **{"input_ids": PROMPTS, **options})
+    assert not model.calls
+
+
+def test_other_wrong_kinds_are_refused_before_the_model_is_called(as_readers_run_it):
+    model = TableModel(3)
+    with pytest.raises(ValueError, match="generator must be on cpu, as the ids are; got one on cuda"):
+        nucleus_decode(model, PROMPTS, generator=Elsewhere())
+    for bad, error in (("a", TypeError), (None, TypeError), (True, TypeError), (math.nan, ValueError)):
+        with pytest.raises(error, match=f"p must be .* got {bad!r}"):
+            nucleus_decode(model, PROMPTS, bad)
+    with pytest.raises(TypeError, match=r"filters must be a list of functions of logits, got functools\.p"):
+        sample_decode(model, PROMPTS, partial(top_k, k=2))
+    with pytest.raises(TypeError, match=r"greedy_decode needs a language model, .* got 'gpt'"):
+        greedy_decode("gpt", PROMPTS)
+    assert not model.calls
+
+
 def test_no_row_may_be_all_padding():
     mask = torch.zeros(5, 3).bool()
     mask[3] = True

@@ -1,6 +1,8 @@
 """Each filter against the logits processor of transformers, against plain loops, against its promises."""
 
+import inspect
 import math
+import re
 from functools import partial
 
 import pytest
@@ -355,3 +357,32 @@ def test_compose_applies_in_order_and_hands_out_ids():
 def test_refuses_with_value_and_limit(call, message):
     with pytest.raises(ValueError, match=message + "$"):
         call(random_logits(), random_ids())
+
+
+@pytest.mark.parametrize("bad", ["0.9", None, True, [0.9], torch.tensor(0.9)], ids=repr)
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (temperature, "temperature must be a number, at least 0 and finite; got"),
+        (top_k, "k must be an int, got"),
+        (top_p, "p must be a number, above 0 and at most 1; got"),
+        (min_p, "min_p must be a number, at least 0 and at most 1; got"),
+        (typical, "typical p must be a number, above 0 and at most 1; got"),
+        (repetition_penalty, "penalty must be a number, above 0 and finite; got"),
+        (frequency_penalty, "penalty must be a number, finite; got"),
+        (presence_penalty, "penalty must be a number, finite; got"),
+        (no_repeat_ngram, "n must be an int, got"),
+    ],
+)
+def test_wrong_kinds_are_refused_with_value_and_limit(as_readers_run_it, keep, message, bad):
+    history = [random_ids()] if "ids" in inspect.signature(keep).parameters else []
+    with pytest.raises(TypeError, match=re.escape(f"{message} {bad!r}")):
+        keep(random_logits(), *history, bad)
+
+
+@pytest.mark.parametrize("bad", ["top_k", [top_k, "top_k"], partial(top_k, k=3), None, 7])
+def test_only_functions_are_composed(as_readers_run_it, bad):
+    with pytest.raises(
+        TypeError, match=re.escape(f"filters must be a list of functions of logits, got {bad!r}")
+    ):
+        compose(bad)

@@ -1,5 +1,7 @@
 """The checks that every consumer shares: what passes, what is refused, and in which words."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,11 @@ from lmbook.interface import (
     LanguageModel,
     check_causal,
     check_fits,
+    check_generator,
     check_ids,
     check_int,
     check_logits,
+    check_number,
     inference_mode,
 )
 
@@ -90,6 +94,35 @@ def test_check_int():
     for value in (2.5, float("nan"), "7", None, True):
         with pytest.raises(TypeError, match=f"k must be an int, got {value!r}"):
             check_int("k", value)
+
+
+def test_check_number():
+    for value in (2, 0.5, np.float32(0.5), np.int64(2)):
+        check_number("p", value, "above 0", lambda p: p > 0)
+    for value in (0, -1.5, float("nan")):
+        with pytest.raises(ValueError, match=f"p must be above 0, got {value}$"):
+            check_number("p", value, "above 0", lambda p: p > 0)
+    for value in ("0.5", None, True, torch.tensor(0.5), 1j):
+        with pytest.raises(TypeError, match=re.escape(f"p must be a number, above 0; got {value!r}")):
+            check_number("p", value, "above 0", lambda p: p > 0)
+
+
+class Elsewhere(torch.Generator):
+    """A generator that says it draws on a GPU."""
+
+    device = torch.device("cuda:1")
+
+
+def test_check_generator():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    check_generator(None, gpu)
+    check_generator(torch.Generator(), cpu)
+    check_generator(Elsewhere(), gpu)
+    with pytest.raises(ValueError, match="generator must be on cpu, as the ids are; got one on cuda:1"):
+        check_generator(Elsewhere(), cpu)
+    for value in ("a", 7, np.random.default_rng(0)):
+        with pytest.raises(TypeError, match=r"generator must be a torch\.Generator or None, got "):
+            check_generator(value, cpu)
 
 
 def test_check_logits():

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare
 
+from lmbook import masked
 from lmbook.interface import check_causal
 from lmbook.masked import MaskedLM, masked_loss, train_mlm
 from lmbook.toy_language import ToyLanguage
@@ -33,7 +34,7 @@ def close(actual, expected):
 def test_eighty_ten_ten():
     """Chi-square over hidden, replaced, kept and left alone; a token drawn at random can be the old one."""
     model = small(special_token_ids=(0, 7, 22))
-    ids = torch.randint(23, (499, 211), generator=generator(1))
+    ids = torch.randint(23, (1499, 211), generator=generator(1))
     masked, mask = model.create_masked_input(ids, generator=generator(2))
     special = (ids == 0) | (ids == 7) | (ids == 22)
     assert not mask[special].any()
@@ -108,6 +109,20 @@ def test_default_generator_is_used_where_none_is_given():
     first = model.create_masked_input(ids)
     torch.manual_seed(3)
     assert torch.equal(first[0], model.create_masked_input(ids)[0])
+
+
+def test_masks_are_drawn_where_the_generator_is_and_end_where_the_ids_are(monkeypatch):
+    """Section 8, item 3; shown on `meta`, where ids hold no numbers that could be checked."""
+    monkeypatch.setattr(masked, "check_ids", lambda *args, **options: None)
+    model = small(special_token_ids=(0,)).to("meta")
+    ids = torch.zeros(3, 7, dtype=torch.int64, device="meta")
+    for draws in (None, generator()):
+        hidden, mask = model.create_masked_input(ids, generator=draws)
+        assert hidden.device == mask.device == ids.device
+    with torch.device("meta"):
+        ids = torch.randint(23, (3, 7), device="cpu")
+        for draws in (None, generator()):
+            assert small().create_masked_input(ids, generator=draws)[0].device == ids.device
 
 
 def test_padding_and_masks_already_there_are_left_alone():

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import re
 from contextlib import nullcontext
 
 import pytest
@@ -417,6 +418,38 @@ def test_refusals_before_any_work(call, message):
     with pytest.raises(ValueError, match=message):
         call(model)
     assert not model.calls
+
+
+PENALTY = "length_penalty must be a number, at least 0 and finite; got"
+
+
+@pytest.mark.parametrize("bad", ["a", None, True, [1.0]], ids=repr)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, bad: beam_search(m, PROMPTS, bad), "num_beams must be an int, got"),
+        (lambda m, bad: beam_search(m, PROMPTS, length_penalty=bad), PENALTY),
+        (lambda m, bad: exhaustive_search(m, PROMPTS, 2, length_penalty=bad), PENALTY),
+        (lambda m, bad: exhaustive_search(m, PROMPTS, bad), "max_length must be an int, got"),
+        (lambda m, bad: contrastive_search(m, PROMPTS, bad), "k must be an int, got"),
+        (
+            lambda m, bad: contrastive_search(m, PROMPTS, alpha=bad),
+            "alpha must be a number, at least 0 and at most 1; got",
+        ),
+    ],
+)
+def test_wrong_kinds_are_refused_before_any_work(as_readers_run_it, call, message, bad):
+    model = VectorModel(7)
+    with pytest.raises(TypeError, match=re.escape(f"{message} {bad!r}")):
+        call(model, bad)
+    assert not model.calls
+
+
+def test_nan_is_no_penalty_and_no_weight():
+    with pytest.raises(ValueError, match="length_penalty must be at least 0 and finite, got nan"):
+        beam_search(TableModel(3), PROMPTS, length_penalty=math.nan)
+    with pytest.raises(ValueError, match="alpha must be at least 0 and at most 1, got nan"):
+        contrastive_search(VectorModel(7), PROMPTS, alpha=math.nan)
 
 
 def test_exhaustive_search_refuses_large_spaces_with_both_numbers(monkeypatch):

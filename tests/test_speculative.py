@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from functools import partial
 
 import pytest
@@ -228,6 +229,33 @@ def test_refusals_before_any_work(target, draft, options, message):
         speculative_decode(target, draft, PROMPT, **options)
     assert not target.calls
     assert not draft.calls
+
+
+class Elsewhere(torch.Generator):
+    """A generator that says it draws on a GPU."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_draft": "a"}, TypeError, "num_draft must be an int, got 'a'"),
+        ({"temperature": None}, TypeError, "temperature must be a number, at least 0 and finite; got None"),
+        ({"temperature": math.nan}, ValueError, "temperature must be at least 0 and finite, got nan"),
+        ({"filters": top_k}, TypeError, "filters must be a list of functions of logits, got <function top_k"),
+        ({"generator": "a"}, TypeError, "generator must be a torch.Generator or None, got 'a'"),
+        ({"generator": Elsewhere()}, ValueError, "generator must be on cpu, as the ids are; got one on cuda"),
+        ({"stats": {}}, TypeError, "stats must be SpeculationStats or None, got {}"),
+        ({"draft": None}, TypeError, "speculative_decode needs a language model, a callable"),
+    ],
+)
+def test_wrong_kinds_are_refused_before_any_work(as_readers_run_it, options, error, message):
+    models = {"target": TableModel(3), "draft": TableModel(3)}
+    with pytest.raises(error, match=re.escape(message)):
+        speculative_decode(**models | {"input_ids": PROMPT} | options)
+    assert not models["target"].calls
+    assert not models["draft"].calls
 
 
 def test_nan_of_either_model_is_refused():
