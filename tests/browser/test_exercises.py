@@ -158,4 +158,4 @@ def test_its_place_was_kept(new_page, sheet, viewport, chapter):
     height = sheet(page, f"chapters/{load(chapter).page}.html").bounding_box()["height"]
     place = page.locator(".lm-widget:has([data-lm-widget='exercises'])")
     kept = place.evaluate("place => parseFloat(getComputedStyle(place).minHeight)")
-    assert 0 <= kept - height <= 40  # nothing moves, and less than a line stays empty
+    assert 0 <= kept - height <= 70  # nothing moves; three titles may need one line where two were kept
