@@ -33,8 +33,7 @@ Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 
 def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
     """One function of (logits, ids) that applies `filters` in order; a parameter `ids` is given the ids."""
-    functions = [*filters] if isinstance(filters, Iterable) else [None]
-    if not all(map(callable, functions)):
+    if not (isinstance(filters, Iterable) and all(map(callable, functions := [*filters]))):
         raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
     steps = [(step, "ids" in inspect.signature(step).parameters) for step in functions]
 

@@ -79,9 +79,9 @@ def check_arguments(args: argparse.Namespace, world_size: int) -> None:
     for name, preset in zip(("d_model", "num_heads", "num_layers"), PRESETS[args.preset], strict=True):
         setattr(args, name, preset if getattr(args, name) is None else getattr(args, name))
     for name, value in vars(args).items():
-        floor = {int: 1, float: sys.float_info.min}.get(type(value))  # switches and names have none
-        if floor and name != "seed" and not floor <= value < math.inf:
-            limit = "at least 1" if floor == 1 else "above 0 and finite"
+        floor = {int: int(name != "seed"), float: sys.float_info.min}.get(type(value))  # others have none
+        if floor is not None and not floor <= value < math.inf:
+            limit = f"at least {floor}" if type(value) is int else "above 0 and finite"
             raise ValueError(f"--{name.replace('_', '-')} must be {limit}, got {value}")
     if args.d_model % args.num_heads or args.d_model // args.num_heads % 2:
         raise ValueError(f"--d-model {args.d_model} must be an even multiple of --num-heads {args.num_heads}")
@@ -91,8 +91,6 @@ def check_arguments(args: argparse.Namespace, world_size: int) -> None:
         raise ValueError(f"--vocab-size must be at least 256, the bytes; got {args.vocab_size}")
     if args.steps is not None:
         args.warmup = min(args.warmup, args.steps // 10)
-    if args.seed < 0:
-        raise ValueError(f"--seed must be at least 0, got {args.seed}")
     if importlib.util.find_spec("safetensors") is None:
         raise ValueError("checkpoints need the package safetensors: pip install safetensors")
     if args.fsdp and world_size == 1:
