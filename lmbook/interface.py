@@ -57,7 +57,7 @@ def check_int(name: str, value: object, least: int = 1) -> None:
         TypeError: not an int. ValueError: below `least`.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}")
+        raise TypeError(f"{name} must be an int, at least {least}; got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids
+from lmbook.interface import check_ids, check_number
 from lmbook.training import check_token_id, fit
 from lmbook.transformer import Transformer, TransformerConfig
 
@@ -63,8 +63,7 @@ class MaskedLM(Transformer):
             extra_input_ids=int(mask_token_id is None),
             **options,
         )
-        if not 0 <= mask_prob <= 1:
-            raise ValueError(f"mask_prob must be from 0 to 1, got {mask_prob}")
+        check_number("mask_prob", mask_prob, "from 0 to 1", lambda share: 0 <= share <= 1)
         if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
             raise ValueError(f"split must be three shares of at least 0 that sum to 1, got {split}")
         special = {*special_token_ids} | ({mask_token_id} - {None})

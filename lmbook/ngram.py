@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids, check_int
+from lmbook.interface import check_ids, check_int, check_number
 
 SMOOTHINGS = ("mle", "add-k", "interpolated", "kneser-ney")
 
@@ -79,8 +79,7 @@ class NGramLM:
         check_int("vocab_size", vocab_size)
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
-        if smoothing == "add-k" and not 0 < k < float("inf"):
-            raise ValueError(f"k must be a number above 0, got {k}")
+        check_number("k", k, "above 0 and finite", lambda k: 0 < k < float("inf"))
         if discount is not None and (smoothing != "kneser-ney" or not 0 < discount <= 1):
             raise ValueError(f"discount must be above 0 and at most 1, with kneser-ney; got {discount}")
         if weights is not None and smoothing != "interpolated":

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from lmbook.interface import check_fits, check_ids, check_int, inference_mode
+from lmbook.interface import check_fits, check_ids, check_int, check_number, inference_mode
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 Schedule = LRScheduler | Callable[[int], float]
@@ -87,8 +87,8 @@ def fit(
         ValueError: a setting out of range, bad ids, a batch that doesn't fit, no tokens, an infinite loss.
     """
     check_int("epochs", epochs)
-    if max_grad_norm is not None and not max_grad_norm > 0:
-        raise ValueError(f"max_grad_norm must be above 0, got {max_grad_norm}")
+    if max_grad_norm is not None:
+        check_number("max_grad_norm", max_grad_norm, "above 0", lambda norm: norm > 0)
     if schedule is not None and not isinstance(schedule, LRScheduler):
         schedule = LambdaLR(optimizer, schedule)
     was_training, losses, best, best_weights = model.training, [], math.inf, None

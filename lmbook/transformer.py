@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lmbook.interface import check_fits, check_ids, check_int
+from lmbook.interface import check_fits, check_ids, check_int, check_number
 from lmbook.positions import rotary_tables, rotate, visibility
 
 
@@ -76,10 +76,9 @@ class TransformerConfig:
             raise ValueError(f"d_model / num_heads must be even, as rotations take pairs; got {self.d_head}")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
-        if not (0 < self.rope_base < math.inf and 0 <= self.norm_eps < math.inf):
-            raise ValueError(f"rope_base must be > 0, norm_eps ≥ 0; got {self.rope_base}, {self.norm_eps}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        check_number("rope_base", self.rope_base, "above 0 and finite", lambda base: 0 < base < math.inf)
+        check_number("norm_eps", self.norm_eps, "at least 0 and finite", lambda eps: 0 <= eps < math.inf)
+        check_number("dropout", self.dropout, "at least 0 and below 1", lambda share: 0 <= share < 1)
 
     @property
     def d_head(self) -> int:

@@ -364,14 +364,14 @@ def test_refuses_with_value_and_limit(call, message):
     ("keep", "message"),
     [
         (temperature, "temperature must be a number, at least 0 and finite; got"),
-        (top_k, "k must be an int, got"),
+        (top_k, "k must be an int, at least 1; got"),
         (top_p, "p must be a number, above 0 and at most 1; got"),
         (min_p, "min_p must be a number, at least 0 and at most 1; got"),
         (typical, "typical p must be a number, above 0 and at most 1; got"),
         (repetition_penalty, "penalty must be a number, above 0 and finite; got"),
         (frequency_penalty, "penalty must be a number, finite; got"),
         (presence_penalty, "penalty must be a number, finite; got"),
-        (no_repeat_ngram, "n must be an int, got"),
+        (no_repeat_ngram, "n must be an int, at least 1; got"),
     ],
 )
 def test_wrong_kinds_are_refused_with_value_and_limit(as_readers_run_it, keep, message, bad):

@@ -92,7 +92,7 @@ def test_check_int():
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
         check_int("k", 0)
     for value in (2.5, float("nan"), "7", None, True):
-        with pytest.raises(TypeError, match=f"k must be an int, got {value!r}"):
+        with pytest.raises(TypeError, match=f"k must be an int, at least 1; got {value!r}"):
             check_int("k", value)
 
 

@@ -232,7 +232,7 @@ def test_inputs_are_left_alone():
         ({"order": 0}, "order must be at least 1, got 0"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
         ({"smoothing": "good-turing"}, "one of mle, add-k, interpolated, kneser-ney; got 'good-turing'"),
-        ({"smoothing": "add-k", "k": 0.0}, "k must be a number above 0, got 0.0"),
+        ({"smoothing": "add-k", "k": 0.0}, "k must be above 0 and finite, got 0.0"),
         ({"discount": 1.5}, "at most 1, with kneser-ney; got 1.5"),
         ({"discount": 0.0}, "above 0 and at most 1"),
         ({"smoothing": "mle", "discount": 0.5}, "with kneser-ney; got 0.5"),

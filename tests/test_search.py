@@ -427,11 +427,11 @@ PENALTY = "length_penalty must be a number, at least 0 and finite; got"
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m, bad: beam_search(m, PROMPTS, bad), "num_beams must be an int, got"),
+        (lambda m, bad: beam_search(m, PROMPTS, bad), "num_beams must be an int, at least 1; got"),
         (lambda m, bad: beam_search(m, PROMPTS, length_penalty=bad), PENALTY),
         (lambda m, bad: exhaustive_search(m, PROMPTS, 2, length_penalty=bad), PENALTY),
-        (lambda m, bad: exhaustive_search(m, PROMPTS, bad), "max_length must be an int, got"),
-        (lambda m, bad: contrastive_search(m, PROMPTS, bad), "k must be an int, got"),
+        (lambda m, bad: exhaustive_search(m, PROMPTS, bad), "max_length must be an int, at least 0; got"),
+        (lambda m, bad: contrastive_search(m, PROMPTS, bad), "k must be an int, at least 1; got"),
         (
             lambda m, bad: contrastive_search(m, PROMPTS, alpha=bad),
             "alpha must be a number, at least 0 and at most 1; got",

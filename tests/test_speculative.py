@@ -240,7 +240,7 @@ class Elsewhere(torch.Generator):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"num_draft": "a"}, TypeError, "num_draft must be an int, got 'a'"),
+        ({"num_draft": "a"}, TypeError, "num_draft must be an int, at least 1; got 'a'"),
         ({"temperature": None}, TypeError, "temperature must be a number, at least 0 and finite; got None"),
         ({"temperature": math.nan}, ValueError, "temperature must be at least 0 and finite, got nan"),
         ({"filters": top_k}, TypeError, "filters must be a list of functions of logits, got <function top_k"),

@@ -109,16 +109,28 @@ def test_gradients_equal_transformers_llama():
         ({"d_ff": 0}, "d_ff must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout .* got 1\.0"),
         ({"dropout": -0.1}, r"dropout .* got -0\.1"),
-        ({"rope_base": 0.0}, r"rope_base must be > 0.* got 0\.0"),
-        ({"rope_base": math.inf}, "rope_base must be > 0.* got inf"),
-        ({"norm_eps": math.nan}, "norm_eps ≥ 0.* nan"),
-        ({"norm_eps": -1.0}, r"norm_eps ≥ 0.* -1\.0"),
-        ({"norm_eps": math.inf}, "norm_eps ≥ 0.* inf"),
+        ({"rope_base": 0.0}, r"rope_base must be above 0 and finite, got 0\.0"),
+        ({"rope_base": math.inf}, "rope_base must be above 0 and finite, got inf"),
+        ({"norm_eps": math.nan}, "norm_eps must be at least 0 and finite, got nan"),
+        ({"norm_eps": -1.0}, r"norm_eps must be at least 0 and finite, got -1\.0"),
+        ({"norm_eps": math.inf}, "norm_eps must be at least 0 and finite, got inf"),
         ({"extra_input_ids": -1}, "extra_input_ids must be at least 0, got -1"),
     ],
 )
 def test_config_refuses_and_names_the_value(change, message):
     with pytest.raises(ValueError, match=message):
+        TransformerConfig(**{**SIZES, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_layers": 2.0}, "num_layers must be an int, at least 1; got 2.0"),
+        ({"dropout": "0.1"}, "dropout must be a number, at least 0 and below 1; got '0.1'"),
+    ],
+)
+def test_config_refuses_other_kinds_and_names_the_limit(as_readers_run_it, change, message):
+    with pytest.raises(TypeError, match=message):
         TransformerConfig(**{**SIZES, **change})
 
 
