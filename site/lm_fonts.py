@@ -5,9 +5,11 @@ ziamath, Font Awesome from the theme.
 """
 
 import re
+from hashlib import sha256
 from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copyfile
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -18,14 +20,27 @@ from sphinx.errors import ExtensionError
 # radical sign, which an <msqrt> draws without naming it.
 ALWAYS = {*range(0x20, 0x7F), 0x210E, 0x221A, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)}
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
-ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
-ICON_RULE = re.compile(r'([^{}]*)\{\s*(?:content|--fa):\s*"\\([0-9a-f]{4})"')
+ICON_NAME = re.compile(r"fa-[a-z0-9-]+")
+RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
+ICON = re.compile(r'\s*(?:content|--fa):\s*"\\([0-9a-f]{4})"')
 ICON_CODE = re.compile(r"\\(f[0-9a-f]{3})\b")
 
 
-def cut(source: Path, target: Path, characters: list[int], features: list[str]) -> None:
-    """Write to `target`, as WOFF2, the part of the font `source` that draws `characters`."""
-    font = TTFont(source)
+def cut(source: Path, target: Path, characters: list[int], features: list[str], kept: Path) -> None:
+    """Write to `target`, as WOFF2, the part of the font `source` that draws `characters`.
+
+    It is taken from the folder `kept`, where the same was cut in an earlier build.
+    """
+    asked = sha256(source.read_bytes() + repr((characters, features)).encode()).hexdigest()
+    earlier = kept / f"{source.stem}-{asked}.woff2"
+    if not earlier.exists():
+        write_part(source, earlier, characters, features)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copyfile(earlier, target)
+
+
+def write_part(source: Path, target: Path, characters: list[int], features: list[str]) -> None:
+    font = TTFont(source, recalcTimestamp=False)
     subsetter = subset.Subsetter(subset.Options(layout_features=features, hinting=False, notdef_outline=True))
     subsetter.populate(unicodes=characters)
     subsetter.subset(font)
@@ -50,12 +65,12 @@ def icons_in_use(html: Path) -> list[int]:
     codes: set[str] = set()
     for path in html.rglob("*.css"):
         style = path.read_text(encoding="utf-8")
-        for selectors, code in ICON_RULE.findall(style):
-            names = set(ICON_NAME.findall(selectors))
-            if not names or names & named:
-                codes.add(code)
-        codes.update(ICON_CODE.findall(ICON_RULE.sub("", style)))  # such as the icons of admonitions
-    return [int(code, 16) for code in codes]
+        for selectors, body in RULE.findall(style):
+            names, icon = set(ICON_NAME.findall(selectors)), ICON.match(body)
+            if icon and (not names or names & named):
+                codes.add(icon[1])
+            codes.update(ICON_CODE.findall(body, icon.end() if icon else 0))  # such as those of admonitions
+    return sorted(int(code, 16) for code in codes)
 
 
 def write_fonts(app: Sphinx, error: Exception | None) -> None:
@@ -65,11 +80,12 @@ def write_fonts(app: Sphinx, error: Exception | None) -> None:
     ziamath, theme = find_spec("ziamath"), find_spec("pydata_sphinx_theme")
     if ziamath is None:
         raise ExtensionError("The font of the formulas is missing: pip install --no-deps ziamath==0.13")
-    static = Path(app.outdir, "_static")
+    static, kept = Path(app.outdir, "_static"), Path(app.doctreedir, "fonts")
     source = Path(ziamath.submodule_search_locations[0], "fonts", "STIXTwoMath-Regular.ttf")
-    cut(source, static / "lm-math.woff2", characters_in_use(Path(app.outdir)), ["ssty", "dtls"])
+    cut(source, static / "lm-math.woff2", characters_in_use(Path(app.outdir)), ["ssty", "dtls"], kept)
     for source in Path(theme.submodule_search_locations[0]).rglob("fa-solid-900.woff2"):
-        cut(source, static / "vendor/fontawesome/webfonts" / source.name, icons_in_use(Path(app.outdir)), [])
+        target = static / "vendor/fontawesome/webfonts" / source.name
+        cut(source, target, icons_in_use(Path(app.outdir)), [], kept)
 
 
 def setup(app: Sphinx) -> dict:

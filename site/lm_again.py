@@ -1,0 +1,39 @@
+"""Makes a build that draws a few pages again give the same site as one that draws them all.
+
+Sphinx leaves two things stale: a chapter's title in the side bars of all other pages, and the search for
+names and terms that stand on pages which were not drawn.
+"""
+
+import pickle
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+ENTRIES = "search-entries.pickle"  # in the folder of the doctrees: what is there goes when they go
+
+
+def draw_titles(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Return the pages to be drawn again: all of them where a title has changed."""
+    titles = {name: title.astext() for name, title in env.titles.items()}
+    before, env.lm_titles = getattr(env, "lm_titles", titles), titles
+    return sorted(env.found_docs) if before != titles else []
+
+
+def recall_entries(app: Sphinx, env: BuildEnvironment) -> None:
+    """Give the search index the entries of earlier builds: Sphinx stores its environment without them."""
+    kept = Path(app.doctreedir, ENTRIES)
+    if kept.exists():
+        env._search_index_index_entries |= pickle.loads(kept.read_bytes())
+
+
+def keep_entries(app: Sphinx, error: Exception | None) -> None:
+    if not error and app.builder.format == "html":
+        Path(app.doctreedir, ENTRIES).write_bytes(pickle.dumps(app.env._search_index_index_entries))
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("env-updated", draw_titles)
+    app.connect("env-updated", recall_entries)
+    app.connect("build-finished", keep_entries)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,44 @@
+"""A build that draws a few pages again leaves nothing stale."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "site"))
+import lm_again
+
+
+@pytest.fixture
+def app(tmp_path):
+    return SimpleNamespace(doctreedir=tmp_path, builder=SimpleNamespace(format="html"), env=environment())
+
+
+def environment(**titles):
+    found = {name: nodes.title("", title) for name, title in titles.items()}
+    return SimpleNamespace(titles=found, found_docs=set(found), _search_index_index_entries={})
+
+
+def test_every_page_is_drawn_again_when_a_title_changes_and_only_then(app):
+    env = environment(one="Tokens", two="Decoding")
+    assert lm_again.draw_titles(app, env) == []  # the first build draws them all anyway
+    assert lm_again.draw_titles(app, env) == []
+    env.titles["one"] = nodes.title("", "Words")
+    assert lm_again.draw_titles(app, env) == ["one", "two"]
+    assert lm_again.draw_titles(app, env) == []
+
+
+def test_the_search_keeps_the_entries_of_pages_that_are_not_drawn(app):
+    lm_again.recall_entries(app, app.env)  # nothing was kept yet
+    app.env._search_index_index_entries = {"glossary": [("token", "term-token", "main")]}
+    lm_again.keep_entries(app, None)
+    later = environment()
+    lm_again.recall_entries(app, later)
+    assert later._search_index_index_entries == app.env._search_index_index_entries
+
+
+def test_a_build_that_fails_keeps_nothing(app):
+    lm_again.keep_entries(app, ValueError("no luck"))
+    assert not list(app.doctreedir.iterdir())
