@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import address
+import jinja2
 import lm_links
 import nbformat
 import pytest
@@ -212,3 +213,18 @@ def test_the_page_404_starts_from_the_address_of_the_site(monkeypatch):
     assert (name, context["base"], template) == ("404", "/a.book/", "404.html")
     monkeypatch.setattr(lm_links, "find_repository", lambda: None)
     assert lm_links.add_not_found(None)[0][1]["base"] == ""
+
+
+def test_the_page_404_says_where_links_start_from_before_its_first_link():
+    layout = (
+        '{% block htmltitle %}<title></title>{% endblock %}{% block css %}<link href="_static/lm.css">'
+        "{% endblock %}{% block extrahead %}{% endblock %}{% block body %}{% endblock %}"
+    )
+    page = (address.ROOT / "site" / "templates" / "404.html").read_text(encoding="utf-8")
+    loader = jinja2.DictLoader({"layout.html": layout, "404.html": page})
+    html = (
+        jinja2.Environment(loader=loader)
+        .get_template("404.html")
+        .render(base="/a.book/", pathto=str, root_doc="index")
+    )
+    assert 0 <= html.index('<base href="/a.book/">') < html.index("<link")

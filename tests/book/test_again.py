@@ -1,14 +1,10 @@
 """A build that draws a few pages again leaves nothing stale."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import lm_again
 import pytest
 from docutils import nodes
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "site"))
-import lm_again
 
 
 @pytest.fixture
