@@ -33,10 +33,10 @@ test-all:
 
 # About an hour: each module is broken in every small way, and its tests must notice.
 mutants: $(READY)
-	@for module in filters decoding speculative search masked; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_$$module.py || exit 1; done
-	@$(RUN) tools/mutate.py lmbook/reader.py tests/test_reader.py tests/test_decoding.py
-	@$(RUN) tools/mutate.py lmbook/step.py tests/test_step.py
-	@for module in transformer positions; do $(RUN) tools/mutate.py lmbook/$$module.py tests/test_transformer.py tests/test_causal.py tests/test_step.py || exit 1; done
+	@for module in filters sampling speculative search; do $(RUN) tools/mutate.py lmbook/decoding/$$module.py tests/decoding/test_$$module.py || exit 1; done
+	@$(RUN) tools/mutate.py lmbook/decoding/incremental.py tests/decoding/test_incremental.py tests/decoding/test_sampling.py
+	@for module in masked single_token; do $(RUN) tools/mutate.py lmbook/transformer/$$module.py tests/transformer/test_$$module.py || exit 1; done
+	@$(RUN) tools/mutate.py lmbook/transformer/model.py tests/transformer/test_model.py tests/transformer/test_causal.py tests/transformer/test_single_token.py
 
 lint: $(READY)
 	@echo "Checking style: ruff and, for JavaScript, deno; both lint and format."

@@ -13,7 +13,7 @@ import transformers
 
 from benchmarks.timing import interleaved
 from lmbook.decoding import greedy_decode
-from lmbook.pretrained import load_smollm2
+from lmbook.smollm2 import load_smollm2
 
 PROMPT, NEW_TOKENS = "The story of language begins long before the first word was written down, when", 64
 CACHED = 1000

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.timing import interleaved
-from lmbook.causal import CausalLM
+from lmbook.transformer import CausalLM
 
 VOCAB, WIDTH, HEADS, LAYERS, CONTEXT = 2048, 256, 4, 4, 1280
 BATCH, LENGTH, NEW_TOKENS = 16, 128, 256

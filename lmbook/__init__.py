@@ -7,17 +7,17 @@ used.
 from importlib import import_module
 
 _HOME = {
-    "causal": ["CausalLM", "train_clm"],
-    "decoding": ["greedy_decode", "nucleus_decode", "sample_decode", "top_k_decode"],
+    "decoding": [
+        *("beam_search", "contrastive_search", "exhaustive_search", "greedy_decode", "left_pad"),
+        *("nucleus_decode", "sample_decode", "SpeculationStats", "speculative_decode", "top_k_decode"),
+    ],
     "evaluation": ["bits_per_byte", "cross_entropy", "perplexity", "pseudo_perplexity"],
     "interface": ["LanguageModel"],
-    "masked": ["MaskedLM", "train_mlm"],
     "ngram": ["NGramLM"],
-    "pretrained": ["load_smollm2", "load_smollm2_tokenizer"],
-    "reader": ["left_pad"],
-    "search": ["beam_search", "contrastive_search", "exhaustive_search"],
-    "speculative": ["SpeculationStats", "speculative_decode"],
-    "toy_language": ["ToyLanguage"],
+    "smollm2": ["load_smollm2", "load_smollm2_tokenizer"],
+    "toy": ["ToyLanguage"],
+    "training": ["train_clm", "train_mlm"],
+    "transformer": ["CausalLM", "MaskedLM"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

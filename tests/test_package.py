@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Modules that need an extra of pyproject.toml; all others must import with [project.dependencies] alone.
-NEEDS = {"lmbook.widgets": "widgets", "lmbook.pretrained": "pretrained"}
+NEEDS = {"lmbook.widgets": "widgets", "lmbook.smollm2": "pretrained"}
 
 SCRIPT = """
 import importlib, json, sys

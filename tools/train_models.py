@@ -3,7 +3,7 @@
 import sys
 import time
 
-from lmbook.trained import RECIPES, save_trained, train_recipe
+from lmbook.training.recipes import RECIPES, save_trained, train_recipe
 
 
 def main(names: list[str]) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, run
-from lmbook.decoding import greedy_decode
+from lmbook.decoding.sampling import greedy_decode
 from lmbook.interface import LanguageModel, check_ids, inference_mode
 
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]

@@ -1,8 +1,8 @@
 // The attention explorer: a trained transformer runs in the page, and every head shows what it looks at.
-import { comparison, likeliest, sentenceField, svg, wordRow } from './answers.js';
-import { splitWords } from './lm.js';
-import { announcer, formatProb, frame, h, live, newId } from './kit.js';
-import { loadModels, roundingNote } from './models.js';
+import { comparison, likeliest, sentenceField, svg, wordRow } from './kit/sentence.js';
+import { splitWords } from './core/words.js';
+import { announcer, formatProb, frame, h, live, newId } from './kit/kit.js';
+import { loadModels, roundingNote } from './core/models.js';
 
 const LINES = 7; // words that get a line of their own
 const MAX_WORDS = 24;

@@ -9,20 +9,20 @@ import torch
 import traitlets
 from torch import nn
 
-from lmbook.causal import CausalLM
-from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import (
+from lmbook.toy.language import ToyLanguage
+from lmbook.transformer.causal import CausalLM
+from lmbook.widgets.base import BookWidget, split_words
+from lmbook.widgets.bundle import bundle, style
+from lmbook.widgets.packing import pack_model, pack_models
+from lmbook.widgets.sentence import (
     NARROW,
     WIDE,
     best_words,
     check_page_model,
     check_sentence,
     page_sample,
-    style,
     word_lines,
 )
-from lmbook.widgets.base import BookWidget, bundle, split_words
-from lmbook.widgets.packing import pack_model, pack_models
 
 
 class AttentionExplorer(BookWidget):
@@ -45,7 +45,7 @@ class AttentionExplorer(BookWidget):
     """
 
     _esm = bundle("attention.js")
-    _css = style("answers.css", "attention.css")
+    _css = style("kit/sentence.css", "attention.css")
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     subject_states = traitlets.List(traitlets.Int()).tag(sync=True)

@@ -1,15 +1,13 @@
-"""What the book's widgets share: a view's module put together, tables as bytes, a repr that says something.
+"""What the book's widgets share: tables as bytes, and a repr that says something.
 
 A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the
-same file runs in Jupyter, in Colab and on the published page. The sources are several modules (`lm.js` the
-models, `kit.js` the look and the keyboard, then the views); `bundle` makes the one text that anywidget wants.
+same file runs in Jupyter, in Colab and on the published page (see `lmbook.widgets.bundle`).
 
 Axes: V vocabulary, S states of the automaton (row S is the dead state), E its possible (state, word) pairs.
 """
 
 import re
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -18,37 +16,14 @@ import traitlets
 from torch import Tensor
 
 from lmbook.interface import check_ids
+from lmbook.widgets.bundle import style
 from lmbook.widgets.packing import pack_language
-
-_HERE = Path(__file__).parent
-_IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
-_REMARK = re.compile(r"^ *//.*\n", re.MULTILINE)
-
-
-def bundle(view: str) -> str:
-    """Return the ES module `view` (a file name of this folder) with what it imports written in front of it.
-
-    The imported files lose their `export` keywords, and all files the lines that are nothing but a comment:
-    a quarter of what a page would load. All share one scope: top-level names must differ.
-    """
-    seen: list[str] = []
-
-    def inline(name: str) -> str:
-        seen.append(name)
-        source = (_HERE / name).read_text(encoding="utf-8")
-        imported = [inline(other) for other in _IMPORT.findall(source) if other not in seen]
-        body = _REMARK.sub("", _IMPORT.sub("", source))
-        return "\n".join(
-            [*imported, body if name == view else re.sub(r"^export (?!default)", "", body, flags=re.M)]
-        )
-
-    return inline(view)
 
 
 class BookWidget(anywidget.AnyWidget):
     """An anywidget whose plain text, which GitHub, print and nbval see, tells its numbers and no address."""
 
-    _css = (_HERE / "kit.css").read_text(encoding="utf-8")
+    _css = style()
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
     height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page keeps free before the view is drawn,
     height_narrow = traitlets.Int(0).tag(sync=True)  # on a desk and on a phone; 0: the page's own guess

@@ -1,7 +1,7 @@
 // The tree of a beam search, grown a step at a time: what was kept, what was dropped, and greedy decoding beside it.
-import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
-import { loadModels } from './models.js';
-import { beamSteps, decodeSteps } from './search.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
+import { loadModels } from './core/models.js';
+import { beamSteps, decodeSteps } from './core/search.js';
 
 const DROPPED = 3; // candidates of each step that are shown though they were cut
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import torch
 import traitlets
 
-from lmbook.decoding import greedy_decode
-from lmbook.search import beam_search
-from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import style
-from lmbook.widgets.base import BookWidget, bundle
+from lmbook.decoding.sampling import greedy_decode
+from lmbook.decoding.search import beam_search
+from lmbook.toy.language import ToyLanguage
+from lmbook.widgets.base import BookWidget
+from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.packing import pack_model, pack_models
 
 MAX_BEAMS, MAX_STEPS = 8, 8
@@ -32,7 +32,7 @@ class BeamTree(BookWidget):
     """
 
     _esm = bundle("beam_tree.js")
-    _css = style("answers.css", "beam_tree.css")
+    _css = style("kit/sentence.css", "beam_tree.css")
     height_wide = traitlets.Int(715).tag(sync=True)
     height_narrow = traitlets.Int(820).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)

@@ -1,6 +1,6 @@
 // The chain-rule explorer: P(sentence) as a product of factors, exact and by n-grams, and where and why they part.
 import { explain, factorise, runningLogs, widestGap } from './factors.js';
-import { joinWords, nearestWord, readModels, splitWords } from './lm.js';
+import { joinWords, nearestWord, readModels, splitWords } from './core/words.js';
 import {
   announcer,
   button,
@@ -14,7 +14,7 @@ import {
   roving,
   segments,
   setBar,
-} from './kit.js';
+} from './kit/kit.js';
 
 const MAX_ORDER = 5;
 

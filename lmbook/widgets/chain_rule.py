@@ -12,7 +12,8 @@ import traitlets
 from torch import Tensor
 
 from lmbook.ngram import NGramLM
-from lmbook.widgets.base import LanguageWidget, bundle, read_words
+from lmbook.widgets.base import LanguageWidget, read_words
+from lmbook.widgets.bundle import bundle
 
 MAX_ORDER = 5
 SENTENCE = "the gulls that the whale follows dive."

@@ -1,10 +1,10 @@
 // The decoding explorer: filters in any order, the distribution before and after each, and words drawn from the rest.
-import { comparison, likeliest, sentenceField } from './answers.js';
-import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './filters.js';
-import { softmax, temperature, topK, topP, typical } from './filters.js';
-import { announcer, button, frame, h, live, newId, plural } from './kit.js';
-import { sampleFrom, seededRandom } from './lm.js';
-import { loadModels, roundingNote } from './models.js';
+import { comparison, likeliest, sentenceField } from './kit/sentence.js';
+import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './core/filters.js';
+import { softmax, temperature, topK, topP, typical } from './core/filters.js';
+import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
+import { sampleFrom, seededRandom } from './core/words.js';
+import { loadModels, roundingNote } from './core/models.js';
 
 const LINES = 12; // words that get a line of their own
 const MAX_WORDS = 24;

@@ -13,12 +13,13 @@ import traitlets
 from torch import Tensor, nn
 
 from lmbook import filters
-from lmbook.causal import CausalLM
 from lmbook.interface import inference_mode
-from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import check_page_model, check_sentence, page_sample, style
-from lmbook.widgets.base import BookWidget, bundle, read_words
+from lmbook.toy.language import ToyLanguage
+from lmbook.transformer.causal import CausalLM
+from lmbook.widgets.base import BookWidget, read_words
+from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.packing import pack_model, pack_models, rounded
+from lmbook.widgets.sentence import check_page_model, check_sentence, page_sample
 
 MAX_DRAWS = 10_000
 
@@ -69,7 +70,7 @@ class DecodingExplorer(BookWidget):
     """
 
     _esm = bundle("decoding_explorer.js")
-    _css = style("answers.css", "decoding_explorer.css")
+    _css = style("kit/sentence.css", "decoding_explorer.css")
     height_wide = traitlets.Int(1263).tag(sync=True)
     height_narrow = traitlets.Int(1663).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)

@@ -1,6 +1,6 @@
 // A chapter's exercises and its quiz: a list to open and close, with hints, verdicts and, on demand, solutions.
-import { button, frame, h, newId, plural } from './kit.js';
-import { fill, judge, LETTERS } from './judging.js';
+import { button, frame, h, newId, plural } from './kit/kit.js';
+import { fill, judge, LETTERS } from './core/judging.js';
 
 // What is remembered of an exercise: {answer, state, print}. The site keeps it; elsewhere it lasts as long as the view.
 const forgetful = { recall: () => null, record() {} };

@@ -7,8 +7,8 @@ import traitlets
 from lmbook.exercises.checking import Note
 from lmbook.exercises.judging import SENTENCES
 from lmbook.exercises.specification import LETTERS, Exercise, load
-from lmbook.widgets.answers import style
-from lmbook.widgets.base import BookWidget, bundle
+from lmbook.widgets.base import BookWidget
+from lmbook.widgets.bundle import bundle, style
 
 # Pixels of the closed list, measured in Chromium: what is around it, one line of it, and the second line of a
 # title that has more characters than a phone has room for.

@@ -1,6 +1,6 @@
 // What the chain-rule explorer computes: the factors of a sentence, where exact and n-gram part, and why.
-import { editDistance } from './lm.js';
-import { formatProb, plural } from './kit.js';
+import { editDistance } from './core/words.js';
+import { formatProb, plural } from './kit/kit.js';
 
 const FEW = 50; // fewer occurrences of a context leave its shares off by a tenth or more
 const CLOSE = 0.1; // factors within 10 % of each other count as equal

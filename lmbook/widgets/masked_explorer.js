@@ -1,8 +1,8 @@
 // The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram say what stands there.
-import { comparison, likeliest, sentenceField, wordRow } from './answers.js';
-import { joinWords, readModels, sampleFrom, seededRandom } from './lm.js';
-import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
-import { loadModel, roundingNote } from './models.js';
+import { comparison, likeliest, sentenceField, wordRow } from './kit/sentence.js';
+import { joinWords, readModels, sampleFrom, seededRandom } from './core/words.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
+import { loadModel, roundingNote } from './core/models.js';
 
 const LINES = 8; // words that get a line of their own
 const MAX_WORDS = 24;

@@ -10,20 +10,13 @@ import traitlets
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
-from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import (
-    NARROW,
-    WIDE,
-    check_page_model,
-    check_sentence,
-    page_sample,
-    style,
-    word_lines,
-)
-from lmbook.widgets.base import LanguageWidget, bundle
+from lmbook.toy.language import ToyLanguage
+from lmbook.transformer.masked import MaskedLM
+from lmbook.widgets.base import LanguageWidget
+from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.packing import MAX_ORDER, pack_model
+from lmbook.widgets.sentence import NARROW, WIDE, check_page_model, check_sentence, page_sample, word_lines
 
 
 class MaskedExplorer(LanguageWidget):
@@ -45,7 +38,7 @@ class MaskedExplorer(LanguageWidget):
     """
 
     _esm = bundle("masked_explorer.js")
-    _css = style("answers.css", "masked_explorer.css")
+    _css = style("kit/sentence.css", "masked_explorer.css")
     header = traitlets.Dict().tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     sentence = traitlets.Unicode().tag(sync=True)

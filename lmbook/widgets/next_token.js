@@ -1,6 +1,6 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
-import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './lm.js';
-import { announcer, button, formatProb, frame, h, live, newId, plural, readText, roving, setBar } from './kit.js';
+import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './core/words.js';
+import { announcer, button, formatProb, frame, h, live, newId, plural, readText, roving, setBar } from './kit/kit.js';
 
 // The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
 export function chooseWords(p, q, count) {

@@ -11,7 +11,8 @@ import traitlets
 from torch import Tensor
 
 from lmbook.ngram import NGramLM
-from lmbook.widgets.base import LanguageWidget, bundle, read_words
+from lmbook.widgets.base import LanguageWidget, read_words
+from lmbook.widgets.bundle import bundle
 
 
 class NextTokenDemo(LanguageWidget):

@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lmbook.causal import CausalLM
 from lmbook.interface import check_ids, inference_mode
-from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
-from lmbook.tokenizer import Tokenizer
-from lmbook.toy_language import ToyLanguage
+from lmbook.tokenizer.base import Tokenizer
+from lmbook.toy.language import ToyLanguage
+from lmbook.transformer.causal import CausalLM
+from lmbook.transformer.masked import MaskedLM
 
 SIZE_LIMIT = 1_000_000  # bytes that one widget may carry
 MAX_VOCAB = 256  # of the exact language: its words travel as one byte each

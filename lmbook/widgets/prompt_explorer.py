@@ -15,10 +15,10 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from lmbook.filters import temperature as at_temperature
-from lmbook.filters import top_p
-from lmbook.widgets.answers import style
-from lmbook.widgets.base import BookWidget, bundle
+from lmbook.decoding.filters import temperature as at_temperature
+from lmbook.decoding.filters import top_p
+from lmbook.widgets.base import BookWidget
+from lmbook.widgets.bundle import bundle, style
 
 TEMPERATURES = [round(0.05 * i, 2) for i in range(41)]  # 0 … 2
 NUCLEI = [round(0.05 * i, 2) for i in range(1, 21)]  # 0.05 … 1
@@ -41,7 +41,7 @@ class PromptExplorer(BookWidget):
     """
 
     _esm = bundle("prompt_explorer.js")
-    _css = style("answers.css")
+    _css = style("kit/sentence.css")
     height_wide = traitlets.Int(610).tag(sync=True)
     height_narrow = traitlets.Int(684).tag(sync=True)
     prompts = traitlets.List(traitlets.Unicode()).tag(sync=True)

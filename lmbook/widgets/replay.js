@@ -1,7 +1,7 @@
 // A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
-import { comparison, likeliest, svg, wordRow } from './answers.js';
-import { unpack } from './lm.js';
-import { announcer, button, formatProb, frame, h, live, plural } from './kit.js';
+import { comparison, likeliest, svg, wordRow } from './kit/sentence.js';
+import { unpack } from './core/words.js';
+import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
 
 const LINES = 7; // words that get a line of their own
 const PLAY_EVERY = 450; // milliseconds; calmer where the reader wants little motion

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from lmbook.evaluation import cross_entropy
 from lmbook.interface import LanguageModel, check_causal, inference_mode
-from lmbook.toy_language import ToyLanguage
-from lmbook.widgets.answers import MAX_WORDS, NARROW, WIDE, style, text_lines, word_lines
-from lmbook.widgets.base import BookWidget, bundle, read_words
+from lmbook.toy.language import ToyLanguage
+from lmbook.widgets.base import BookWidget, read_words
+from lmbook.widgets.bundle import bundle, style
+from lmbook.widgets.sentence import MAX_WORDS, NARROW, WIDE, text_lines, word_lines
 
 SIZE_LIMIT = 150_000  # bytes of recorded probabilities
 FULL = 2**16 - 1  # a probability travels as a whole number of 65,535ths: off by at most 0.000008
@@ -91,7 +92,7 @@ class TrainingReplay(BookWidget):
     """
 
     _esm = bundle("replay.js")
-    _css = style("answers.css", "replay.css")
+    _css = style("kit/sentence.css", "replay.css")
     vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sentences = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     steps = traitlets.List(traitlets.Int()).tag(sync=True)

@@ -1,6 +1,6 @@
 // Shannon's game: guess the next letter until it is right; the numbers of guesses bound the entropy of English.
-import { shannonBounds } from './lm.js';
-import { announcer, button, frame, h, live, plural, roving, setBar } from './kit.js';
+import { shannonBounds } from './core/words.js';
+import { announcer, button, frame, h, live, plural, roving, setBar } from './kit/kit.js';
 
 const ALPHABET = ' abcdefghijklmnopqrstuvwxyz';
 const KEY_ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', ' '];

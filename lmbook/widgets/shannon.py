@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmbook.interface import LanguageModel, check_causal, check_fits
-from lmbook.widgets.base import BookWidget, bundle
+from lmbook.widgets.base import BookWidget
+from lmbook.widgets.bundle import bundle
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"  # id 0 is the space, 1 … 26 are a … z
 MAX_LETTERS = 2000

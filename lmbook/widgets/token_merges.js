@@ -1,7 +1,7 @@
 // Byte-pair merges, one by one, on the reader's own sentence. The numbers are those of TokenMerges in Python.
-import { unpack } from './lm.js';
-import { cutPieces, mergePair } from './pieces.js';
-import { announcer, button, frame, h, live, newId, plural } from './kit.js';
+import { unpack } from './core/words.js';
+import { cutPieces, mergePair } from './core/pieces.js';
+import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
 
 const PLAY_EVERY = 700; // milliseconds
 // ---- The merges ---------------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import traitlets
 
-from lmbook.byte_pairs import merge
-from lmbook.tokenizer import PIECES, BPETokenizer, Tokenizer
-from lmbook.widgets.base import BookWidget, bundle
+from lmbook.tokenizer.base import PIECES, Tokenizer
+from lmbook.tokenizer.bpe import BPETokenizer, merge
+from lmbook.widgets.base import BookWidget
+from lmbook.widgets.bundle import bundle
 
 MAX_CHARACTERS = 300
 MAX_MERGES = 2**16 - 256  # ids travel as two bytes each

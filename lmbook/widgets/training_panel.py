@@ -17,10 +17,11 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from lmbook.causal import CausalLM, train_clm
 from lmbook.evaluation import cross_entropy
-from lmbook.toy_language import ToyLanguage
-from lmbook.training import warmup_cosine
+from lmbook.toy.language import ToyLanguage
+from lmbook.training.loop import warmup_cosine
+from lmbook.training.objectives import train_clm
+from lmbook.transformer.causal import CausalLM
 
 BATCH = (16, 64)  # texts and words of each step
 HELD_OUT = (100, 64)

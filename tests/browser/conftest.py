@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ensure_chromium
+import lm_parity as parity
 import pytest
 from playground_page import carried, playground  # noqa: F401  (fixtures of two modules)
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -126,3 +127,17 @@ def open_widgets() -> Callable[[Page, str], list[Locator]]:
         return page.locator(".lm-widget").all()
 
     return open_them
+
+
+@pytest.fixture
+def run(browser: Browser):
+    """Run the body of a function of (lib, data) in a blank page, on all modules in one script."""
+    context = browser.new_context()
+    page = context.new_page()
+    script = f"{parity.one_script()}\n{parity.PRELUDE}\n"
+
+    def ask(body: str, data: object = None) -> object:
+        return page.evaluate(f"(data) => {{ {script} {body} }}", data)
+
+    yield ask
+    context.close()

@@ -5,13 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from looks import assert_fits
+from looks import PHONE, assert_fits, choose, numbers
 from playwright.sync_api import Locator, Page
-from test_model_widgets import PHONE, choose, numbers
 from widget_page import served
 
-from lmbook.toy_language import ToyLanguage
-from lmbook.trained import load_trained
+from lmbook.toy import ToyLanguage
+from lmbook.training.recipes import load_trained
 from lmbook.widgets import DecodingExplorer
 from lmbook.widgets.base import split_words
 from lmbook.widgets.decoding_explorer import DIALS, apply_filter

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from address import find_repository
 from bs4 import BeautifulSoup
-from test_site import HTML, PAGES
+from built_site import HTML, PAGES
 
 import lmbook
 import lmbook.widgets

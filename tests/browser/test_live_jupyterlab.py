@@ -39,8 +39,8 @@ SETUP = """\
 import torch
 from lmbook import NGramLM, ToyLanguage
 from lmbook.tokenizer import BPETokenizer
-from lmbook.trained import load_trained
-from lmbook.book_map import BookMap, Stop
+from lmbook.training.recipes import load_trained
+from lmbook.widgets.book_map import BookMap, Stop
 from lmbook.widgets import *
 
 language = ToyLanguage()

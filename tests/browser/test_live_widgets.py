@@ -13,11 +13,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from looks import assert_fits
+from looks import PHONE, assert_fits
 from playwright.sync_api import Locator, Page
 
 from lmbook.ngram import NGramLM
-from lmbook.toy_language import ToyLanguage
+from lmbook.toy import ToyLanguage
 from lmbook.widgets.base import split_words
 
 PLACES = {
@@ -25,7 +25,6 @@ PLACES = {
     "chain-rule": ("chapters/01_probability.html", "ChainRuleExplorer"),
     "shannon": ("chapters/01_probability.html", "ShannonGame"),
 }
-PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
 EXPOSED, SHOWN = 1e-6, 0.00005001  # tolerances: of data attributes; of four digits after the point
 
 

@@ -9,29 +9,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from looks import assert_fits
+from lm_parity import sharpened
+from looks import PHONE, assert_fits, choose, numbers
 from playwright.sync_api import Locator, Page
 from widget_page import served
 
-from lmbook.causal import CausalLM
-from lmbook.masked import MaskedLM
 from lmbook.ngram import NGramLM
-from lmbook.toy_language import ToyLanguage
+from lmbook.toy import ToyLanguage
+from lmbook.transformer import CausalLM, MaskedLM
 from lmbook.widgets import AttentionExplorer, MaskedExplorer, ReplayRecorder, TrainingReplay
 from lmbook.widgets.base import split_words
 from lmbook.widgets.packing import rounded
 
 HEADS = 4
 NAMES = ("training-replay", "attention", "masked-explorer")
-PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
 SENTENCES = ["the gulls that follow the crab sleep.", "every horse near the barn rests. it sees the hen."]
-
-
-def sharpened(model):
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(3 if weight.ndim > 1 else 1)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +71,6 @@ def widget(page, site, open_widgets) -> Callable[..., Locator]:
 
 def words_of(root: Locator) -> Locator:
     return root.locator(".lmw-words button")
-
-
-def numbers(root: Locator, selector: str, key: str) -> list[float]:
-    values = root.locator(selector).evaluate_all("(all, key) => all.map((n) => n.dataset[key])", key)
-    return [float(value.replace("Infinity", "inf")) for value in values]
-
-
-def choose(select: Locator, index: int) -> None:
-    """By keyboard: to the first option, then down."""
-    select.focus()
-    select.press("Home")
-    for _ in range(index):
-        select.press("ArrowDown")
 
 
 def check_table(root: Locator, language: ToyLanguage, columns: dict[str, torch.Tensor]) -> None:

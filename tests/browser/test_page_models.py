@@ -1,12 +1,11 @@
-"""Each model of the playground's page in Chromium against Python; tests/test_page_models.py asks Node."""
+"""Each model of the playground's page in Chromium against Python; tests/widgets asks Node."""
 
 import page_models
 import pytest
-from test_lm_js import run  # noqa: F401  (a fixture)
 
 
 @pytest.mark.parametrize("name", page_models.NAMES)
-def test_texts_are_read_and_continued_as_in_python(run, name, capsys):  # noqa: F811
+def test_texts_are_read_and_continued_as_in_python(run, name, capsys):
     nearness = page_models.check_logits(run, name)
     with capsys.disabled():
         print(f"\n{nearness}")
@@ -14,11 +13,11 @@ def test_texts_are_read_and_continued_as_in_python(run, name, capsys):  # noqa: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", page_models.NAMES)
-def test_filters(run, name):  # noqa: F811
+def test_filters(run, name):
     page_models.check_filters(run, name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", page_models.NAMES)
-def test_greedy_and_beam(run, name):  # noqa: F811
+def test_greedy_and_beam(run, name):
     assert page_models.check_searches(run, name) <= 2  # near ties

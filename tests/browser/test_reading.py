@@ -1,7 +1,7 @@
 """How a page is read: it asks no other host, holds still, is drawn soon, prints, does without scripts."""
 
 import pytest
-from test_site import DESK, HTML, PAGES, PHONE
+from built_site import DESK, HTML, PAGES, PHONE
 
 CHAPTERS = [path for path in PAGES if path.startswith("chapters/")]
 WITH_WIDGETS = [path for path in CHAPTERS if "lm-still" in (HTML / path).read_text(encoding="utf-8")]

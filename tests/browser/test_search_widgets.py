@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from looks import assert_fits
+from looks import PHONE, assert_fits
 from playwright.sync_api import Locator, Page
 from widget_page import served
 
@@ -13,7 +13,6 @@ from lmbook import ToyLanguage, beam_search, filters, greedy_decode
 from lmbook.widgets import BeamTree, PromptExplorer
 
 NAMES = ("beam-tree", "prompt-explorer")
-PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
 OTHER = {"0": (0.34, "…"), "1": (0.33, "…"), "2": (0.33, "…")}
 TRAP = {
     "start": {">": (1.0, "nothing")},

@@ -9,15 +9,13 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from built_site import DESK, HTML, PAGES, PHONE
 from fontTools.ttLib import TTFont
 from playwright.sync_api import expect
 
-HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 # Faults of axe-core that a page may have, rule by rule, with the reason. There is none.
 TOLERATED: dict[str, str] = {}
 PAGE_LIMIT = 400 * 1024  # bytes, gzipped, before widget weights
-PAGES = sorted(str(p.relative_to(HTML)) for p in HTML.rglob("*.html") if "_static" not in p.parts)
-PHONE, DESK = {"width": 360, "height": 800}, {"width": 1280, "height": 900}
 
 
 class Links(HTMLParser):

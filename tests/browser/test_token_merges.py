@@ -10,16 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from looks import assert_fits
+from looks import PHONE, assert_fits
 from playwright.sync_api import Page
 
-from lmbook.byte_pairs import merge
 from lmbook.corpora import load_shakespeare
-from lmbook.tokenizer import PIECES, BPETokenizer
+from lmbook.tokenizer import PIECES, BPETokenizer, merge
 from lmbook.widgets.token_merges import TokenMerges
 
 PAGE = "chapters/02_tokens.html"
-PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,221 @@
+"""What stands between a model's logits and the next token: pure functions on logits, which compose.
+
+A filter maps logits (…, V) to logits (…, V) and writes into nothing that it was given. It either reshapes all
+logits (temperature, penalties) or sets those of the tokens it removes to −inf; softmax then shares their
+probability among the rest. Each row of the leading axes is treated by itself. What holds for all filters:
+
+- a row never loses its last token, so that a distribution is always left;
+- tokens at −inf stay at −inf; a row of nothing but −inf comes back as it was;
+- ties are settled in favour of the lowest id, except where a docstring says that equals stay together.
+
+Filters that look back also take the tokens so far, `ids` (…, T); an id outside the vocabulary, such as −1 in
+place of padding, counts as no token. A decoder takes any sequence of them: `filters=(partial(temperature,
+tau=0.7), partial(top_k, k=50))`, applied in that order.
+
+Axes: T time, V vocabulary, W windows of n tokens; … any leading axes, the rows.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmbook.interface import check_int, check_number
+
+Logits = Float[Tensor, "*rows V"]
+Ids = Int[Tensor, "*rows T"]
+Filter = Callable[..., Tensor]  # of logits, or of logits and ids
+
+
+def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
+    """One function of (logits, ids) that applies `filters` in order; a parameter `ids` is given the ids."""
+    if not (isinstance(filters, Iterable) and all(map(callable, functions := [*filters]))):
+        raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
+    steps = [(step, "ids" in inspect.signature(step).parameters) for step in functions]
+
+    def composed(logits: Tensor, ids: Tensor) -> Tensor:
+        for step, looks_back in steps:
+            logits = step(logits, ids=ids) if looks_back else step(logits)
+        return logits
+
+    return composed
+
+
+def temperature(logits: Logits, tau: float | int) -> Logits:
+    """Divide by `tau`: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone,
+    exactly.
+
+    Below 1e-30, where the division would overflow, `tau` counts as 0.
+
+    Raises:
+        ValueError: `tau` is negative or not finite.
+
+    Source: Ackley, Hinton and Sejnowski 1985, A Learning Algorithm for Boltzmann Machines.
+    """
+    check_number("temperature", tau, "at least 0 and finite", lambda tau: 0 <= tau < math.inf)
+    if tau >= 1e-30:
+        return logits / tau
+    best = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, logits.argmax(-1, keepdim=True), True)
+    return _keep(logits, best)
+
+
+def top_k(logits: Logits, k: int) -> Logits:
+    """Keep the `k` best tokens, exactly `k`: of equals at the k-th place those with the lowest ids.
+
+    `k` above V keeps everything.
+
+    Raises:
+        ValueError: `k` is below 1.
+
+    Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
+    """
+    check_int("k", k)
+    if k >= logits.shape[-1]:
+        return logits
+    last = logits.topk(k).values[..., -1:]
+    above, equal = logits > last, logits == last
+    room = k - above.sum(-1, keepdim=True)
+    return _keep(logits, above | (equal & (equal.cumsum(-1) <= room)))
+
+
+def top_p(logits: Logits, p: float | int) -> Logits:
+    """Keep the nucleus: of the tokens from best to worst, the fewest whose probability reaches `p`.
+
+    The best token always stays; p = 1 keeps everything.
+
+    Raises:
+        ValueError: `p` is outside (0, 1].
+
+    Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
+    """
+    check_number("p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
+    if p == 1:
+        return logits
+    order = logits.argsort(descending=True, stable=True)
+    kept = _mass_before(_softmax(logits), order) < p
+    return _keep(logits, torch.zeros_like(kept).scatter(-1, order, kept))
+
+
+def min_p(logits: Logits, p: float | int) -> Logits:
+    """Keep the tokens that have at least `p` times the probability of the best one.
+
+    Raises:
+        ValueError: `p` is outside [0, 1].
+
+    Source: Nguyen et al. 2024, Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs.
+    """
+    check_number("min_p", p, "at least 0 and at most 1", lambda p: 0 <= p <= 1)
+    if p == 0:
+        return logits
+    return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
+
+
+def typical(logits: Logits, p: float | int) -> Logits:
+    """Keep the tokens whose surprise, −log P, lies nearest to the entropy: the fewest that reach probability
+    `p`.
+
+    Equally distant tokens stay or go together. The best token may go: it can be too predictable to be
+    typical.
+
+    Raises:
+        ValueError: `p` is outside (0, 1].
+
+    Source: Meister et al. 2023, Locally Typical Sampling.
+    """
+    check_number("typical p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
+    if p == 1:
+        return logits
+    probs = _softmax(logits)
+    surprise = -probs.log()
+    distance = (surprise - torch.special.entr(probs).sum(-1, keepdim=True)).abs()
+    order = distance.argsort()
+    last = (_mass_before(probs, order) < p).sum(-1, keepdim=True).clamp(min=1) - 1
+    limit = distance.gather(-1, order.gather(-1, last))
+    return _keep(logits, distance <= limit)
+
+
+def repetition_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+    """Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
+
+    What it does depends on where the logits' zero is, which softmax doesn't see: log-probabilities are all
+    below it.
+
+    Raises:
+        ValueError: `penalty` isn't above 0 and finite.
+
+    Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
+    """
+    check_number("penalty", penalty, "above 0 and finite", lambda penalty: 0 < penalty < math.inf)
+    penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
+    return torch.where(_counts(ids, logits) > 0, penalised, logits)
+
+
+def frequency_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+    """Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+
+    Raises:
+        ValueError: `penalty` isn't finite.
+
+    Source: OpenAI API reference, parameter frequency_penalty.
+    """
+    check_number("penalty", penalty, "finite", math.isfinite)
+    return logits - penalty * _counts(ids, logits)
+
+
+def presence_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+    """Subtract `penalty` once from each token that occurs in `ids`; below 0 it encourages.
+
+    Raises:
+        ValueError: `penalty` isn't finite.
+
+    Source: OpenAI API reference, parameter presence_penalty.
+    """
+    check_number("penalty", penalty, "finite", math.isfinite)
+    return logits - penalty * _counts(ids, logits).clamp(max=1)
+
+
+def no_repeat_ngram(logits: Logits, ids: Ids, n: int) -> Logits:
+    """Remove each token that would complete a sequence of `n` tokens which `ids` already holds.
+
+    A row in which that would remove every possible token is left as it is.
+
+    Raises:
+        ValueError: `n` is below 1.
+
+    Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
+    """
+    check_int("n", n)
+    length = ids.shape[-1]
+    if length < n:
+        return logits
+    windows = ids.unfold(-1, n, 1)  # (…, W, n)
+    begun = (windows[..., :-1] == ids[..., None, length - n + 1 :]).all(-1)  # (…, W)
+    banned = _counts(windows[..., -1].where(begun, -1), logits) > 0
+    left = logits.masked_fill(banned, -math.inf)
+    return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
+
+
+def _keep(logits: Logits, kept: Bool[Tensor, "*rows V"]) -> Logits:
+    return logits.masked_fill(~kept, -math.inf)
+
+
+def _softmax(logits: Logits) -> Logits:
+    """Probabilities, in float32 at least: sums over a vocabulary are lost on half precision."""
+    return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _mass_before(probs: Logits, order: Int[Tensor, "*rows V"]) -> Logits:
+    """Place for place in `order`, the probability of all tokens that come earlier."""
+    return F.pad(probs.gather(-1, order).cumsum(-1)[..., :-1], (1, 0))
+
+
+def _counts(ids: Int[Tensor, "*rows N"], logits: Logits) -> Logits:
+    """How often each token of the vocabulary occurs in `ids`, (…, V)."""
+    vocab_size = logits.shape[-1]
+    known = (ids >= 0) & (ids < vocab_size)
+    zeros = ids.new_zeros(*ids.shape[:-1], vocab_size)
+    return zeros.scatter_add(-1, ids.where(known, 0), known.long()).to(logits.dtype)

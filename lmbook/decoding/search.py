@@ -1,0 +1,268 @@
+"""Looking for the best continuation rather than drawing one: exhaustive, beam and contrastive search.
+
+The best sequence isn't made of best tokens: greedy decoding takes a token that is ahead by a little and pays
+for it later. Exhaustive search tries everything and is possible for toys only; beam search keeps the few best
+prefixes. It promises nothing: the prefix that greedy decoding follows can fall out of the beam, and then a
+*wider* beam finds something *less* probable. What is most probable is dull besides; contrastive search trades
+probability for being unlike what was said.
+
+Rows are searched one by one. `rank` of a continuation of n tokens is log P / n ** length_penalty: 0, the
+default, compares log P itself, above 0 long continuations are favoured. Of equals, the one with the lowest
+ids wins; in a beam, the one that ended first.
+
+Axes: B batch, T time, V vocabulary, N beams, D model width.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmbook.decoding.filters import top_k
+from lmbook.decoding.incremental import Reader, check_possible, check_request, prompts
+from lmbook.interface import LanguageModel, check_int, check_number, inference_mode
+
+Ids = Int[Tensor, "B T"]
+Mask = Bool[Tensor, "B T"]
+Found = tuple[Int[Tensor, "B _"], Float[Tensor, " B"]]
+EXHAUSTIVE_LIMIT = 1_000_000  # continuations: a few seconds of a small model
+
+
+def beam_search(
+    model: LanguageModel,
+    input_ids: Ids,
+    num_beams: int = 4,
+    max_length: int = 100,
+    *,
+    length_penalty: float | int = 0.0,
+    eos_token_id: int | None = None,
+    padding_mask: Mask | None = None,
+) -> Found:
+    """Keep the `num_beams` most probable prefixes at each step; return the best continuation that was met.
+
+    A prefix that produces `eos_token_id` while among the best is finished and leaves its place to the next.
+    The search ends when no prefix can overtake the best finished one. One beam is greedy decoding.
+
+    Args:
+        model: any causal language model.
+        input_ids: (B, T) prompts.
+        num_beams: prefixes kept; as many as there are continuations make the search exhaustive.
+        max_length: number of new tokens.
+        length_penalty: see the head of the module.
+        eos_token_id: a continuation ends with this token; the rest of the row is filled with it.
+        padding_mask: (B, T), True where a token is padding, on the left only.
+
+    Returns:
+        Ids (B, T + max_length), prompt included, and scores (B,): log P of the continuation in nats, up to
+        and with its end token, without length penalty.
+
+    Raises:
+        TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, `length_penalty` negative or not
+            finite.
+
+    Source: Graves 2012, Sequence Transduction with Recurrent Neural Networks, section 3; Murray and Chiang
+    2018, Correcting Length Bias in Neural Machine Translation; Stahlberg and Byrne 2019, On NMT Search Errors
+    and Model Errors.
+    """
+    check_request(model, "beam_search", input_ids, max_length, eos_token_id, padding_mask)
+    check_int("num_beams", num_beams)
+    _check_penalty(length_penalty)
+
+    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
+        return _beam_row(model, prompt, num_beams, max_length, length_penalty, eos_token_id)
+
+    return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)
+
+
+def exhaustive_search(
+    model: LanguageModel,
+    input_ids: Ids,
+    max_length: int,
+    *,
+    length_penalty: float | int = 0.0,
+    eos_token_id: int | None = None,
+    padding_mask: Mask | None = None,
+) -> Found:
+    """Score every continuation of `max_length` tokens and return the best: the truth that other searches
+    miss.
+
+    Args: as `beam_search`. The model must tell its `vocab_size`.
+
+    Returns:
+        Ids (B, T + max_length) and scores (B,), as `beam_search`.
+
+    Raises:
+        TypeError, ValueError: as `greedy_decode`; no `vocab_size`; more than 1,000,000 continuations.
+    """
+    check_request(model, "exhaustive_search", input_ids, max_length, eos_token_id, padding_mask)
+    _check_penalty(length_penalty)
+    if not hasattr(model, "vocab_size"):
+        raise TypeError(f"exhaustive_search needs a model with vocab_size; {type(model).__name__} has none")
+    size = model.vocab_size**max_length
+    if size > EXHAUSTIVE_LIMIT:
+        what = f"{model.vocab_size} ** {max_length} = {size} continuations"
+        raise ValueError(f"exhaustive_search tries at most {EXHAUSTIVE_LIMIT} continuations, got {what}")
+
+    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
+        return _exhaust_row(model, prompt, max_length, length_penalty, eos_token_id)
+
+    return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)
+
+
+def contrastive_search(
+    model: LanguageModel,
+    input_ids: Ids,
+    k: int = 4,
+    alpha: float | int = 0.6,
+    max_length: int = 100,
+    *,
+    eos_token_id: int | None = None,
+    padding_mask: Mask | None = None,
+) -> Int[Tensor, "B _"]:
+    """Of the `k` best tokens append the one that is probable and unlike all that stands there already.
+
+    Its score is (1 − alpha) · P(token) − alpha · (greatest cosine of its hidden state with an earlier one).
+
+    Args:
+        model: a causal language model with `hidden_states(ids)` (B, T, D) and `unembed(states)`, as
+            `CausalLM` has.
+        input_ids: (B, T) prompts.
+        k: candidates at each step.
+        alpha: weight of the difference, from 0 (greedy decoding) to 1.
+        max_length: number of new tokens.
+        eos_token_id: a row stops after this token.
+        padding_mask: (B, T), True where a token is padding, on the left only.
+
+    Returns:
+        (B, T + max_length) ids, prompt included.
+
+    Raises:
+        TypeError, ValueError: as `greedy_decode`; a model without hidden states; `k` below 1, `alpha` outside
+            [0, 1].
+
+    Source: Su et al. 2022, A Contrastive Framework for Neural Text Generation.
+    """
+    check_request(model, "contrastive_search", input_ids, max_length, eos_token_id, padding_mask)
+    missing = [name for name in ("hidden_states", "unembed") if not hasattr(model, name)]
+    if missing:
+        raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
+    check_int("k", k)
+    check_number("alpha", alpha, "at least 0 and at most 1", lambda alpha: 0 <= alpha <= 1)
+
+    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
+        return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
+
+    return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)[0]
+
+
+def _check_penalty(penalty: float | int) -> None:
+    check_number("length_penalty", penalty, "at least 0 and finite", lambda penalty: 0 <= penalty < math.inf)
+
+
+def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
+    """Run `search(prompt (1, T)) -> (ids (T + n,), score)` for each row and line the results up."""
+    ids = F.pad(input_ids, (0, max_length), value=eos or 0)
+    scores = []
+    with inference_mode(model):
+        for row, (padding, prompt) in enumerate(prompts(input_ids, padding_mask)):
+            found, score = search(prompt)
+            ids[row, padding : padding + len(found)] = found
+            scores.append(score)
+    return ids, torch.stack(scores)
+
+
+def _log_softmax(logits: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V"]:
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_penalty, eos: int | None):
+    """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes stay outside."""
+    reader = Reader(model, 1)
+    beams, scores = prompt, torch.zeros(1, device=prompt.device)
+    best, best_rank = None, -math.inf
+    for length in range(1, max_length + 1):
+        logits = reader(beams)[:, -1]
+        check_possible(logits)
+        totals = scores[:, None] + _log_softmax(logits)  # (N, V)
+        if eos is not None:
+            ended = _best(totals, num_beams)[:, eos]
+            rank = ended.max().item() / length**length_penalty
+            if rank > best_rank:
+                best, best_rank = (F.pad(beams[ended.argmax()], (0, 1), value=eos), ended.max()), rank
+            totals[:, eos] = -math.inf
+        rows, tokens = _best(totals, num_beams).isfinite().nonzero(as_tuple=True)
+        beams, scores = torch.cat((beams[rows], tokens[:, None]), dim=1), totals[rows, tokens]
+        if not len(rows) or scores.max().item() / max_length**length_penalty <= best_rank:
+            return best
+        reader.select(rows)
+    return beams[scores.argmax()], scores.max()
+
+
+def _best(totals: Float[Tensor, "N V"], count: int) -> Float[Tensor, "N V"]:
+    return top_k(totals.flatten(), count).view_as(totals)
+
+
+def _exhaust_row(model, prompt: Tensor, max_length: int, length_penalty, eos: int | None):
+    """Best of all V ** L continuations of one prompt, L = max_length: ids (T + L,) and log P.
+
+    The model reads all but the last token of each; its last row scores V continuations at once.
+    """
+    if max_length == 0:
+        return prompt[0], torch.zeros((), device=prompt.device)
+    best, best_rank = None, -math.inf
+    last = torch.arange(model.vocab_size, device=prompt.device)
+    heads = itertools.product(range(model.vocab_size), repeat=max_length - 1)
+    while chunk := list(itertools.islice(heads, 1024)):
+        head = torch.tensor(chunk, dtype=torch.int64, device=prompt.device)  # (N, L − 1)
+        logits = model(torch.cat((prompt.expand(len(head), -1), head), dim=1))[:, prompt.shape[1] - 1 :]
+        stem = head[:, None].expand(-1, len(last), -1)  # (N, V, L − 1)
+        tokens = torch.cat((stem, last.expand(len(head), -1)[..., None]), dim=-1)
+        totals, lengths, tokens = _score(logits, tokens, eos)
+        ranks = totals / lengths**length_penalty
+        if ranks.max() > best_rank:
+            n, v = divmod(int(ranks.argmax()), len(last))
+            best, best_rank = (torch.cat((prompt[0], tokens[n, v])), totals[n, v]), ranks.max()
+    return best
+
+
+def _score(logits: Float[Tensor, "N L V"], tokens: Int[Tensor, "N V L"], eos: int | None):
+    """Totals of log P and lengths, both (N, V), and the tokens; all up to the first end token, then filled
+    with it.
+
+    Logits that aren't finite matter only after a prefix that is possible and not at its end.
+    """
+    logp = _log_softmax(logits).gather(2, tokens.mT).mT  # (N, V, L)
+    ends = (tokens == eos) if eos is not None else torch.zeros_like(tokens, dtype=torch.bool)
+    over = F.pad(ends.cumsum(-1)[..., :-1], (1, 0)) > 0
+    before = F.pad(logp.cumsum(-1)[..., :-1], (1, 0))
+    if (logp.isnan() & ~over & (before > -math.inf)).any():
+        check_possible(logits)
+    totals = logp.masked_fill(over, 0.0).sum(-1)
+    tokens = tokens.masked_fill(over, eos or 0)
+    return totals.masked_fill(totals.isnan(), -math.inf), (~over).sum(-1), tokens
+
+
+def _contrastive_row(
+    model, prompt: Tensor, k: int, alpha: float | int, max_length: int, eos: int | None
+) -> Tensor:
+    """One prompt (1, T) and its continuation, (T + n,)."""
+    reader = Reader(model, 1)
+    ids, states = prompt, reader.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
+    for _ in range(max_length):
+        logits = model.unembed(states[:, -1:])[0, 0]
+        check_possible(logits)
+        logp = _log_softmax(logits)
+        candidates = top_k(logp, k).isfinite().nonzero()  # (N, 1)
+        reader.select(torch.zeros_like(candidates[:, 0]))
+        grown = torch.cat((ids.expand(len(candidates), -1), candidates), dim=1)
+        new = reader.hidden(grown, 1)  # (N, 1, D)
+        likeness = F.cosine_similarity(new, states, dim=-1).amax(-1)
+        chosen = ((1 - alpha) * logp[candidates[:, 0]].exp() - alpha * likeness).argmax(keepdim=True)
+        reader.select(chosen)
+        ids, states = grown[chosen], torch.cat((states, new[chosen]), dim=1)
+        if ids[0, -1] == eos:
+            break
+    return ids[0]

@@ -1,0 +1,182 @@
+"""Speculative decoding: a small model proposes, the large one judges several tokens in one pass.
+
+A proposal x, drawn from the draft's distribution q, is accepted with probability min(1, p(x) / q(x)), p being
+the target's; after a refusal the token is drawn from what p has more than q, max(p − q, 0) normalised.
+Together
+
+    q(x) · min(1, p(x) / q(x))  +  P(refusal) · max(p(x) − q(x), 0) / Σ max(p − q, 0)  =  p(x):
+
+the output is distributed exactly as the target's own, whatever the draft proposes. (With q ≥ p the first term
+is p(x) and the second 0; else the first is q(x), and P(refusal) equals the sum below it, so that the second
+is p(x) − q(x).)
+
+Source: Leviathan, Kalman and Matias 2023, Fast Inference from Transformers via Speculative Decoding; Chen et
+al. 2023, Accelerating Large Language Model Decoding with Speculative Sampling.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from lmbook.decoding import filters as keep
+from lmbook.decoding.filters import Filter, compose
+from lmbook.decoding.incremental import Reader, check_request, prompts
+from lmbook.decoding.sampling import Rule, checked_rule, draw, next_probabilities
+from lmbook.interface import LanguageModel, check_generator, check_int, inference_mode
+
+Probabilities = Float[Tensor, "*rows V"]
+
+
+@dataclass
+class SpeculationStats:
+    """What came of the proposals; `speculative_decode` adds to it.
+
+    Attributes:
+        rounds: passes of the target.
+        proposed: tokens that the draft proposed.
+        accepted: proposals that the target took.
+        refused: proposals that it refused; those after a refusal are neither.
+        emitted: new tokens in all.
+    """
+
+    rounds: int = 0
+    proposed: int = 0
+    accepted: int = 0
+    refused: int = 0
+    emitted: int = 0
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Accepted of all that were judged; its expectation is Σ min(p, q). NaN where nothing was judged."""
+        judged = self.accepted + self.refused
+        return self.accepted / judged if judged else float("nan")
+
+    @property
+    def tokens_per_round(self) -> float:
+        """New tokens for each pass of the target, 1 without speculation. NaN before the first."""
+        return self.emitted / self.rounds if self.rounds else float("nan")
+
+
+def acceptance(target: Probabilities, draft: Probabilities) -> Probabilities:
+    """min(1, p / q), the probability that a proposal is accepted; 1 where q is 0 and it never is made."""
+    return torch.where(draft > target, target / draft, 1.0)
+
+
+def residual(target: Probabilities, draft: Probabilities) -> Probabilities:
+    """max(p − q, 0), normalised: the distribution after a refusal. Where p = q, which forbids one, p."""
+    rest = (target - draft).clamp(min=0.0)
+    total = rest.sum(-1, keepdim=True)
+    return torch.where(total > 0, rest / total, target)
+
+
+def toss(probability: Float[Tensor, ""], generator: Generator | None) -> bool:
+    """True with this probability."""
+    luck = torch.rand((), generator=generator, device=probability.device, dtype=probability.dtype)
+    return bool(luck < probability)
+
+
+def speculative_decode(
+    target: LanguageModel,
+    draft: LanguageModel,
+    input_ids: Int[Tensor, "B T"],
+    max_length: int = 100,
+    *,
+    num_draft: int = 4,
+    temperature: float | int = 1.0,
+    filters: Iterable[Filter] = (),
+    generator: Generator | None = None,
+    eos_token_id: int | None = None,
+    padding_mask: Bool[Tensor, "B T"] | None = None,
+    stats: SpeculationStats | None = None,
+) -> Int[Tensor, "B _"]:
+    """Sample from `target`, with fewer passes of it where `draft` guesses well; rows are decoded one by one.
+
+    Args:
+        target: the model whose distribution the output has.
+        draft: a cheaper model over the same vocabulary.
+        input_ids: (B, T) prompts.
+        max_length: number of new tokens.
+        num_draft: proposals a round.
+        temperature: of both models, before `filters`; 0 gives what `greedy_decode(target)` gives.
+        filters: applied to both models, as in `sample_decode`.
+        generator: source of the draws; torch's default one where None.
+        eos_token_id: a row stops after this token.
+        padding_mask: (B, T), True where a token is padding, on the left only.
+        stats: counted into, where given.
+
+    Returns:
+        (B, T + max_length) ids, prompt included.
+
+    Raises:
+        TypeError, ValueError: as `sample_decode`, for either model; `num_draft` below 1; different
+            vocabularies.
+    """
+    for model in (target, draft):
+        check_request(model, "speculative_decode", input_ids, max_length, eos_token_id, padding_mask)
+    sizes = [getattr(model, "vocab_size", None) for model in (target, draft)]
+    if None not in sizes and sizes[0] != sizes[1]:
+        raise ValueError(f"target and draft must have the same vocab_size, got {sizes[0]} and {sizes[1]}")
+    check_int("num_draft", num_draft)
+    check_generator(generator, input_ids.device)
+    if not isinstance(stats, SpeculationStats | None):
+        raise TypeError(f"stats must be SpeculationStats or None, got {stats!r}")
+    rule = checked_rule((partial(keep.temperature, tau=temperature), compose(filters)), target, input_ids)
+    stats = SpeculationStats() if stats is None else stats
+    ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
+    with inference_mode(target), inference_mode(draft):
+        for row, (padding, prompt) in enumerate(prompts(input_ids, padding_mask)):
+            speculation = _Speculation(target, draft, rule, generator, eos_token_id, stats)
+            tokens = speculation.run(prompt, max_length, num_draft)
+            ids[row, padding : padding + len(tokens)] = tokens
+    return ids
+
+
+class _Speculation:
+    """One row on its way: propose, judge, and keep what was accepted."""
+
+    def __init__(self, target, draft, rule: Rule, generator, eos: int | None, stats: SpeculationStats):
+        self.target, self.draft = Reader(target, 1), Reader(draft, 1)
+        self.rule, self.generator, self.eos, self.stats = rule, generator, eos, stats
+
+    def run(self, ids: Int[Tensor, "1 T"], max_length: int, num_draft: int) -> Int[Tensor, " _"]:
+        """The prompt and up to `max_length` tokens more."""
+        start, end = ids.shape[1], ids.shape[1] + max_length
+        while ids.shape[1] < end and not (ids.shape[1] > start and ids[0, -1] == self.eos):
+            ids = self.judge(*self.propose(ids, min(num_draft, end - ids.shape[1] - 1)))
+            self.target.truncate(ids.shape[1] - 1)
+            self.draft.truncate(ids.shape[1] - 1)
+        self.stats.emitted += ids.shape[1] - start
+        return ids[0]
+
+    def propose(self, ids: Int[Tensor, "1 T"], count: int) -> tuple[Tensor, list[Tensor]]:
+        """The prefix with up to `count` proposals, and the distribution q (1, V) that each was drawn from."""
+        drafts = []
+        while len(drafts) < count and not (drafts and ids[0, -1] == self.eos):
+            drafts.append(next_probabilities(self.draft(ids)[:, -1], ids, self.rule))
+            ids = torch.cat((ids, draw(drafts[-1], self.generator)[None]), dim=1)
+        return ids, drafts
+
+    def judge(self, ids: Int[Tensor, "1 T"], drafts: list[Tensor]) -> Int[Tensor, "1 _"]:
+        """The proposals up to the first refusal, and one token of the target's own."""
+        logits = self.target(ids, len(drafts) + 1)
+        self.stats.rounds += 1
+        self.stats.proposed += len(drafts)
+        known = ids.shape[1] - len(drafts)
+        for i, q in enumerate(drafts):
+            prefix, proposal = ids[:, : known + i], ids[0, known + i]
+            p = next_probabilities(logits[:, i], prefix, self.rule)
+            if not toss(acceptance(p, q)[0, proposal], self.generator):
+                self.stats.refused += 1
+                return torch.cat((prefix, draw(residual(p, q), self.generator)[None]), dim=1)
+            self.stats.accepted += 1
+        if drafts and ids[0, -1] == self.eos:
+            return ids
+        p = next_probabilities(logits[:, -1], ids, self.rule)
+        return torch.cat((ids, draw(p, self.generator)[None]), dim=1)

@@ -1,0 +1,186 @@
+"""Text to ids and back: what all tokenizers share, and those whose tokens are words, characters and bytes."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+UNKNOWN = "<unk>"
+# Letters, digits or other signs, each with the one space before them, or white space: every character falls
+# into exactly one piece. (Marks that combine with a letter count as signs: Python's \w leaves them out.)
+PIECES = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+?(?= ?\S)|\s+")
+
+
+class Tokenizer:
+    """What the tokenizers share; a subclass has `kind`, `tokens`, `_encode` and `_state`."""
+
+    kind: ClassVar[str]
+    kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
+    tokens: Sequence[str] | Sequence[bytes]
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Tokenizer.kinds[cls.kind] = cls
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids: they run from 0 to `vocab_size` − 1."""
+        return len(self.tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`.
+
+        Raises:
+            TypeError: `text` isn't a str.
+            ValueError: a character outside the vocabulary (`CharTokenizer`), or a lone surrogate, which UTF-8
+                can't express (`ByteTokenizer`, `BPETokenizer`).
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"encode takes a str, got {type(text).__name__}")
+        return self._encode(text)
+
+    def decode(self, ids: Iterable) -> str:
+        """Text of `ids` (any iterable of ints; a 1-D tensor too).
+
+        Raises:
+            ValueError: an id below 0 or not below `vocab_size`.
+        """
+        return self._join([self.tokens[i] for i in self._checked(ids)])
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON, for `load_tokenizer`."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The vocabulary as one line of JSON, for `tokenizer_from_json`."""
+        return json.dumps({"kind": self.kind, **self._state()})
+
+    def _checked(self, ids: Iterable) -> list[int]:
+        ids = [int(i) for i in ids]
+        for i in ids:
+            if not 0 <= i < self.vocab_size:
+                raise ValueError(f"id {i} is outside the vocabulary: 0 ≤ id < {self.vocab_size}")
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def _join(self, tokens: list) -> str:
+        return "".join(tokens)
+
+    def _state(self) -> dict:
+        return {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(vocab_size={self.vocab_size})"
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """The tokenizer that `save` wrote to `path`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file isn't one that `save` wrote.
+    """
+    try:
+        return tokenizer_from_json(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} holds no tokenizer: {error}") from None
+
+
+def tokenizer_from_json(text: str) -> Tokenizer:
+    """The tokenizer whose `to_json` is `text`; ValueError if there is none."""
+    state = json.loads(text)
+    kind = state.pop("kind", None) if isinstance(state, dict) else None
+    if kind not in Tokenizer.kinds:
+        raise ValueError(f"its kind must be one of {', '.join(Tokenizer.kinds)}; got {kind!r}")
+    try:
+        return Tokenizer.kinds[kind](**state)
+    except TypeError as error:
+        raise ValueError(f"not what a tokenizer of kind {kind!r} is made of: {error}") from None
+
+
+class WordTokenizer(Tokenizer):
+    """A token is a word, number or run of signs with the space before it: "A cat." -> "A", " cat", "."."""
+
+    kind = "word"
+
+    def __init__(self, tokens: Sequence[str]):
+        """`tokens` begins with `<unk>`; `train` makes it."""
+        self.tokens = list(tokens)
+        if self.tokens[:1] != [UNKNOWN]:
+            raise ValueError(f"the first token must be {UNKNOWN!r}, got {self.tokens[:1]}")
+        self._ids = index_of(self.tokens)
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int | None = None) -> "WordTokenizer":
+        """Take the `vocab_size` − 1 most frequent words of `text` (None: all), of equals the lower string."""
+        if vocab_size is not None and vocab_size < 1:
+            raise ValueError(f"vocab_size must be at least 1, for {UNKNOWN}; got {vocab_size}")
+        counts = Counter(PIECES.findall(text))
+        words = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls([UNKNOWN, *words][:vocab_size])
+
+    def _encode(self, text: str) -> list[int]:
+        return [self._ids.get(word, 0) for word in PIECES.findall(text)]
+
+    def _state(self) -> dict:
+        return {"tokens": self.tokens}
+
+
+class CharTokenizer(Tokenizer):
+    """A token is one character; one that isn't in the vocabulary is an error."""
+
+    kind = "char"
+
+    def __init__(self, tokens: Iterable[str]):
+        """`tokens` are the characters, id after id."""
+        self.tokens = list(tokens)
+        for token in self.tokens:
+            if len(token) != 1:
+                raise ValueError(f"a token of CharTokenizer is one character, got {token!r}")
+        self._ids = index_of(self.tokens)
+
+    @classmethod
+    def train(cls, text: str) -> "CharTokenizer":
+        """Take every character of `text`, in code point order."""
+        return cls(sorted(set(text)))
+
+    def _encode(self, text: str) -> list[int]:
+        try:
+            return [self._ids[char] for char in text]
+        except KeyError:
+            place, char = next((t, c) for t, c in enumerate(text) if c not in self._ids)
+            raise ValueError(
+                f"character {char!r} (U+{ord(char):04X}) at position {place} is not among the "
+                f"{self.vocab_size} characters of the vocabulary"
+            ) from None
+
+    def _state(self) -> dict:
+        return {"tokens": self.tokens}
+
+
+class ByteTokenizer(Tokenizer):
+    """A token is one byte of the text in UTF-8: 256 ids for everything ever written."""
+
+    kind = "byte"
+
+    def __init__(self):
+        self.tokens = [bytes([b]) for b in range(256)]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def _join(self, tokens: list[bytes]) -> str:
+        return b"".join(tokens).decode(errors="replace")
+
+
+def index_of(tokens: Sequence) -> dict:
+    """Token -> id; ValueError if a token occurs twice."""
+    ids = {token: i for i, token in enumerate(tokens)}
+    if len(ids) < len(tokens):
+        twice = next(token for token, n in Counter(tokens).items() if n > 1)
+        raise ValueError(f"token {twice!r} occurs twice")
+    return ids

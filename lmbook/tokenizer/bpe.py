@@ -1,0 +1,167 @@
+"""Byte pairs: merges learned from counted pieces of text, and the tokenizer that applies them.
+
+A token is its bytes. Tokens 0 to 255 are the single bytes; each merge of two tokens makes one more, unless
+its bytes are a token already. `learn_merges` is a page of code; the package `tokenizers` finds the
+same in less time.
+
+Source: Sennrich, Haddow, Birch (2016), "Neural machine translation of rare words with subword units",
+section 3.2.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from lmbook.tokenizer.base import PIECES, ByteTokenizer, index_of
+
+MAX_REMEMBERED = 100_000  # pieces whose ids a BPETokenizer keeps, about 20 MB
+
+
+def merge(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    """`ids` with `pair` replaced by `new_id` from left to right.
+
+    >>> merge([1, 1, 1, 2], (1, 1), 9)
+    [9, 1, 2]
+    """
+    merged, t = [], 0
+    while t < len(ids):
+        found = t + 1 < len(ids) and (ids[t], ids[t + 1]) == pair
+        merged.append(new_id if found else ids[t])
+        t += 2 if found else 1
+    return merged
+
+
+def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
+    """Merges that byte-pair training finds in `pieces`, each with how often it occurs.
+
+    Each round merges the most frequent pair of neighbours; of equals the one with the lowest left id, then
+    the lowest right id (the rule of the package `tokenizers`). A token is its bytes: where two merges spell
+    the same bytes, they make one token. Only the words that hold the pair are counted again.
+    """
+    words = [list(piece) for piece in pieces]
+    frequency = list(pieces.values())
+    pairs: Counter[tuple[int, int]] = Counter()
+    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that hold it
+    for w, word in enumerate(words):
+        _count(pairs, places, w, word, frequency[w])
+
+    tokens = [bytes([b]) for b in range(256)]
+    ids, merges = {token: i for i, token in enumerate(tokens)}, []
+    while len(tokens) < vocab_size and pairs:
+        most = max(pairs.values())
+        best = min(pair for pair, count in pairs.items() if count == most)
+        merges.append(best)
+        new_id = add_token(tokens, ids, *best)
+        for w in list(places[best]):
+            _count(pairs, places, w, words[w], -frequency[w])
+            words[w] = merge(words[w], best, new_id)
+            _count(pairs, places, w, words[w], frequency[w])
+    return merges
+
+
+def _count(pairs: Counter, places: dict[tuple[int, int], set], w: int, word: list[int], times: int) -> None:
+    """Enter the pairs of word number `w` into the counts (`times` > 0) or take them out (`times` < 0)."""
+    for pair in pairwise(word):
+        pairs[pair] += times
+        if times > 0:
+            places[pair].add(w)
+        else:
+            places[pair].discard(w)
+            if pairs[pair] == 0:
+                del pairs[pair]
+
+
+def add_token(tokens: list[bytes], ids: dict[bytes, int], left: int, right: int) -> int:
+    """Id of the token that `left` and `right` make together, added to `tokens` if it is new."""
+    token = tokens[left] + tokens[right]
+    if token not in ids:
+        ids[token] = len(tokens)
+        tokens.append(token)
+    return ids[token]
+
+
+def learn_with_tokenizers(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
+    """`learn_merges` by the package `tokenizers`, to which byte b is shown as the character of number b."""
+    try:
+        import tokenizers
+    except ImportError:
+        raise ImportError("fast=True needs the package tokenizers: pip install tokenizers") from None
+    alphabet = [chr(b) for b in range(256)]
+    gap = chr(256)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
+    )
+    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    learner.pre_tokenizer = tokenizers.pre_tokenizers.CharDelimiterSplit(gap)
+    learner.train_from_iterator((gap.join([p.decode("latin-1")] * n) for p, n in pieces.items()), trainer)
+    model = json.loads(learner.to_str())["model"]
+    return [(model["vocab"][left], model["vocab"][right]) for left, right in model["merges"]]
+
+
+class BPETokenizer(ByteTokenizer):
+    """Bytes, and on top of them one new token for each merge of two tokens that often stand side by side.
+
+    Ids 0 to 255 are the bytes; then comes a token for each merge, in the order learned. The text is first cut
+    into `PIECES`, and no token crosses from one into the next. Inside a piece the earliest merge that applies
+    is done first, wherever it applies, until none does.
+
+    Source: Sennrich, Haddow, Birch (2016), "Neural machine translation of rare words with subword units",
+    section 3.2; on bytes: Radford et al. (2019), "Language models are unsupervised multitask learners",
+    section 2.2.
+    """
+
+    kind = "bpe"
+
+    def __init__(self, merges: Iterable[Sequence[int]]):
+        """`merges` are pairs of ids in the order learned; `train` makes them."""
+        super().__init__()
+        self.merges: list[tuple[int, int]] = []
+        self._ids = index_of(self.tokens)
+        for pair in merges:
+            left, right = pair
+            if not (0 <= left < self.vocab_size and 0 <= right < self.vocab_size):
+                raise ValueError(f"merge {left, right} names an id outside 0 ≤ id < {self.vocab_size}")
+            self.merges.append((left, right))
+            add_token(self.tokens, self._ids, left, right)
+        self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
+        self._remembered: dict[str, list[int]] = {}
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int, *, fast: bool = False) -> "BPETokenizer":
+        """Learn merges from `text` until there are `vocab_size` tokens, or no pair is left.
+
+        Args:
+            text: what to learn from.
+            vocab_size: 256 bytes and the merged tokens.
+            fast: let the package `tokenizers` learn the same merges, in a fraction of the time.
+
+        Raises:
+            ValueError: `vocab_size` below 256.
+        """
+        if vocab_size < 256:
+            raise ValueError(f"vocab_size must be at least 256, the bytes; got {vocab_size}")
+        pieces = Counter(piece.encode() for piece in PIECES.findall(text))
+        return cls(learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
+
+    def _encode(self, text: str) -> list[int]:
+        ids = []
+        for piece in PIECES.findall(text):
+            if piece not in self._remembered:
+                if len(self._remembered) >= MAX_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[piece] = self._encode_piece(piece.encode())
+            ids += self._remembered[piece]
+        return ids
+
+    def _encode_piece(self, piece: bytes) -> list[int]:
+        ids = list(piece)
+        while len(ids) > 1:
+            pair = min(pairwise(ids), key=lambda pair: self._ranks.get(pair, len(self._ranks)))
+            if pair not in self._ranks:
+                break
+            ids = merge(ids, pair, self._ids[self.tokens[pair[0]] + self.tokens[pair[1]]])
+        return ids
+
+    def _state(self) -> dict:
+        return {"merges": self.merges}

@@ -1,0 +1,6 @@
+"""The toy language: its grammar, and the automaton that knows every probability exactly."""
+
+from lmbook.toy.grammar import Grammar, animals
+from lmbook.toy.language import ToyLanguage
+
+__all__ = ["Grammar", "ToyLanguage", "animals"]

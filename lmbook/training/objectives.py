@@ -1,0 +1,124 @@
+"""The two objectives: predict each next token, or each hidden one.
+
+Axes: B batch, T time, V vocabulary, M masked tokens.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lmbook.training.loop import fit
+from lmbook.transformer.causal import CausalLM
+from lmbook.transformer.masked import MaskedLM
+
+
+def causal_loss(
+    model: CausalLM, batch: Int[Tensor, "B T"], pad_token_id: int | None = None
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """Return the summed −log P of each token given those before it, and how many: all but the first.
+
+    Args:
+        model: a causal model.
+        batch: (B, T), T at least 2.
+        pad_token_id: this id is padding: never predicted, never looked at.
+    """
+    if batch.shape[1] < 2:
+        raise ValueError(
+            f"a batch needs at least 2 tokens a row, so that 1 is predicted; got {batch.shape[1]}"
+        )
+    inputs, targets, padding_mask = batch[:, :-1], batch[:, 1:], None
+    if pad_token_id is not None:
+        padding_mask = inputs == pad_token_id
+        targets = targets.masked_fill(padding_mask | (targets == pad_token_id), -100)
+    logits = model(inputs, padding_mask=padding_mask).flatten(0, 1)
+    loss = F.cross_entropy(logits.float(), targets.flatten(), ignore_index=-100, reduction="sum")
+    return loss, (targets != -100).sum()
+
+
+def train_clm(
+    model: CausalLM,
+    dataloader: Iterable[Tensor],
+    optimizer: torch.optim.Optimizer,
+    epochs: int = 10,
+    *,
+    pad_token_id: int | None = None,
+    **options,
+) -> list[float]:
+    """Train `model` to predict each next token; return the mean loss of each epoch, nats per token.
+
+    Args:
+        model: trained in place; ends in the mode it was found in.
+        dataloader: any re-iterable of int64 batches (B, T); T ≥ 2 may vary.
+        optimizer: of the model's parameters.
+        epochs: passes over `dataloader`.
+        pad_token_id: this id is padding, on either side of a row: never predicted, never looked at.
+        **options: see `lmbook.training.fit`: schedule, max_grad_norm, validation, autocast, on_epoch,
+            progress.
+
+    Raises:
+        ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
+    """
+    check_token_id(model, pad_token_id, "pad_token_id")
+
+    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
+        return causal_loss(model, batch, pad_token_id)
+
+    return fit(model, loss, dataloader, optimizer, epochs, **options)
+
+
+def masked_loss(
+    model: MaskedLM,
+    batch: Int[Tensor, "B T"],
+    *,
+    padding_mask: Bool[Tensor, "B T"] | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """Return the summed −log P of the masked tokens, and how many; 0 with gradient 0 if nothing is masked."""
+    masked_ids, mask = model.create_masked_input(batch, generator=generator, padding_mask=padding_mask)
+    logits = model.unembed(model.hidden_states(masked_ids, padding_mask)[mask])  # (M, V): no other is needed
+    return F.cross_entropy(logits.float(), batch[mask], reduction="sum"), mask.sum()
+
+
+def train_mlm(
+    model: MaskedLM,
+    dataloader: Iterable[Tensor],
+    optimizer: torch.optim.Optimizer,
+    epochs: int = 10,
+    *,
+    pad_token_id: int | None = None,
+    generator: torch.Generator | None = None,
+    **options,
+) -> list[float]:
+    """Train `model` to predict masked tokens; return the mean loss of each epoch, nats per masked token.
+
+    Args:
+        model: trained in place; ends in the mode it was found in.
+        dataloader: any re-iterable of int64 batches (B, T); T may vary. Masks are drawn anew each time.
+        optimizer: of the model's parameters.
+        epochs: passes over `dataloader`.
+        pad_token_id: this id is padding: never masked, never looked at.
+        generator: draws the masks; None: torch's default generator. Validation has its own.
+        **options: see `lmbook.training.fit`: schedule, max_grad_norm, validation, autocast, on_epoch,
+            progress.
+
+    Raises:
+        ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
+    """
+    check_token_id(model, pad_token_id, "pad_token_id")
+
+    def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
+        padding_mask = None if pad_token_id is None else batch == pad_token_id
+        # Validation compares epochs, so there a batch always gets the same masks.
+        draws = generator if model.training else torch.Generator().manual_seed(int(batch.sum()))
+        return masked_loss(model, batch, padding_mask=padding_mask, generator=draws)
+
+    return fit(model, loss, dataloader, optimizer, epochs, **options)
+
+
+def check_token_id(model: nn.Module, token_id: int | None, name: str) -> None:
+    """Raise ValueError unless `token_id` is None or in the model's vocabulary."""
+    if token_id is not None and token_id not in range(model.vocab_size):
+        raise ValueError(f"{name} must be from 0 to {model.vocab_size - 1}, got {token_id}")

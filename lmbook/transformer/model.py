@@ -1,0 +1,324 @@
+"""The one architecture of the book: a configuration, and a trunk that both training objectives share.
+
+A token's embedding runs through blocks; each adds to it what attention collects from other places, then what
+a small network makes of that. The model is that of the Llama family, so that a real one (chapter 6) fits into
+the same class: RMSNorm before each part, rotary positions, grouped-query attention, SwiGLU, embeddings shared
+between input and output.
+
+Nothing here names a device: every tensor is made where its input is.
+
+Axes: B batch, T time (new tokens), S source time (all tokens that can be seen), D model width, H query heads,
+K key/value heads, V vocabulary, F width of the feed-forward part, E a head's width (d_head).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lmbook.interface import check_fits, check_ids, check_int, check_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """The shape of a transformer.
+
+    Attributes:
+        vocab_size: V, ids that can be predicted.
+        d_model: D, width of a token's vector.
+        num_heads: H, query heads of D / H numbers each.
+        num_layers: blocks.
+        context_length: most tokens that one sequence may have.
+        num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
+        d_ff: F, width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
+        rope_base: base of the rotary frequencies.
+        norm_eps: added to the mean square inside RMSNorm.
+        tie_embeddings: use the embedding matrix for the output too.
+        dropout: share of numbers set to 0 in training, in attention and before each addition.
+        causal: True if a token sees only itself and what came before.
+        extra_input_ids: ids V, V + 1, … that can be read and never predicted.
+
+    Raises:
+        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
+    """
+
+    vocab_size: int
+    d_model: int
+    num_heads: int
+    num_layers: int
+    context_length: int = 1024
+    num_kv_heads: int | None = None
+    d_ff: int | None = None
+    rope_base: float = 10000.0
+    norm_eps: float = 1e-5
+    tie_embeddings: bool = True
+    dropout: float = 0.0
+    causal: bool = True
+    extra_input_ids: int = 0
+
+    def __post_init__(self):
+        for name in ("vocab_size", "d_model", "num_heads", "num_layers", "context_length"):
+            check_int(name, getattr(self, name))
+        if self.num_kv_heads is None:
+            object.__setattr__(self, "num_kv_heads", self.num_heads)
+        if self.d_ff is None:
+            object.__setattr__(self, "d_ff", math.ceil(8 * self.d_model / 3 / 64) * 64)
+        check_int("num_kv_heads", self.num_kv_heads)
+        check_int("d_ff", self.d_ff)
+        check_int("extra_input_ids", self.extra_input_ids, 0)
+        if self.d_model % self.num_heads:
+            raise ValueError(f"num_heads must divide d_model {self.d_model}, got {self.num_heads}")
+        if self.d_head % 2:
+            raise ValueError(f"d_model / num_heads must be even, as rotations take pairs; got {self.d_head}")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
+        check_number("rope_base", self.rope_base, "above 0 and finite", lambda base: 0 < base < math.inf)
+        check_number("norm_eps", self.norm_eps, "at least 0 and finite", lambda eps: 0 <= eps < math.inf)
+        check_number("dropout", self.dropout, "at least 0 and below 1", lambda share: 0 <= share < 1)
+
+    @property
+    def d_head(self) -> int:
+        """E, the width of one head."""
+        return self.d_model // self.num_heads
+
+
+@lru_cache(maxsize=16)
+def rotary_tables(length: int, d_head: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines of position × frequency, each (length, 1, d_head), float32.
+
+    Frequency i, base^(−2i / d_head), turns the pair of numbers (i, i + d_head / 2).
+
+    Source: Su et al. 2021, RoFormer, section 3.2; the halves are paired as in Llama's published weights.
+    """
+    with torch.inference_mode(False):  # a table first made while decoding must serve training too
+        exponents = torch.arange(0, d_head, 2, device=device, dtype=torch.float32) / d_head
+        angles = torch.outer(torch.arange(length, device=device, dtype=torch.float32), base**-exponents)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat((cos, cos), -1).unsqueeze(1), torch.cat((-sin, sin), -1).unsqueeze(1)
+
+
+def rotate(x: Float[Tensor, "B T N E"], cos: Float[Tensor, "T 1 E"], sin: Float[Tensor, "T 1 E"]) -> Tensor:
+    """Turn each pair (x_i, x_{i+E/2}) by its angle; then a query · key depends on their distance alone."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).type_as(x)
+
+
+def visibility(
+    x: Float[Tensor, "B T D"], num_seen: int, causal: bool, padding: Bool[Tensor, "B S"] | None = None
+) -> Bool[Tensor, "_ 1 T S"]:
+    """True where query t may look at source s: not ahead (if causal), not at padding, always at itself.
+
+    The T queries are the last of the S = `num_seen` sources. Padding looks at itself, as the softmax of a row
+    that sees nothing would be 0 / 0.
+    """
+    num_new, past = x.shape[1], num_seen - x.shape[1]
+    everything = torch.ones(num_new, num_seen, dtype=torch.bool, device=x.device)
+    sight = everything.tril(past) if causal else everything
+    if padding is None:
+        return sight[None, None]
+    return sight & ~padding[:, None, None, :] | everything.tril(past).triu(past)
+
+
+class RMSNorm(nn.Module):
+    """Scale each vector to mean square 1, then multiply by a learned weight; float32 inside, or better.
+
+    Source: Zhang and Sennrich 2019, Root Mean Square Layer Normalization, section 4.
+    """
+
+    def __init__(self, d_model: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """Normalise (B, T, D) along D."""
+        weight = self.weight  # looked up once: a module's attributes are slow, and this runs for every token
+        return F.rms_norm(x, weight.shape, weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Grouped-query self-attention with rotary positions.
+
+    Source: Vaswani et al. 2017, section 3.2; Ainslie et al. 2023, GQA, section 2.
+    """
+
+    def __init__(self, config: TransformerConfig, layer: int):
+        super().__init__()
+        self.config, self.layer = config, layer
+        heads = config.num_heads + 2 * config.num_kv_heads
+        self.qkv = nn.Linear(config.d_model, heads * config.d_head, bias=False)  # one product makes all three
+        self.out = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, E), keys and values (B, K, T, E) of x (B, T, D); queries and keys are rotated."""
+        c = self.config
+        qkv = self.qkv(x).unflatten(-1, (-1, c.d_head))
+        qk, v = qkv.split((c.num_heads + c.num_kv_heads, c.num_kv_heads), dim=2)
+        q, k = rotate(qk, *rotary).transpose(1, 2).split((c.num_heads, c.num_kv_heads), dim=1)
+        return q, k, v.transpose(1, 2)
+
+    def forward(self, x: Tensor, rotary, visible: Tensor | None, causal: bool, cache=None) -> Tensor:
+        """Mix (B, T, D) along time; `visible` (B or 1, 1, T, S) is True where a query may look."""
+        c = self.config
+        q, k, v = self.project(x, rotary)
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)
+        context = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=visible, is_causal=causal, enable_gqa=c.num_kv_heads != c.num_heads,
+            dropout_p=c.dropout if self.training else 0.0,
+        )  # fmt: skip
+        return self.out(context.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, rotary, visible: Tensor) -> Float[Tensor, "B H T T"]:
+        """What `forward` keeps to itself: softmax of scores, row t how token t shares out its attention."""
+        q, k, _ = self.project(x, rotary)
+        k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        return scores.masked_fill(~visible, -math.inf).softmax(-1)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: one half of a wide layer gates the other, then back to D.
+
+    Source: Shazeer 2020, GLU Variants Improve Transformer, section 2.
+    """
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)  # one product makes both halves
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """Transform each token by itself."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward part, each added to the stream that passes by."""
+
+    def __init__(self, config: TransformerConfig, layer: int):
+        super().__init__()
+        self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "B T D"], *seen) -> Float[Tensor, "B T D"]:
+        """Pass (B, T, D) on; `seen` is what attention needs to know."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), *seen))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class Transformer(nn.Module):
+    """The trunk that `CausalLM` and `MaskedLM` extend: ids to vectors, blocks, a last norm, logits."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = config
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
+        self.embedding = nn.Embedding(config.vocab_size + config.extra_input_ids, config.d_model)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        if not config.tie_embeddings:
+            self.unembedding = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """Draw matrices from N(0, 1 / columns), a branch's last with a 2·num_layers-th of that; norms are 1.
+
+        So a product is as large as its input, and the stream doesn't grow with the number of branches.
+
+        With `generator=None` the draws come from torch's default generator: `torch.manual_seed` before the
+        construction makes it reproducible.
+
+        Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.3.
+        """
+        for name, weight in self.named_parameters():
+            if weight.ndim == 1:
+                weight.fill_(1.0)
+            else:
+                added = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
+                variance = 1 / weight.shape[1] / (2 * self.config.num_layers if added else 1)
+                weight.normal_(0.0, math.sqrt(variance), generator=generator)
+
+    def hidden_states(
+        self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None, cache=None
+    ) -> Float[Tensor, "B T D"]:
+        """Vectors after the last norm, (B, T, D); `unembed` makes logits of them.
+
+        Positions count padding too: rotary attention sees differences of positions only, so a row padded on
+        the left is computed as if it stood alone.
+
+        Args:
+            input_ids: (B, T) int64; with a cache the new tokens only.
+            padding_mask: (B, T), True where a token is padding: nobody looks at it.
+            cache: a `KeyValueCache`, advanced by T.
+
+        Raises:
+            ValueError: ids outside the vocabulary, no token, more tokens than the context holds, a mask of
+                another shape, a cache of another batch size.
+        """
+        x, past = self._embed(input_ids, padding_mask, cache)
+        if cache is not None and padding_mask is None and cache.step.serves(x, cache, self.training):
+            hidden = cache.step(x, cache)  # the same, in the shortest way
+        else:
+            seen = self._sight(x, padding_mask, cache)
+            for block in self.blocks:
+                x = block(x, *seen)
+            hidden = self.norm(x)
+        if cache is not None:
+            cache.length = past + input_ids.shape[1]
+        return hidden
+
+    def attention_weights(
+        self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None
+    ) -> list[Float[Tensor, "B H T T"]]:
+        """Each layer's attention weights, for looking at; rows sum to 1. Slower than a forward pass."""
+        x, _ = self._embed(input_ids, padding_mask, None)
+        seen = self._sight(x, padding_mask, None)
+        mask = visibility(x, x.shape[1], self.config.causal, padding_mask)
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention.weights(block.attention_norm(x), seen[0], mask))
+            x = block(x, *seen)
+        return weights
+
+    def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
+        """Logits of hidden states."""
+        if not self.config.tie_embeddings:
+            return self.unembedding(hidden)
+        return F.linear(hidden, self.embedding.weight[: self.vocab_size])
+
+    def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache) -> tuple[Tensor, int]:
+        """Check the input, cheaply; return its vectors (B, T, D) and the number of tokens before them."""
+        past = 0 if cache is None else cache.length
+        if input_ids.ndim != 2 or input_ids.dtype != torch.int64 or not input_ids.numel():
+            check_ids(input_ids, self.embedding.num_embeddings)
+        check_fits(self, past + input_ids.shape[1], "the sequence")
+        if padding_mask is not None and padding_mask.shape != input_ids.shape:
+            raise ValueError(f"padding_mask {tuple(padding_mask.shape)} isn't {tuple(input_ids.shape)}")
+        if cache is not None and cache.batch_size != input_ids.shape[0]:
+            raise ValueError(f"the cache holds {cache.batch_size} rows, input_ids {input_ids.shape[0]}")
+        try:
+            return self.dropout(self.embedding(input_ids)), past
+        except IndexError:  # the lookup has found an id outside the vocabulary: say which
+            check_ids(input_ids, self.embedding.num_embeddings)
+            raise
+
+    def _sight(self, x: Tensor, padding_mask: Tensor | None, cache) -> tuple:
+        """What each layer's attention needs: rotary tables, mask or None, is_causal, cache."""
+        num_new, past = x.shape[1], 0 if cache is None else cache.length
+        c = self.config
+        tables = rotary_tables(c.context_length, c.d_head, c.rope_base, x.device)
+        rotary = tuple(table[past : past + num_new] for table in tables)
+        padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
+        if padding is None and (past == 0 or num_new == 1):  # the two cases that need no mask
+            return rotary, None, c.causal and num_new > 1, cache
+        return rotary, visibility(x, past + num_new, c.causal, padding), False, cache

