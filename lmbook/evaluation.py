@@ -21,8 +21,8 @@ from lmbook.interface import (
     check_fits,
     check_ids,
     check_int,
-    check_logits,
-    inference_mode,
+    check_not_nan,
+    evaluating,
 )
 
 MAX_LOGITS = 2**22
@@ -56,7 +56,7 @@ def surprisal(
         batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
     check_int("batch_size", batch_size)
     losses = torch.empty(ids.shape[0], ids.shape[1] - 1, dtype=torch.float64)
-    with inference_mode(model):
+    with evaluating(model):
         for row in range(0, len(ids), batch_size):
             batch = ids[row : row + batch_size]
             for start, stop, first in _windows(ids.shape[1] - 1, window, overlap):
@@ -130,7 +130,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
         batch_size = max(1, MAX_LOGITS // (length * _width(masked_model, ids)))
     check_int("batch_size", batch_size)
     total = 0.0
-    with inference_mode(masked_model):
+    with evaluating(masked_model):
         for copies in torch.arange(ids.numel(), device=ids.device).split(batch_size):
             row, position = copies // length, copies % length
             each = torch.arange(len(copies), device=ids.device)
@@ -220,7 +220,7 @@ def calibration(
     Source: Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
     """
     check_int("num_bins", num_bins)
-    check_logits(logits)
+    check_not_nan(logits)
     check_ids(targets.reshape(1, -1), logits.shape[-1], name="targets")
     confidence, best = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).max(-1)
     hit = (best == targets.reshape(-1)).double()
@@ -260,7 +260,7 @@ def _windows(length: int, window: int, overlap: int) -> Iterator[tuple[int, int,
 
 def _nll(logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """−log softmax of the targets, float64; inf where a target is impossible."""
-    check_logits(logits)
+    check_not_nan(logits)
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     log_total = logits.logsumexp(-1)
     if not log_total.isfinite().all():

@@ -20,8 +20,12 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
 Axes: B batch, T time, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator
+import math
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
@@ -36,6 +40,24 @@ class LanguageModel(Protocol):
 
     def __call__(self, input_ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """Logits (B, T, V) of the token after each of `input_ids`."""
+        ...
+
+
+@runtime_checkable
+class TextCodec(Protocol):
+    """What turns text into ids and back: a tokenizer, or the toy language, whose tokens are words."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of `ids`."""
         ...
 
 
@@ -62,16 +84,53 @@ def check_int(name: str, value: object, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def check_number(name: str, value: object, limit: str, within: Callable[[float], bool]) -> None:
-    """Raise unless `value` is a number and `within(value)`, which `limit` puts into words.
+@dataclass(frozen=True)
+class Interval:
+    """Numbers between two limits, from which both the test and its words are made.
+
+    >>> Interval.of("(0, 1]").words, 0.0 in Interval.of("(0, 1]"), 1.0 in Interval.of("(0, 1]")
+    ('above 0 and at most 1', False, True)
+    """
+
+    low: float
+    high: float
+    has_low: bool
+    has_high: bool
+
+    @staticmethod
+    @cache
+    def of(notation: str) -> "Interval":
+        """The interval in mathematical notation: "[0, 1)" is from 0, which belongs to it, to below 1."""
+        begin, low, high, end = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", notation).groups()
+        return Interval(float(low), float(high), begin == "[", end == "]")
+
+    def __contains__(self, value: Real) -> bool:
+        above = value >= self.low if self.has_low else value > self.low
+        below = value <= self.high if self.has_high else value < self.high
+        return bool(above and below)  # False for NaN
+
+    @property
+    def words(self) -> str:
+        """What must hold of a number in it, such as "at least 0 and finite"."""
+        low = f"{'at least' if self.has_low else 'above'} {self.low:g}" if self.low > -math.inf else ""
+        if self.high < math.inf:
+            high = f"{'at most' if self.has_high else 'below'} {self.high:g}"
+        else:
+            high = "" if self.has_high else "finite"
+        return " and ".join(filter(None, (low, high)))
+
+
+def check_number(name: str, value: object, within: str) -> None:
+    """Raise unless `value` is a number in the interval `within`, such as "(0, 1]".
 
     Raises:
-        TypeError: not a number. ValueError: beyond its limit, or NaN.
+        TypeError: not a number. ValueError: beyond a limit, or NaN.
     """
+    interval = Interval.of(within)
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, {limit}; got {value!r}")
-    if not within(value):
-        raise ValueError(f"{name} must be {limit}, got {value}")
+        raise TypeError(f"{name} must be a number, {interval.words}; got {value!r}")
+    if value not in interval:
+        raise ValueError(f"{name} must be {interval.words}, got {value}")
 
 
 def check_generator(generator: object, device: torch.device) -> None:
@@ -115,7 +174,7 @@ def check_fits(model: LanguageModel, length: int, what: str) -> None:
         raise ValueError(f"{what} is {length} tokens long, the model's context_length is {limit}")
 
 
-def check_logits(logits: Tensor) -> None:
+def check_not_nan(logits: Tensor) -> None:
     """Raise ValueError if any of `logits` (…, V) is NaN; −inf, an impossible token, is welcome."""
     if torch.isnan(logits).any():
         row = tuple(torch.isnan(logits).nonzero()[0].tolist())
@@ -123,7 +182,7 @@ def check_logits(logits: Tensor) -> None:
 
 
 @contextmanager
-def inference_mode(model: LanguageModel) -> Iterator[None]:
+def evaluating(model: LanguageModel) -> Iterator[None]:
     """Run `model` in eval mode without gradients, then leave each part in the mode it was found in."""
     modes = {m: m.training for m in model.modules()} if isinstance(model, torch.nn.Module) else {}
     for module in modes:

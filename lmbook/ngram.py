@@ -79,7 +79,7 @@ class NGramLM:
         check_int("vocab_size", vocab_size)
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
-        check_number("k", k, "above 0 and finite", lambda k: 0 < k < float("inf"))
+        check_number("k", k, "(0, inf)")
         if discount is not None and (smoothing != "kneser-ney" or not 0 < discount <= 1):
             raise ValueError(f"discount must be above 0 and at most 1, with kneser-ney; got {discount}")
         if weights is not None and smoothing != "interpolated":

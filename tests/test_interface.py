@@ -13,9 +13,9 @@ from lmbook.interface import (
     check_generator,
     check_ids,
     check_int,
-    check_logits,
+    check_not_nan,
     check_number,
-    inference_mode,
+    evaluating,
 )
 
 
@@ -98,13 +98,13 @@ def test_check_int():
 
 def test_check_number():
     for value in (2, 0.5, np.float32(0.5), np.int64(2)):
-        check_number("p", value, "above 0", lambda p: p > 0)
+        check_number("p", value, "(0, inf]")
     for value in (0, -1.5, float("nan")):
         with pytest.raises(ValueError, match=f"p must be above 0, got {value}$"):
-            check_number("p", value, "above 0", lambda p: p > 0)
+            check_number("p", value, "(0, inf]")
     for value in ("0.5", None, True, torch.tensor(0.5), 1j):
         with pytest.raises(TypeError, match=re.escape(f"p must be a number, above 0; got {value!r}")):
-            check_number("p", value, "above 0", lambda p: p > 0)
+            check_number("p", value, "(0, inf]")
 
 
 class Elsewhere(torch.Generator):
@@ -126,21 +126,21 @@ def test_check_generator():
 
 
 def test_check_logits():
-    check_logits(torch.tensor([[0.0, -torch.inf]]))
+    check_not_nan(torch.tensor([[0.0, -torch.inf]]))
     with pytest.raises(ValueError, match=r"NaN logits, first at index \(1, 0\)"):
-        check_logits(torch.tensor([[0.0, 1.0], [torch.nan, 0.0]]))
+        check_not_nan(torch.tensor([[0.0, 1.0], [torch.nan, 0.0]]))
 
 
 def test_inference_mode_gives_each_part_its_mode_back():
     model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).train()
     model[1].eval()
-    with inference_mode(model):
+    with evaluating(model):
         assert not any(module.training for module in model.modules())
         assert torch.is_inference_mode_enabled()
     assert [module.training for module in model.modules()] == [True, True, False, False]
-    with pytest.raises(KeyError), inference_mode(model):
+    with pytest.raises(KeyError), evaluating(model):
         raise KeyError  # gives the modes back all the same
     assert [module.training for module in model.modules()] == [True, True, False, False]
     assert not torch.is_inference_mode_enabled()
-    with inference_mode(lambda ids: ids):
+    with evaluating(lambda ids: ids):
         assert torch.is_inference_mode_enabled()

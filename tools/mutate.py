@@ -1,6 +1,6 @@
 """Break a module in every small way and see whether its tests notice.
 
-    python tools/mutate.py lmbook/decoding/filters.py tests/decoding/test_filters.py [more tests] [--jobs 2] [--at-least 95]
+    python tools/mutate.py lmbook/ngram.py tests/test_ngram.py [more tests] [--jobs 2] [--at-least 95]
 
 Each mutant is the module with one change: a comparison, an operator, a number, a condition, a statement left
 out, a keyword argument left out, a return value lost. It is loaded in place of the module in a fork of this

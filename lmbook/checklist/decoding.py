@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, run
 from lmbook.decoding.sampling import greedy_decode
-from lmbook.interface import LanguageModel, check_ids, inference_mode
+from lmbook.interface import LanguageModel, check_ids, evaluating
 
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
 
@@ -157,6 +157,6 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
 
 def _log_prob(model: LanguageModel, ids: Ids, count: int) -> Float[Tensor, " B"]:
     """Total log P of each row's last `count` tokens, given those before."""
-    with inference_mode(model):
+    with evaluating(model):
         log_probs = model(ids)[:, -count - 1 : -1].double().log_softmax(-1)
     return log_probs.gather(-1, ids[:, -count:, None])[..., 0].sum(-1)

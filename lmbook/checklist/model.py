@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, distance, run
-from lmbook.interface import LanguageModel, check_ids, inference_mode
+from lmbook.interface import LanguageModel, check_ids, evaluating
 
 
 def check_rows(model: LanguageModel, ids: Ids) -> None:
@@ -24,7 +24,7 @@ def check_rows(model: LanguageModel, ids: Ids) -> None:
     check_size(ids, rows=2)
     side = min(ids.shape)
     for batch in (ids, ids[:side, :side]):
-        with inference_mode(model):
+        with evaluating(model):
             together = run(lambda batch=batch: model(batch), f"a batch of shape {tuple(batch.shape)}")
             alone = run(lambda batch=batch: torch.cat([model(row[None]) for row in batch]), "a single row")
         off = distance(together, alone).amax((1, 2))
@@ -40,7 +40,7 @@ def check_future(model: LanguageModel, ids: Ids) -> None:
         CheckFailed: they do: the model is trained on what it should predict.
     """
     check_size(ids)
-    with inference_mode(model):
+    with evaluating(model):
         whole = model(ids)
         for stop in range(1, ids.shape[1]):
             off = float(distance(whole[:, :stop], model(ids[:, :stop])).max())
@@ -58,7 +58,7 @@ def check_order(model: LanguageModel, ids: Ids) -> None:
     turned = torch.cat((ids[:, :-1].flip(1), ids[:, -1:]), dim=1)
     if torch.equal(turned, ids):
         raise ValueError("ids must not read the same in reverse; check_order needs different tokens")
-    with inference_mode(model):
+    with evaluating(model):
         off = float(distance(model(ids)[:, -1], model(turned)[:, -1]).max())
     if off <= TOLERANCE:
         raise CheckFailed(
@@ -109,7 +109,7 @@ def check_logits(model: LanguageModel, reference: LanguageModel, ids: Ids, toler
         CheckFailed: one of them is off by more than `tolerance` nats.
     """
     check_ids(ids, None)
-    with inference_mode(model), inference_mode(reference):
+    with evaluating(model), evaluating(reference):
         ours, theirs = (m(ids).double().log_softmax(-1) for m in (model, reference))
     off = float(distance(ours, theirs).max())
     if off > tolerance:

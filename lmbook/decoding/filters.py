@@ -56,7 +56,7 @@ def temperature(logits: Logits, tau: float | int) -> Logits:
 
     Source: Ackley, Hinton and Sejnowski 1985, A Learning Algorithm for Boltzmann Machines.
     """
-    check_number("temperature", tau, "at least 0 and finite", lambda tau: 0 <= tau < math.inf)
+    check_number("temperature", tau, "[0, inf)")
     if tau >= 1e-30:
         return logits / tau
     best = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, logits.argmax(-1, keepdim=True), True)
@@ -92,7 +92,7 @@ def top_p(logits: Logits, p: float | int) -> Logits:
 
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
-    check_number("p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
+    check_number("p", p, "(0, 1]")
     if p == 1:
         return logits
     order = logits.argsort(descending=True, stable=True)
@@ -108,7 +108,7 @@ def min_p(logits: Logits, p: float | int) -> Logits:
 
     Source: Nguyen et al. 2024, Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs.
     """
-    check_number("min_p", p, "at least 0 and at most 1", lambda p: 0 <= p <= 1)
+    check_number("min_p", p, "[0, 1]")
     if p == 0:
         return logits
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
@@ -126,7 +126,7 @@ def typical(logits: Logits, p: float | int) -> Logits:
 
     Source: Meister et al. 2023, Locally Typical Sampling.
     """
-    check_number("typical p", p, "above 0 and at most 1", lambda p: 0 < p <= 1)
+    check_number("typical p", p, "(0, 1]")
     if p == 1:
         return logits
     probs = _softmax(logits)
@@ -149,7 +149,7 @@ def repetition_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits
 
     Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
     """
-    check_number("penalty", penalty, "above 0 and finite", lambda penalty: 0 < penalty < math.inf)
+    check_number("penalty", penalty, "(0, inf)")
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
     return torch.where(_counts(ids, logits) > 0, penalised, logits)
 
@@ -162,7 +162,7 @@ def frequency_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
 
     Source: OpenAI API reference, parameter frequency_penalty.
     """
-    check_number("penalty", penalty, "finite", math.isfinite)
+    check_number("penalty", penalty, "(-inf, inf)")
     return logits - penalty * _counts(ids, logits)
 
 
@@ -174,7 +174,7 @@ def presence_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
 
     Source: OpenAI API reference, parameter presence_penalty.
     """
-    check_number("penalty", penalty, "finite", math.isfinite)
+    check_number("penalty", penalty, "(-inf, inf)")
     return logits - penalty * _counts(ids, logits).clamp(max=1)
 
 

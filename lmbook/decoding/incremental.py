@@ -1,8 +1,8 @@
 """What all decoders share: checking a request, lining prompts up, reading tokens by a model's shortest way.
 
-A `Reader` uses what the model offers: with a key/value cache only new tokens are read; with `accepts_padding`
-prompts of different lengths go through together; with `hidden_states` and `unembed` no logits are computed
-for places that nobody asks about. The logits are the same with and without.
+An `IncrementalForward` uses what the model offers: with a key/value cache only new tokens are read; with
+`accepts_padding` prompts of different lengths go through together; with `hidden_states` and `unembed` no
+logits are computed for places that nobody asks about. The logits are the same with and without.
 
 Axes: B batch, T time, V vocabulary, N places asked about, D model width, R rows kept.
 """
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_int, check_logits
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_int, check_not_nan
 
 Ids = Int[Tensor, "B T"]
 Mask = Bool[Tensor, "B T"]
@@ -53,7 +53,7 @@ def check_possible(logits: Float[Tensor, "*B V"]) -> None:
     """Raise ValueError unless each row's best logit is finite: not NaN, not +inf, not a row of −inf."""
     best = logits.amax(-1)
     if not best.isfinite().all():
-        check_logits(logits)
+        check_not_nan(logits)
         row = tuple((~best.isfinite()).nonzero()[0].tolist())
         raise ValueError(f"the best logit must be finite, got {best[row].item()} in row {row}")
 
@@ -85,7 +85,7 @@ def prompts(input_ids: Ids, padding_mask: Mask | None) -> Iterator[tuple[int, In
         yield padding, input_ids[row : row + 1, padding:]
 
 
-class Reader:
+class IncrementalForward:
     """Reads rows of tokens as they grow, by the shortest way that the model has, and returns logits."""
 
     def __init__(self, model: LanguageModel, batch_size: int, padding_mask: Mask | None = None):
@@ -122,13 +122,13 @@ class Reader:
             self.cache.select(rows)
 
 
-class GroupReader:
+class GroupedForward:
     """Reads prompts of different lengths with a model that can't read padding: equal lengths together."""
 
     def __init__(self, model: LanguageModel, padding_mask: Mask):
         starts = padding_mask.sum(1)
         groups = [((starts == start).nonzero()[:, 0], start) for start in starts.unique().tolist()]
-        self.groups = [(rows, start, Reader(model, len(rows))) for rows, start in groups]
+        self.groups = [(rows, start, IncrementalForward(model, len(rows))) for rows, start in groups]
         self.order = torch.cat([rows for rows, _ in groups]).argsort()
 
     def __call__(self, ids: Ids) -> Float[Tensor, "B 1 V"]:
@@ -136,8 +136,10 @@ class GroupReader:
         return torch.cat([read(ids[rows, start:]) for rows, start, read in self.groups])[self.order]
 
 
-def batch_reader(model: LanguageModel, batch_size: int, padding_mask: Mask | None) -> Reader | GroupReader:
-    """The reader of a whole batch."""
+def batch_forward(
+    model: LanguageModel, batch_size: int, padding_mask: Mask | None
+) -> IncrementalForward | GroupedForward:
+    """The incremental forward pass of a whole batch."""
     if padding_mask is None or getattr(model, "accepts_padding", False):
-        return Reader(model, batch_size, padding_mask)
-    return GroupReader(model, padding_mask)
+        return IncrementalForward(model, batch_size, padding_mask)
+    return GroupedForward(model, padding_mask)

@@ -21,8 +21,8 @@ from torch import Generator, Tensor
 
 from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
-from lmbook.decoding.incremental import batch_reader, check_possible, check_request
-from lmbook.interface import LanguageModel, check_generator, inference_mode
+from lmbook.decoding.incremental import batch_forward, check_possible, check_request
+from lmbook.interface import LanguageModel, check_generator, evaluating
 
 Ids = Int[Tensor, "B T"]
 Mask = Bool[Tensor, "B T"]
@@ -180,8 +180,8 @@ def _generate(
     batch, start = input_ids.shape
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
     finished = torch.zeros(batch, dtype=torch.bool, device=ids.device)
-    with inference_mode(model):
-        read = batch_reader(model, batch, padding_mask)
+    with evaluating(model):
+        read = batch_forward(model, batch, padding_mask)
         for end in range(start, start + max_length):
             seen = ids[:, :end]
             logits = read(seen)[:, -1]

@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmbook.decoding.filters import top_k
-from lmbook.decoding.incremental import Reader, check_possible, check_request, prompts
-from lmbook.interface import LanguageModel, check_int, check_number, inference_mode
+from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, prompts
+from lmbook.interface import LanguageModel, check_int, check_number, evaluating
 
 Ids = Int[Tensor, "B T"]
 Mask = Bool[Tensor, "B T"]
@@ -150,7 +150,7 @@ def contrastive_search(
     if missing:
         raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
     check_int("k", k)
-    check_number("alpha", alpha, "at least 0 and at most 1", lambda alpha: 0 <= alpha <= 1)
+    check_number("alpha", alpha, "[0, 1]")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
@@ -159,14 +159,14 @@ def contrastive_search(
 
 
 def _check_penalty(penalty: float | int) -> None:
-    check_number("length_penalty", penalty, "at least 0 and finite", lambda penalty: 0 <= penalty < math.inf)
+    check_number("length_penalty", penalty, "[0, inf)")
 
 
 def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
     """Run `search(prompt (1, T)) -> (ids (T + n,), score)` for each row and line the results up."""
     ids = F.pad(input_ids, (0, max_length), value=eos or 0)
     scores = []
-    with inference_mode(model):
+    with evaluating(model):
         for row, (padding, prompt) in enumerate(prompts(input_ids, padding_mask)):
             found, score = search(prompt)
             ids[row, padding : padding + len(found)] = found
@@ -180,7 +180,7 @@ def _log_softmax(logits: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V"]:
 
 def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_penalty, eos: int | None):
     """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes stay outside."""
-    reader = Reader(model, 1)
+    reader = IncrementalForward(model, 1)
     beams, scores = prompt, torch.zeros(1, device=prompt.device)
     best, best_rank = None, -math.inf
     for length in range(1, max_length + 1):
@@ -249,7 +249,7 @@ def _contrastive_row(
     model, prompt: Tensor, k: int, alpha: float | int, max_length: int, eos: int | None
 ) -> Tensor:
     """One prompt (1, T) and its continuation, (T + n,)."""
-    reader = Reader(model, 1)
+    reader = IncrementalForward(model, 1)
     ids, states = prompt, reader.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
     for _ in range(max_length):
         logits = model.unembed(states[:, -1:])[0, 0]

@@ -27,9 +27,9 @@ from torch import Generator, Tensor
 
 from lmbook.decoding import filters as keep
 from lmbook.decoding.filters import Filter, compose
-from lmbook.decoding.incremental import Reader, check_request, prompts
+from lmbook.decoding.incremental import IncrementalForward, check_request, prompts
 from lmbook.decoding.sampling import Rule, checked_rule, draw, next_probabilities
-from lmbook.interface import LanguageModel, check_generator, check_int, inference_mode
+from lmbook.interface import LanguageModel, check_generator, check_int, evaluating
 
 Probabilities = Float[Tensor, "*rows V"]
 
@@ -130,7 +130,7 @@ def speculative_decode(
     rule = checked_rule((partial(keep.temperature, tau=temperature), compose(filters)), target, input_ids)
     stats = SpeculationStats() if stats is None else stats
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
-    with inference_mode(target), inference_mode(draft):
+    with evaluating(target), evaluating(draft):
         for row, (padding, prompt) in enumerate(prompts(input_ids, padding_mask)):
             speculation = _Speculation(target, draft, rule, generator, eos_token_id, stats)
             tokens = speculation.run(prompt, max_length, num_draft)
@@ -142,7 +142,7 @@ class _Speculation:
     """One row on its way: propose, judge, and keep what was accepted."""
 
     def __init__(self, target, draft, rule: Rule, generator, eos: int | None, stats: SpeculationStats):
-        self.target, self.draft = Reader(target, 1), Reader(draft, 1)
+        self.target, self.draft = IncrementalForward(target, 1), IncrementalForward(draft, 1)
         self.rule, self.generator, self.eos, self.stats = rule, generator, eos, stats
 
     def run(self, ids: Int[Tensor, "1 T"], max_length: int, num_draft: int) -> Int[Tensor, " _"]:

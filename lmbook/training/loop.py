@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from lmbook.interface import check_fits, check_ids, check_int, check_number, inference_mode
+from lmbook.interface import check_fits, check_ids, check_int, check_number, evaluating
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 Schedule = LRScheduler | Callable[[int], float]
@@ -82,7 +82,7 @@ def fit(
     """
     check_int("epochs", epochs)
     if max_grad_norm is not None:
-        check_number("max_grad_norm", max_grad_norm, "above 0", lambda norm: norm > 0)
+        check_number("max_grad_norm", max_grad_norm, "(0, inf]")
     if schedule is not None and not isinstance(schedule, LRScheduler):
         schedule = LambdaLR(optimizer, schedule)
     was_training, losses, best, best_weights = model.training, [], math.inf, None
@@ -115,7 +115,7 @@ def evaluate(
     autocast: torch.dtype | None = None,
 ) -> float:
     """Return the mean loss over `dataloader`, nats per token, without dropout or gradients."""
-    with inference_mode(model):
+    with evaluating(model):
         return _mean_loss(model, _cast(batch_loss, autocast), dataloader)
 
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lmbook.corpora import load_shakespeare
 from lmbook.evaluation import cross_entropy
-from lmbook.interface import inference_mode
-from lmbook.tokenizer.base import CharTokenizer, Tokenizer, tokenizer_from_json
+from lmbook.interface import TextCodec, evaluating
+from lmbook.tokenizer.base import CharTokenizer, tokenizer_from_json
 from lmbook.toy.language import ToyLanguage
 from lmbook.training.loop import warmup_cosine
 from lmbook.training.objectives import train_clm, train_mlm
@@ -32,7 +32,6 @@ MAX_BYTES = 500_000  # of a stored model: it travels with each page that shows i
 HELD_OUT_CHARACTERS = 30_000
 
 Model = CausalLM | MaskedLM
-Reader = ToyLanguage | Tokenizer  # both encode and decode
 Watcher = Callable[[int, Model], None]
 
 
@@ -101,7 +100,7 @@ class TrainingData:
         generator: in the state in which training finds it.
     """
 
-    reader: Reader
+    reader: TextCodec
     batches: list[Tensor]
     held_out: Int[Tensor, "B T"]
     hidden: Bool[Tensor, "B T"] | None
@@ -162,21 +161,21 @@ def train_recipe(
         ModuleNotFoundError: the plays aren't installed.
     """
     recipe = _recipe(name)
-    moments = set(eval_steps) or {recipe.steps * tenth // 10 for tenth in range(11)}
-    if not 0 <= min(moments) <= max(moments) <= recipe.steps:
-        raise ValueError(f"eval_steps must be from 0 to {recipe.steps}, got {sorted(moments)}")
+    watched_steps = set(eval_steps) or {recipe.steps * tenth // 10 for tenth in range(11)}
+    if not 0 <= min(watched_steps) <= max(watched_steps) <= recipe.steps:
+        raise ValueError(f"eval_steps must be from 0 to {recipe.steps}, got {sorted(watched_steps)}")
     data = training_data(recipe)
     model = recipe.build(data.reader.vocab_size)
     watch = on_eval or (lambda step, model: None)
 
     def watched() -> Iterator[Tensor]:
         for step, batch in enumerate(data.batches):
-            if step in moments:
+            if step in watched_steps:
                 watch(step, model)
             yield batch
 
     recipe.fit(model, watched(), data.generator, progress=progress)
-    if recipe.steps in moments:
+    if recipe.steps in watched_steps:
         watch(recipe.steps, model)
     model.eval()
     return TrainedModel(model=model, data=data, loss=held_out_loss(model, data))
@@ -186,7 +185,7 @@ def held_out_loss(model: Model, data: TrainingData) -> float:
     """Mean −log P of what `model` must predict in the held-out text, nats per token."""
     if data.hidden is None:
         return cross_entropy(model, data.held_out)
-    with inference_mode(model):
+    with evaluating(model):
         logits = model(data.held_out.masked_fill(data.hidden, model.mask_token_id))[data.hidden]
     return float(torch.nn.functional.cross_entropy(logits.double(), data.held_out[data.hidden]))
 
@@ -212,7 +211,7 @@ def save_trained(name: str, trained: TrainedModel, folder: Path = FOLDER) -> Pat
     return path
 
 
-def load_trained(name: str, folder: Path = FOLDER) -> tuple[Model, Reader]:
+def load_trained(name: str, folder: Path = FOLDER) -> tuple[Model, TextCodec]:
     """The stored model, in float32 and eval mode, and what encodes and decodes for it.
 
     Raises:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmbook.transformer.cache import KeyValueCache
 from lmbook.transformer.model import Transformer, TransformerConfig
-from lmbook.transformer.single_token import Step
+from lmbook.transformer.single_token import SingleToken
 
 
 class CausalLM(Transformer):
@@ -67,5 +67,5 @@ class CausalLM(Transformer):
     def new_cache(self, batch_size: int) -> KeyValueCache:
         """An empty key/value cache for `batch_size` rows, on the model's device and in its precision."""
         cache = KeyValueCache(self.config, batch_size, self.embedding.weight)
-        cache.step = Step(self)  # how a single token is read
+        cache.step = SingleToken(self)  # how a single token is read
         return cache

@@ -61,7 +61,7 @@ class MaskedLM(Transformer):
             extra_input_ids=int(mask_token_id is None),
             **options,
         )
-        check_number("mask_prob", mask_prob, "from 0 to 1", lambda share: 0 <= share <= 1)
+        check_number("mask_prob", mask_prob, "[0, 1]")
         if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
             raise ValueError(f"split must be three shares of at least 0 that sum to 1, got {split}")
         special = {*special_token_ids} | ({mask_token_id} - {None})

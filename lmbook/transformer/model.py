@@ -76,9 +76,9 @@ class TransformerConfig:
             raise ValueError(f"d_model / num_heads must be even, as rotations take pairs; got {self.d_head}")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
-        check_number("rope_base", self.rope_base, "above 0 and finite", lambda base: 0 < base < math.inf)
-        check_number("norm_eps", self.norm_eps, "at least 0 and finite", lambda eps: 0 <= eps < math.inf)
-        check_number("dropout", self.dropout, "at least 0 and below 1", lambda share: 0 <= share < 1)
+        check_number("rope_base", self.rope_base, "(0, inf)")
+        check_number("norm_eps", self.norm_eps, "[0, inf)")
+        check_number("dropout", self.dropout, "[0, 1)")
 
     @property
     def d_head(self) -> int:

@@ -23,7 +23,7 @@ from lmbook.transformer.model import Attention, Block, FeedForward, RMSNorm, rot
 OURS = {Attention, Block, FeedForward, RMSNorm, nn.Linear, nn.Dropout, nn.Identity, nn.ModuleList}
 
 
-class Step:
+class SingleToken:
     """A model's blocks and last norm for one token; a cache has one, with the model's weights as they are."""
 
     def __init__(self, model: nn.Module):

@@ -13,7 +13,7 @@ import traitlets
 from torch import Tensor, nn
 
 from lmbook import filters
-from lmbook.interface import inference_mode
+from lmbook.interface import evaluating
 from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
 from lmbook.widgets.base import BookWidget, read_words
@@ -131,7 +131,7 @@ class DecodingExplorer(BookWidget):
     def logits(self) -> list[Tensor]:
         """Return the logits of the next word, (V,): the model's, then what each filter that is on leaves."""
         ids = torch.tensor([read_words(self.prompt, self._language.vocab, "the prompt")])
-        with inference_mode(self._model):
+        with evaluating(self._model):
             stages = [self._model(ids)[0, -1]]
         for step in self.chain:
             if step["on"]:

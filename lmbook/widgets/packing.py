@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lmbook.interface import check_ids, inference_mode
+from lmbook.interface import TextCodec, check_ids, evaluating
 from lmbook.ngram import NGramLM
 from lmbook.tokenizer.base import Tokenizer
 from lmbook.toy.language import ToyLanguage
@@ -40,7 +40,6 @@ MAX_NGRAM_VOCAB = 2**10  # the page asks the tables for every token
 LARGEST_FLOAT16 = 65504.0
 
 Packed = tuple[dict[str, Any], bytes]
-Reader = Tokenizer | ToyLanguage  # what turns a reader's text into ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class Rounding:
 
 def pack_model(
     model: CausalLM | MaskedLM | NGramLM | ToyLanguage,
-    tokenizer: Reader,
+    tokenizer: TextCodec,
     name: str,
     *,
     ids: Tensor | None = None,
@@ -145,14 +144,14 @@ def rounding(model: CausalLM | MaskedLM, ids: Int[Tensor, "B T"]) -> Rounding:
         ValueError: ids outside the vocabulary or longer than the context.
     """
     twin = rounded(model)
-    with inference_mode(model), inference_mode(twin):
+    with evaluating(model), evaluating(twin):
         log_p = model(ids).double().log_softmax(-1)
         log_q = twin(ids).double().log_softmax(-1)
     divergence = (log_p.exp() * (log_p - log_q)).sum(-1).mean()
     return Rounding(largest=float((log_p.exp() - log_q.exp()).abs().max()), nats=max(float(divergence), 0.0))
 
 
-def pack_tokenizer(tokenizer: Reader) -> dict[str, Any]:
+def pack_tokenizer(tokenizer: TextCodec) -> dict[str, Any]:
     """Return what `loadTokenizer` of the page needs; ToyLanguage itself reads its words."""
     if isinstance(tokenizer, ToyLanguage):
         return {"kind": "words", "tokens": list(tokenizer.vocab)}

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lmbook.evaluation import cross_entropy
-from lmbook.interface import LanguageModel, check_causal, inference_mode
+from lmbook.interface import LanguageModel, check_causal, evaluating
 from lmbook.toy.language import ToyLanguage
 from lmbook.widgets.base import BookWidget, read_words
 from lmbook.widgets.bundle import bundle, style
@@ -63,7 +63,7 @@ class ReplayRecorder:
         check_causal(model, "a training replay")
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"steps must rise: got {step} after {self.steps[-1]}")
-        with inference_mode(model):
+        with evaluating(model):
             rows = [model(torch.tensor([ids]))[0, :-1].double().log_softmax(dim=-1) for ids in self.ids]
             self.losses.append(cross_entropy(model, self.held_out) if loss is None else float(loss))
         self.log_probs.append(torch.cat(rows).cpu().numpy())

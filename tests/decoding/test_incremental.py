@@ -2,7 +2,7 @@ import pytest
 import torch
 from table_models import CachedTableModel, TableModel
 
-from lmbook.decoding.incremental import Reader, check_possible, check_request, left_pad, prompts
+from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, left_pad, prompts
 from lmbook.transformer import CausalLM
 
 
@@ -25,7 +25,7 @@ def test_reader_goes_back_and_on():
     generator = torch.Generator().manual_seed(0)
     plain, cached = TableModel(7), CachedTableModel(7)
     ids = torch.randint(7, (3, 11), generator=generator)
-    reader = Reader(cached, 3)
+    reader = IncrementalForward(cached, 3)
     assert torch.equal(reader(ids[:, :5]), plain(ids[:, :5])[:, -1:])
     assert torch.equal(reader(ids[:, :9], 3), plain(ids[:, :9])[:, -3:])
     reader.truncate(6)
@@ -50,7 +50,7 @@ def test_reader_of_hidden_states_goes_on_where_it_was():
     torch.manual_seed(0)
     model = CausalLM(7, 8, 2, 1).eval()
     ids = torch.randint(7, (3, 11))
-    reader = Reader(model, 3)
+    reader = IncrementalForward(model, 3)
     with torch.no_grad():
         whole = model.hidden_states(ids)
         assert torch.allclose(reader.hidden(ids[:, :5], 2), whole[:, 3:5], atol=1e-5)

@@ -160,7 +160,7 @@ def test_whole_words_are_chosen_as_often_as_mask_prob():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask_prob": 1.1}, r"mask_prob must be from 0 to 1, got 1\.1"),
+        ({"mask_prob": 1.1}, r"mask_prob must be at least 0 and at most 1, got 1\.1"),
         ({"mask_prob": -0.1}, r"got -0\.1"),
         ({"mask_token_id": 23}, r"from 0 to 22, got \[23\]"),
         ({"special_token_ids": (-1,)}, r"got \[-1\]"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from lmbook.decoding import greedy_decode
 from lmbook.transformer import CausalLM
-from lmbook.transformer.single_token import Step
+from lmbook.transformer.single_token import SingleToken
 
 SHAPES = st.fixed_dictionaries(
     {
@@ -37,13 +37,13 @@ def close(actual, expected):
 @pytest.fixture
 def steps(monkeypatch):
     """The places that were read by the short step."""
-    places, call = [], Step.__call__
+    places, call = [], SingleToken.__call__
 
     def noted(self, x, cache):
         places.append(cache.length)
         return call(self, x, cache)
 
-    monkeypatch.setattr(Step, "__call__", noted)
+    monkeypatch.setattr(SingleToken, "__call__", noted)
     return places
 
 

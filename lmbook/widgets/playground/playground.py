@@ -12,14 +12,14 @@ import traitlets
 from torch import Tensor
 
 from lmbook.decoding.sampling import sample_decode
-from lmbook.interface import inference_mode
+from lmbook.interface import TextCodec, evaluating
 from lmbook.ngram import NGramLM
 from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
 from lmbook.widgets.base import BookWidget
 from lmbook.widgets.bundle import bundle, style
-from lmbook.widgets.packing import Packed, Reader, check_size, pack_model, pack_models
+from lmbook.widgets.packing import Packed, check_size, pack_model, pack_models
 from lmbook.widgets.sentence import page_sample
 
 MAX_PROMPT = 2000  # characters; the page takes no more
@@ -75,7 +75,7 @@ class Playground(BookWidget):
     def __init__(
         self,
         model: Any,
-        tokenizer: Reader | None = None,
+        tokenizer: TextCodec | None = None,
         *,
         prompt: str = "",
         ids: Tensor | None = None,
@@ -149,7 +149,7 @@ def _expects(entry: PlaygroundModel, count: int = 3) -> str:
     ids = entry.tokenizer.encode(entry.prompts[0]) if entry.prompts[0] else []
     if not ids:
         return f"{entry.name}: no prompt yet"
-    with inference_mode(entry.model) if isinstance(entry.model, CausalLM) else torch.no_grad():
+    with evaluating(entry.model) if isinstance(entry.model, CausalLM) else torch.no_grad():
         probs = entry.model(torch.tensor([ids]))[0, -1].double().softmax(-1)
     top = probs.sort(descending=True, stable=True).indices[:count].tolist()
     listed = ", ".join(f"{entry.tokenizer.decode([i])!r} {float(probs[i]):.2f}" for i in top)
