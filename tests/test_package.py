@@ -1,6 +1,7 @@
 """The package as it is installed: every module imports with the dependencies that it declares."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -128,3 +130,10 @@ def test_the_figure_style_is_part_of_the_package():
     with plt.style.context("lmbook.book"):
         assert plt.rcParams["svg.hashsalt"] == "language-model-fundamentals"
         assert plt.rcParams["svg.fonttype"] == "path"
+
+
+def test_the_release_is_the_same_in_all_three_places():
+    heading = re.search(r"^## (\S+) – (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert PROJECT["version"] == str(citation["version"]) == heading[1]
+    assert str(citation.get("date-released", "unreleased")) == heading[2]

@@ -12,7 +12,7 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
-from lmbook import filters
+from lmbook.decoding import filters
 from lmbook.interface import evaluating
 from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
