@@ -1,6 +1,7 @@
 // The chain-rule explorer: P(sentence) as a product of factors, exact and by n-grams, and where and why they part.
 import { explain, factorise, runningLogs, widestGap } from './factors.js';
-import { joinWords, nearestWord, readModels, splitWords } from './core/words.js';
+import { readModels } from './core/toy_models.js';
+import { joinWords, nearestWord, splitWords } from './core/words.js';
 import {
   announcer,
   button,

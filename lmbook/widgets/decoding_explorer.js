@@ -3,7 +3,7 @@ import { comparison, likeliest, sentenceField } from './kit/sentence.js';
 import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './core/filters.js';
 import { softmax, temperature, topK, topP, typical } from './core/filters.js';
 import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
-import { sampleFrom, seededRandom } from './core/words.js';
+import { sampleFrom, seededRandom } from './core/random.js';
 import { loadModels, roundingNote } from './core/models.js';
 
 const LINES = 12; // words that get a line of their own

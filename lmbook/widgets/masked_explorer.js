@@ -1,6 +1,8 @@
 // The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram say what stands there.
 import { comparison, likeliest, sentenceField, wordRow } from './kit/sentence.js';
-import { joinWords, readModels, sampleFrom, seededRandom } from './core/words.js';
+import { sampleFrom, seededRandom } from './core/random.js';
+import { readModels } from './core/toy_models.js';
+import { joinWords } from './core/words.js';
 import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
 import { loadModel, roundingNote } from './core/models.js';
 

@@ -1,5 +1,7 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
-import { joinWords, nearestWord, readModels, sampleFrom, seededRandom, splitWords } from './core/words.js';
+import { sampleFrom, seededRandom } from './core/random.js';
+import { readModels } from './core/toy_models.js';
+import { joinWords, nearestWord, splitWords } from './core/words.js';
 import { announcer, button, formatProb, frame, h, live, newId, plural, readText, roving, setBar } from './kit/kit.js';
 
 // The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.

@@ -1,7 +1,7 @@
 // Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all the others.
 import { comparison } from './kit/sentence.js';
 import { announcer, formatProb, frame, h, live } from './kit/kit.js';
-import { unpack } from './core/words.js';
+import { unpack } from './core/bytes.js';
 
 const LINES = 12;
 

@@ -1,6 +1,6 @@
 // A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
 import { comparison, likeliest, svg, wordRow } from './kit/sentence.js';
-import { unpack } from './core/words.js';
+import { unpack } from './core/bytes.js';
 import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
 
 const LINES = 7; // words that get a line of their own

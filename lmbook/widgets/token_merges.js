@@ -1,5 +1,5 @@
 // Byte-pair merges, one by one, on the reader's own sentence. The numbers are those of TokenMerges in Python.
-import { unpack } from './core/words.js';
+import { unpack } from './core/bytes.js';
 import { cutPieces, mergePair } from './core/pieces.js';
 import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
 

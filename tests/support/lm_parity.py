@@ -26,8 +26,9 @@ FOLDER = Path(lmbook.widgets.__file__).parent
 SHARED = [
     f"{name}.js"
     for name in (
-        *("core/words", "core/pieces", "core/filters", "core/session", "core/transformer", "core/tokenizers"),
-        *("core/models", "core/search", "core/slices", "playground/settings", "playground/own_text"),
+        *("core/bytes", "core/random", "core/words", "core/pieces", "core/filters", "core/session"),
+        *("core/transformer", "core/tokenizers", "core/ngram", "core/toy_language", "core/models"),
+        *("core/search", "core/slices", "playground/settings", "playground/own_text"),
     )
 ]
 Run = Callable[[str, Any], Any]

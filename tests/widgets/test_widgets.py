@@ -29,7 +29,9 @@ COIN = {  # a language small enough to know by heart: 2 words and a full stop, w
 
 def run_js(script: str, *args: str) -> object:
     """Run `script` in Node with the modules `lm` and `chain` at hand; return what it prints, from JSON."""
-    head = f"import * as lm from '{(FOLDER / 'core' / 'words.js').as_uri()}'; import fs from 'node:fs';\n"
+    modules = ("core/words.js", "core/random.js", "core/toy_models.js", "shannon.js")
+    imports = [f"import * as m{i} from '{(FOLDER / name).as_uri()}';\n" for i, name in enumerate(modules)]
+    head = "".join(imports) + "const lm = {...m0, ...m1, ...m2, ...m3}; import fs from 'node:fs';\n"
     head += f"import * as chain from '{(FOLDER / 'factors.js').as_uri()}';\n"
     done = node(
         ["--input-type=module", "--no-warnings", "-e", head + script, "--", *args],

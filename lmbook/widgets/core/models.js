@@ -1,5 +1,7 @@
 // The models that a widget carries, all with one face, so that what works with one works with each.
-import { Automaton, NGramCounts, unpack } from './words.js';
+import { unpack } from './bytes.js';
+import { NGramCounts } from './ngram.js';
+import { Automaton } from './toy_language.js';
 import { TableSession } from './session.js';
 import { loadTokenizer } from './tokenizers.js';
 import { loadTransformer } from './transformer.js';

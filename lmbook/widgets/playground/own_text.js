@@ -1,5 +1,5 @@
 // A reader's own text becomes an n-gram model, in the page, bit by bit.
-import { NGramCounts } from '../core/words.js';
+import { NGramCounts } from '../core/ngram.js';
 import { ngramModel } from '../core/models.js';
 import { cutPieces } from '../core/pieces.js';
 import { loadTokenizer } from '../core/tokenizers.js';

@@ -1,6 +1,6 @@
 // How a playground goes on from a prompt: its settings, what they leave of a distribution, and the link that tells them.
 import { bestToken, minP, softmax, temperature, topK, topP, typical } from '../core/filters.js';
-import { sampleFrom, seededRandom } from '../core/words.js';
+import { sampleFrom, seededRandom } from '../core/random.js';
 
 export const MAX_PROMPT = 2000; // characters
 export const MAX_WRITTEN = 400; // tokens

@@ -1,0 +1,23 @@
+// Chance that can be repeated.
+
+// A seeded generator of numbers in [0, 1): the same seed gives the same draws in every browser (mulberry32).
+export function seededRandom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function sampleFrom(probs, u) {
+  let [total, last] = [0, 0];
+  for (let w = 0; w < probs.length; w++) {
+    if (probs[w] === 0) continue;
+    total += probs[w];
+    last = w;
+    if (u < total) return w;
+  }
+  return last; // rounding left the sum a hair below u
+}

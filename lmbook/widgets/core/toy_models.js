@@ -1,0 +1,22 @@
+// Both models of a widget of the toy language: the exact one, and the n-grams of a text that it wrote.
+import { unpack } from './bytes.js';
+import { NGramCounts } from './ngram.js';
+import { Automaton } from './toy_language.js';
+
+// From the traits of an lmbook LanguageWidget: the exact language, and the n-grams of a text counted here and now.
+export function readModels(model, maxOrder) {
+  const vocab = model.get('vocab');
+  const exact = new Automaton({
+    vocabSize: vocab.length,
+    rowStarts: unpack(model.get('row_starts'), Uint32Array),
+    words: unpack(model.get('row_words'), Uint8Array),
+    next: unpack(model.get('row_next'), Uint16Array),
+    logProbs: unpack(model.get('row_log_probs'), Float64Array),
+  });
+  const ids = unpack(model.get('ids'), Uint8Array);
+  const ngrams = new NGramCounts(vocab.length, maxOrder).read(ids, model.get('row_length'));
+  const stop = vocab.indexOf('.');
+  // An n-gram reads a full stop before the first word: in its text every sentence but the first follows one.
+  const ngramDist = (prefix, order) => ngrams.dist(stop < 0 ? prefix : [stop, ...prefix], order);
+  return { vocab, exact, ngrams, ngramDist, stop };
+}
