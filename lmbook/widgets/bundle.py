@@ -2,6 +2,9 @@
 
 The sources are modules of their own: `core/` the models, without a page; `kit/` the look and the keyboard;
 then the views. anywidget wants one text that imports nothing, and Colab has no Node to make it.
+
+Three things are asked of the sources. An import is written `import { a, b } from './x.js';` at the start of a
+line. Top-level names differ, because all files share one scope. A comment stands on lines of its own.
 """
 
 import re
@@ -9,29 +12,57 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^import \{[^}]*\} from '(\.{1,2}/[\w./]+\.js)';\n", re.MULTILINE)
-_REMARK = re.compile(r"^ *//.*\n", re.MULTILINE)
+_OTHER_IMPORT = re.compile(r"^(?:import|export (?:\*|\{)).*", re.MULTILINE)
+_COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 def bundle(view: str) -> str:
     """Return the ES module `view` (a path in this folder) with what it imports written in front of it.
 
-    The imported files lose their `export` keywords, and all files the lines that are nothing but a comment:
-    a quarter of what a page would load. All share one scope: top-level names must differ.
+    The imported files lose their `export` keywords, and all files their comments: a third of what a page
+    would load.
+
+    Raises:
+        ValueError: an import or export of another form than those that can be inlined.
     """
-    seen: list[Path] = []
+    *imported, own = modules(view)
+    return "\n".join([*(without_exports(path) for path in imported), without_imports(own)])
 
-    def inline(path: Path) -> str:
-        seen.append(path)
-        source = path.read_text(encoding="utf-8")
-        imported = [path.parent.joinpath(other).resolve() for other in _IMPORT.findall(source)]
-        before = [inline(other) for other in imported if other not in seen]
-        body = _REMARK.sub("", _IMPORT.sub("", source))
-        if path != first:
-            body = re.sub(r"^export (?!default)", "", body, flags=re.MULTILINE)
-        return "\n".join([*before, body])
 
-    first = (_HERE / view).resolve()
-    return inline(first)
+def modules(*views: str) -> list[Path]:
+    """The files of `views` (paths in this folder) and all that they import, each after what it imports."""
+    begun: set[Path] = set()
+    found: list[Path] = []
+
+    def add(path: Path) -> None:
+        if path in begun:
+            return
+        begun.add(path)
+        for other in _IMPORT.findall(path.read_text(encoding="utf-8")):
+            add(path.parent.joinpath(other).resolve())
+        found.append(path)
+
+    for view in views:
+        add((_HERE / view).resolve())
+    return found
+
+
+def without_imports(path: Path) -> str:
+    """The text of a module without imports and comments.
+
+    Raises:
+        ValueError: an import or export of another form than those that can be inlined.
+    """
+    text = _COMMENT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8")))
+    if other := _OTHER_IMPORT.search(text):
+        raise ValueError(f"{path.name} has {other[0]!r}: a bundle takes only import {{ … }} from './….js';")
+    return text
+
+
+def without_exports(path: Path) -> str:
+    """The same without the keyword `export`."""
+    return _EXPORT.sub("", without_imports(path))
 
 
 def style(*names: str) -> str:

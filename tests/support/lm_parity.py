@@ -1,4 +1,4 @@
-"""Questions for the JavaScript core, and what Python answers: asked in Node and in Chromium alike.
+"""Questions for the JavaScript core, and what Python answers: asked in Deno and in Chromium alike.
 
 Everything goes through `run(script, data) -> value`, where `script` is the body of a function of `lib`
 (the exports of all shared modules) and `data`. Numbers travel as base64, so that −∞ and the last bit do.
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import lmbook.widgets
 from lmbook import CausalLM, MaskedLM, NGramLM, ToyLanguage, beam_search, filters, greedy_decode
 from lmbook.tokenizer import PIECES, BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer, WordTokenizer
+from lmbook.widgets.bundle import modules, without_exports, without_imports
 from lmbook.widgets.packing import pack_model, pack_models, rounded
 
 FOLDER = Path(lmbook.widgets.__file__).parent
@@ -28,9 +29,11 @@ SHARED = [
     for name in (
         *("core/bytes", "core/random", "core/words", "core/pieces", "core/filters", "core/session"),
         *("core/transformer", "core/tokenizers", "core/ngram", "core/toy_language", "core/models"),
-        *("core/search", "core/slices", "playground/settings", "playground/own_text"),
+        *("core/toy_models", "core/search", "core/slices", "playground/settings", "playground/own_text"),
+        *("factors",),
     )
 ]
+EXPORTED = re.compile(r"^export (?:const|class|(?:async )?function\*?) (\w+)", re.MULTILINE)
 Run = Callable[[str, Any], Any]
 
 # Numbers there and back.
@@ -57,11 +60,9 @@ const flatten = (rows, ArrayType) => {
 def one_script() -> str:
     """All shared modules as the text of one, the way a widget's bundle has them, with `lib` at the end."""
     text, names = "", []
-    for name in SHARED:
-        source = (FOLDER / name).read_text(encoding="utf-8")
-        source = re.sub(r"^import \{[^}]*\} from '\.{1,2}/[\w./]+\.js';\n", "", source, flags=re.MULTILINE)
-        names += re.findall(r"^export (?:const|class|function\*?) (\w+)", source, flags=re.MULTILINE)
-        text += re.sub(r"^export ", "", source, flags=re.MULTILINE)
+    for path in modules(*SHARED):
+        names += EXPORTED.findall(without_imports(path))
+        text += without_exports(path)
     return f"{text}\nconst lib = {{ {', '.join(names)} }};\n"
 
 
