@@ -7,9 +7,8 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
 - `context_length`, an int or None (no limit), lets it refuse sequences that don't fit;
 - `markov_order`, an int, says that a prediction depends on that many last tokens alone (an n-gram's
   order − 1), so that a consumer may leave the tokens before them out and get the same numbers;
-- `new_cache(batch_size)` returns a key/value cache; `model(input_ids, cache=cache)` then takes only the
-  tokens that the cache has not seen and advances it. A cache has `length`, `truncate(length)` and
-  `select(rows)`;
+- `new_cache(batch_size)` returns a `Cache`; `model(input_ids, cache=cache)` then takes only the tokens that
+  the cache has not seen and advances it;
 - `accepts_padding = True` says that `model(input_ids, padding_mask=mask)` takes left-padded prompts, mask
   (B, T) bool, True where a token is padding: a row's logits are those that it would have alone;
 - `hidden_states(input_ids, padding_mask=, cache=)` and `unembed(states)` split the call in two, so that a
@@ -17,12 +16,12 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
 - `predicts = "same"` marks a model whose row t is about token t itself (a masked model): perplexity and the
   decoders refuse it by name.
 
-Axes: B batch, T time, V vocabulary.
+Axes: B batch, T time, V vocabulary, R rows kept; *rows any leading axes.
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,16 +29,45 @@ from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+Ids = Int[Tensor, "B T"]  # tokens, int64
+Mask = Bool[Tensor, "B T"]  # what True means is said where a mask is used
+Logits = Float[Tensor, "B T V"]  # what a model returns for ids (B, T)
+RowIds = Int[Tensor, "*rows T"]  # the tokens so far of each row, as filters take them
+RowLogits = Float[Tensor, "*rows V"]  # the logits of one token of each row, as filters take them
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
     """Anything that maps ids (B, T) to logits (B, T, V) whose row t predicts token t + 1."""
 
-    def __call__(self, input_ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+    def __call__(self, input_ids: Ids) -> Logits:
         """Logits (B, T, V) of the token after each of `input_ids`."""
+        ...
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """What a model remembers of the tokens that it has read, so that it need not read them again."""
+
+    @property
+    def length(self) -> int:
+        """Number of tokens of each row that were read, padding included."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """B, the rows that are held."""
+        ...
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        ...
+
+    def select(self, rows: Int[Tensor, " R"]) -> None:
+        """Keep these rows, in this order; a row may be taken more than once."""
         ...
 
 
@@ -165,6 +193,62 @@ def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", m
     if low < 0 or (vocab_size is not None and high >= vocab_size):
         limit = "" if vocab_size is None else f" and below vocab_size {vocab_size}"
         raise ValueError(f"{name} must be at least 0{limit}, got {low if low < 0 else high}")
+
+
+def check_shape(name: str, value: object, shape: Sequence[int]) -> None:
+    """Raise unless `value` is a tensor of exactly this shape: an axis of 1 is not stretched.
+
+    Raises:
+        TypeError: not a tensor. ValueError: another shape.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape {tuple(shape)}, got {type(value).__name__}")
+    if value.shape != shape:
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(value.shape)}")
+
+
+def check_mask(name: str, mask: object, shape: Sequence[int]) -> None:
+    """Raise unless `mask` is a tensor of bool of exactly this shape: an axis of 1 is not stretched.
+
+    Args:
+        name: what the caller calls the mask, such as "padding_mask".
+        mask: what was given.
+        shape: what it must have, such as `input_ids.shape`.
+
+    Raises:
+        TypeError: not a tensor. ValueError: another shape, or a tensor of something else.
+    """
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a tensor of bool, got {type(mask).__name__}")
+    if mask.shape != shape or mask.dtype != torch.bool:
+        got = f"{tuple(mask.shape)} {mask.dtype}"
+        raise ValueError(f"{name} must be {tuple(shape)} torch.bool, got {got}")
+
+
+def check_logits_shape(logits: object, ids_shape: Sequence[int], vocab_size: int | None) -> None:
+    """Raise unless a model's `logits` are (B, T, V) for ids (B, T).
+
+    A model that returns (B, V), the last token's logits alone, would otherwise be read as (T, V) or (B, T).
+
+    Args:
+        logits: what the model returned.
+        ids_shape: (B, T), the shape of the ids that it was given; T = 1 where it was asked for the last only.
+        vocab_size: V. None: unknown, any V of at least 1 will do.
+
+    Raises:
+        TypeError: not a tensor of floats. ValueError: another shape.
+    """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise TypeError(f"a model must return logits (B, T, V), a tensor of floats; got {got}")
+    (rows, length), size = ids_shape, vocab_size
+    if size is None:
+        size = max(1, logits.shape[-1]) if logits.ndim == 3 else "V"
+    if tuple(logits.shape) != (rows, length, size):
+        raise ValueError(
+            f"a model must return logits (B, T, V), ({rows}, {length}, {size}) for ids {(rows, length)}; "
+            f"got {tuple(logits.shape)}"
+        )
 
 
 def check_fits(model: LanguageModel, length: int, what: str) -> None:

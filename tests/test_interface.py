@@ -7,14 +7,18 @@ import pytest
 import torch
 
 from lmbook.interface import (
+    Cache,
     LanguageModel,
     check_causal,
     check_fits,
     check_generator,
     check_ids,
     check_int,
+    check_logits_shape,
+    check_mask,
     check_not_nan,
     check_number,
+    check_shape,
     evaluating,
 )
 
@@ -123,6 +127,59 @@ def test_check_generator():
     for value in ("a", 7, np.random.default_rng(0)):
         with pytest.raises(TypeError, match=r"generator must be a torch\.Generator or None, got "):
             check_generator(value, cpu)
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (7,), (5, 1), (1, 1), (), (5, 6), (6, 7), (5, 7, 1)], ids=str)
+def test_nothing_is_stretched_to_a_shape(shape):
+    check_shape("word_ids", torch.zeros(5, 7), (5, 7))
+    check_mask("padding_mask", torch.zeros(5, 7).bool(), torch.Size((5, 7)))
+    message = re.escape(f"word_ids must have shape (5, 7), got {shape}")
+    with pytest.raises(ValueError, match=message):
+        check_shape("word_ids", torch.zeros(shape), (5, 7))
+    message = re.escape(f"padding_mask must be (5, 7) torch.bool, got {shape} torch.bool")
+    with pytest.raises(ValueError, match=message):
+        check_mask("padding_mask", torch.zeros(shape).bool(), (5, 7))
+
+
+def test_a_mask_is_a_tensor_of_bool():
+    for dtype in (torch.int64, torch.float32, torch.uint8):
+        with pytest.raises(ValueError, match=rf"mask must be \(2, 3\) torch.bool, got \(2, 3\) {dtype}"):
+            check_mask("mask", torch.zeros(2, 3, dtype=dtype), (2, 3))
+    with pytest.raises(TypeError, match="mask must be a tensor of bool, got list"):
+        check_mask("mask", [[True]], (1, 1))
+    with pytest.raises(TypeError, match=r"word_ids must be a tensor of shape \(1, 1\), got list"):
+        check_shape("word_ids", [[0]], (1, 1))
+
+
+def test_logits_have_a_row_for_each_token():
+    for vocab_size in (11, None):
+        check_logits_shape(torch.zeros(5, 7, 11), torch.Size((5, 7)), vocab_size)
+        for shape in ((5, 11), (7, 11), (5, 1, 11), (1, 7, 11), (7, 5, 11), (5, 7, 0), (5, 7), (11,), ()):
+            message = rf"\(B, T, V\), \(5, 7, .*\) for ids \(5, 7\); got {re.escape(str(shape))}$"
+            with pytest.raises(ValueError, match=message):
+                check_logits_shape(torch.zeros(shape), (5, 7), vocab_size)
+    check_logits_shape(torch.zeros(5, 7, 1, dtype=torch.float16), (5, 7), None)
+    with pytest.raises(ValueError, match=r"\(5, 7, 11\) for ids \(5, 7\); got \(5, 7, 12\)"):
+        check_logits_shape(torch.zeros(5, 7, 12), (5, 7), 11)
+    with pytest.raises(TypeError, match=r"\(B, T, V\), a tensor of floats; got torch.int64"):
+        check_logits_shape(torch.zeros(5, 7, 11).long(), (5, 7), 11)
+    with pytest.raises(TypeError, match="got tuple"):
+        check_logits_shape((torch.zeros(5, 7, 11),), (5, 7), 11)
+
+
+class Remembered:
+    length, batch_size = 3, 2
+
+    def truncate(self, length):
+        self.length = length
+
+    def select(self, rows):
+        self.batch_size = len(rows)
+
+
+def test_a_cache_is_what_can_be_cut_and_reordered():
+    assert isinstance(Remembered(), Cache)
+    assert not isinstance([], Cache)
 
 
 def test_check_logits():
