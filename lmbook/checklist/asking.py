@@ -3,14 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmbook.interface import check_ids
 
-Ids = Int[Tensor, "B T"]
-Logits = Float[Tensor, "B T V"]
-Mask = Bool[Tensor, "B T"]
 TOLERANCE = 1e-4  # of logits: float32 sums in another order differ by less, every bug by more
 
 

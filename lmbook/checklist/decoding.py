@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, run
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, run
 from lmbook.decoding.sampling import greedy_decode
-from lmbook.interface import LanguageModel, check_ids, evaluating
+from lmbook.interface import Ids, LanguageModel, check_ids, evaluating
 
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
 

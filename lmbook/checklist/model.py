@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, check_size, distance, run
-from lmbook.interface import LanguageModel, check_ids, evaluating
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, run
+from lmbook.interface import Ids, LanguageModel, check_ids, evaluating
 
 
 def check_rows(model: LanguageModel, ids: Ids) -> None:

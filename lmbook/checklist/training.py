@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, Ids, Logits, Mask, check_size
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size
+from lmbook.interface import Ids, Logits, Mask
 
 
 def check_masking(

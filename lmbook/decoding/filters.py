@@ -21,13 +21,11 @@ from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lmbook.interface import check_int, check_number
+from lmbook.interface import RowIds, RowLogits, check_int, check_number
 
-Logits = Float[Tensor, "*rows V"]
-Ids = Int[Tensor, "*rows T"]
 Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 
 
@@ -45,7 +43,7 @@ def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
     return composed
 
 
-def temperature(logits: Logits, tau: float | int) -> Logits:
+def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     """Divide by `tau`: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone,
     exactly.
 
@@ -63,7 +61,7 @@ def temperature(logits: Logits, tau: float | int) -> Logits:
     return _keep(logits, best)
 
 
-def top_k(logits: Logits, k: int) -> Logits:
+def top_k(logits: RowLogits, k: int) -> RowLogits:
     """Keep the `k` best tokens, exactly `k`: of equals at the k-th place those with the lowest ids.
 
     `k` above V keeps everything.
@@ -82,7 +80,7 @@ def top_k(logits: Logits, k: int) -> Logits:
     return _keep(logits, above | (equal & (equal.cumsum(-1) <= room)))
 
 
-def top_p(logits: Logits, p: float | int) -> Logits:
+def top_p(logits: RowLogits, p: float | int) -> RowLogits:
     """Keep the nucleus: of the tokens from best to worst, the fewest whose probability reaches `p`.
 
     The best token always stays; p = 1 keeps everything.
@@ -100,7 +98,7 @@ def top_p(logits: Logits, p: float | int) -> Logits:
     return _keep(logits, torch.zeros_like(kept).scatter(-1, order, kept))
 
 
-def min_p(logits: Logits, p: float | int) -> Logits:
+def min_p(logits: RowLogits, p: float | int) -> RowLogits:
     """Keep the tokens that have at least `p` times the probability of the best one.
 
     Raises:
@@ -114,7 +112,7 @@ def min_p(logits: Logits, p: float | int) -> Logits:
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
 
 
-def typical(logits: Logits, p: float | int) -> Logits:
+def typical(logits: RowLogits, p: float | int) -> RowLogits:
     """Keep the tokens whose surprise, −log P, lies nearest to the entropy: the fewest that reach probability
     `p`.
 
@@ -138,7 +136,7 @@ def typical(logits: Logits, p: float | int) -> Logits:
     return _keep(logits, distance <= limit)
 
 
-def repetition_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
     """Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
 
     What it does depends on where the logits' zero is, which softmax doesn't see: log-probabilities are all
@@ -154,7 +152,7 @@ def repetition_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits
     return torch.where(_counts(ids, logits) > 0, penalised, logits)
 
 
-def frequency_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
     """Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
 
     Raises:
@@ -166,7 +164,7 @@ def frequency_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
     return logits - penalty * _counts(ids, logits)
 
 
-def presence_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
+def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
     """Subtract `penalty` once from each token that occurs in `ids`; below 0 it encourages.
 
     Raises:
@@ -178,7 +176,7 @@ def presence_penalty(logits: Logits, ids: Ids, penalty: float | int) -> Logits:
     return logits - penalty * _counts(ids, logits).clamp(max=1)
 
 
-def no_repeat_ngram(logits: Logits, ids: Ids, n: int) -> Logits:
+def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     """Remove each token that would complete a sequence of `n` tokens which `ids` already holds.
 
     A row in which that would remove every possible token is left as it is.
@@ -199,21 +197,21 @@ def no_repeat_ngram(logits: Logits, ids: Ids, n: int) -> Logits:
     return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
 
 
-def _keep(logits: Logits, kept: Bool[Tensor, "*rows V"]) -> Logits:
+def _keep(logits: RowLogits, kept: Bool[Tensor, "*rows V"]) -> RowLogits:
     return logits.masked_fill(~kept, -math.inf)
 
 
-def _softmax(logits: Logits) -> Logits:
+def _softmax(logits: RowLogits) -> RowLogits:
     """Probabilities, in float32 at least: sums over a vocabulary are lost on half precision."""
     return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
-def _mass_before(probs: Logits, order: Int[Tensor, "*rows V"]) -> Logits:
+def _mass_before(probs: RowLogits, order: Int[Tensor, "*rows V"]) -> RowLogits:
     """Place for place in `order`, the probability of all tokens that come earlier."""
     return F.pad(probs.gather(-1, order).cumsum(-1)[..., :-1], (1, 0))
 
 
-def _counts(ids: Int[Tensor, "*rows N"], logits: Logits) -> Logits:
+def _counts(ids: Int[Tensor, "*rows N"], logits: RowLogits) -> RowLogits:
     """How often each token of the vocabulary occurs in `ids`, (…, V)."""
     vocab_size = logits.shape[-1]
     known = (ids >= 0) & (ids < vocab_size)

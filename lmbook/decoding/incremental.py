@@ -11,13 +11,19 @@ from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits, check_ids, check_int, check_not_nan
-
-Ids = Int[Tensor, "B T"]
-Mask = Bool[Tensor, "B T"]
+from lmbook.interface import (
+    Ids,
+    LanguageModel,
+    Mask,
+    check_causal,
+    check_fits,
+    check_ids,
+    check_int,
+    check_not_nan,
+)
 
 
 def check_request(

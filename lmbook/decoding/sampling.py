@@ -16,17 +16,14 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
 from lmbook.decoding.incremental import batch_forward, check_possible, check_request
-from lmbook.interface import LanguageModel, check_generator, evaluating
+from lmbook.interface import Ids, LanguageModel, Mask, RowIds, RowLogits, check_generator, evaluating
 
-Ids = Int[Tensor, "B T"]
-Mask = Bool[Tensor, "B T"]
-Logits = Float[Tensor, "*rows V"]
 Rule = Callable[[Tensor, Tensor], Tensor]  # composed filters: (logits, ids) -> logits
 
 
@@ -142,7 +139,7 @@ def nucleus_decode(
     return sample_decode(model, input_ids, steps, max_length, **options)
 
 
-def next_probabilities(logits: Logits, ids: Int[Tensor, "*rows T"], rule: Rule) -> Logits:
+def next_probabilities(logits: RowLogits, ids: RowIds, rule: Rule) -> RowLogits:
     """The distribution that the next token is drawn from: filters, then softmax, in float32 at least.
 
     Raises:

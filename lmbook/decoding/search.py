@@ -18,15 +18,13 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmbook.decoding.filters import top_k
 from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, prompts
-from lmbook.interface import LanguageModel, check_int, check_number, evaluating
+from lmbook.interface import Ids, LanguageModel, Mask, RowLogits, check_int, check_number, evaluating
 
-Ids = Int[Tensor, "B T"]
-Mask = Bool[Tensor, "B T"]
 Found = tuple[Int[Tensor, "B _"], Float[Tensor, " B"]]
 EXHAUSTIVE_LIMIT = 1_000_000  # continuations: a few seconds of a small model
 
@@ -174,7 +172,7 @@ def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None
     return ids, torch.stack(scores)
 
 
-def _log_softmax(logits: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V"]:
+def _log_softmax(logits: RowLogits) -> RowLogits:
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 

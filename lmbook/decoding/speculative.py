@@ -22,14 +22,14 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from lmbook.decoding import filters as keep
 from lmbook.decoding.filters import Filter, compose
 from lmbook.decoding.incremental import IncrementalForward, check_request, prompts
 from lmbook.decoding.sampling import Rule, checked_rule, draw, next_probabilities
-from lmbook.interface import LanguageModel, check_generator, check_int, evaluating
+from lmbook.interface import Ids, LanguageModel, Mask, check_generator, check_int, evaluating
 
 Probabilities = Float[Tensor, "*rows V"]
 
@@ -85,7 +85,7 @@ def toss(probability: Float[Tensor, ""], generator: Generator | None) -> bool:
 def speculative_decode(
     target: LanguageModel,
     draft: LanguageModel,
-    input_ids: Int[Tensor, "B T"],
+    input_ids: Ids,
     max_length: int = 100,
     *,
     num_draft: int = 4,
@@ -93,7 +93,7 @@ def speculative_decode(
     filters: Iterable[Filter] = (),
     generator: Generator | None = None,
     eos_token_id: int | None = None,
-    padding_mask: Bool[Tensor, "B T"] | None = None,
+    padding_mask: Mask | None = None,
     stats: SpeculationStats | None = None,
 ) -> Int[Tensor, "B _"]:
     """Sample from `target`, with fewer passes of it where `draft` guesses well; rows are decoded one by one.
