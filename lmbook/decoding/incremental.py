@@ -8,6 +8,8 @@ Axes: B batch, T time, V vocabulary, N places asked about, D model width, R rows
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +70,7 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[I
     """Prompts of different lengths as one batch: ids (B, T) and padding mask (B, T), True where padding.
 
     Raises:
+        TypeError: an id that isn't an int.
         ValueError: no prompt, or an empty one.
 
     >>> left_pad([[7, 8, 9], [5]])
@@ -78,6 +81,10 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[I
     lengths = [len(prompt) for prompt in prompts]
     if min(lengths, default=0) < 1:
         raise ValueError(f"each prompt must hold at least 1 token, got lengths {lengths}")
+    prompts = [prompt.tolist() if isinstance(prompt, Tensor) else prompt for prompt in prompts]
+    for token in (pad_token_id, *chain.from_iterable(prompts)):
+        if not isinstance(token, Integral) or isinstance(token, bool):
+            raise TypeError(f"left_pad takes ids, which are ints; got {token!r}")
     ids = torch.full((len(prompts), max(lengths)), pad_token_id)
     for row, prompt in zip(ids, prompts, strict=True):
         row[len(row) - len(prompt) :] = torch.tensor(prompt)

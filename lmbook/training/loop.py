@@ -9,18 +9,18 @@ Axes: B batch, T time.
 
 import copy
 import math
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from lmbook.interface import check_fits, check_ids, check_int, check_number, evaluating
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 Schedule = LRScheduler | Callable[[int], float]
+OnEpoch = Callable[[int, float, float | None], None]
 
 
 def warmup_cosine(warmup: int, total: int, floor: float = 0.1) -> Callable[[int], float]:
@@ -59,13 +59,15 @@ def fit(
     max_grad_norm: float | None = None,
     validation: Iterable[Tensor] | None = None,
     autocast: torch.dtype | None = None,
-    on_epoch: Callable[[int, float, float | None], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     progress: bool = False,
 ) -> list[float]:
     """Train `model` in place; return the mean loss of each epoch, nats per token.
 
     Args:
-        model: ends in the mode (train/eval) it was found in. Batches are sent to its device.
+        model: its parts train in the modes (train/eval) that they were found in, so that a part that was
+            frozen in eval stays so; a model that is in eval as a whole trains in train. All modes are as
+            before in the end. Batches are sent to the model's device.
         batch_loss: a batch's summed loss and its number of tokens.
         dataloader: training batches.
         optimizer: steps once a batch.
@@ -75,21 +77,28 @@ def fit(
         validation: batches for a loss after each epoch; in the end the model has its best epoch's weights.
         autocast: torch.bfloat16 for mixed precision: weights stay float32, products are computed in bfloat16.
         on_epoch: called with (epoch from 1, its loss, validation loss or None), the model being in eval mode.
-        progress: show a line on stderr, for people.
+        progress: show a bar on stderr, for people (package tqdm).
 
     Raises:
-        ValueError: a setting out of range, bad ids, a batch that doesn't fit, no tokens, an infinite loss.
+        TypeError: a schedule that isn't one.
+        ValueError: a setting out of range, an optimizer of another model, bad ids, a batch that doesn't fit,
+            no tokens, an infinite loss.
+        ModuleNotFoundError: `progress` without tqdm.
     """
     check_int("epochs", epochs)
     if max_grad_norm is not None:
         check_number("max_grad_norm", max_grad_norm, "(0, inf]")
-    if schedule is not None and not isinstance(schedule, LRScheduler):
-        schedule = LambdaLR(optimizer, schedule)
-    was_training, losses, best, best_weights = model.training, [], math.inf, None
+    _check_optimizer(model, optimizer)
+    schedule = _checked_schedule(schedule, optimizer)
+    if progress:
+        _bar([], "")  # say now if its package is missing
+    found = {part: part.training for part in model.modules()}
+    in_training = found if model.training else dict.fromkeys(found, True)
+    losses, best, best_weights = [], math.inf, None
     try:
         for epoch in range(1, epochs + 1):
             note = f"epoch {epoch}/{epochs}" if progress else ""
-            model.train()
+            _set_modes(in_training)
             step = _Step(model, _cast(batch_loss, autocast), optimizer, schedule, max_grad_norm)
             losses.append(_mean_loss(model, step, dataloader, note))
             model.eval()
@@ -101,7 +110,7 @@ def fit(
             if on_epoch is not None:
                 on_epoch(epoch, losses[-1], validated)
     finally:
-        model.train(was_training)
+        _set_modes(found)
     if best_weights is not None:
         model.load_state_dict(best_weights)
     return losses
@@ -117,6 +126,37 @@ def evaluate(
     """Return the mean loss over `dataloader`, nats per token, without dropout or gradients."""
     with evaluating(model):
         return _mean_loss(model, _cast(batch_loss, autocast), dataloader)
+
+
+def _set_modes(modes: dict[nn.Module, bool]) -> None:
+    for part, training in modes.items():
+        part.training = training
+
+
+def _check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    weights = {id(weight) for weight in model.parameters()}
+    held = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if not any(id(weight) in weights for weight in held):
+        raise ValueError(
+            f"the optimizer holds {len(held)} parameters and none of the model's: "
+            "make it from model.parameters(), after the model's last change"
+        )
+
+
+def _checked_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer) -> LRScheduler | None:
+    """The schedule as a torch scheduler of `optimizer`, which is stepped once a batch."""
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise TypeError(
+            "schedule steps once a batch, and ReduceLROnPlateau needs a loss to step on: "
+            "call it yourself, in on_epoch, with the validation loss"
+        )
+    if isinstance(schedule, LRScheduler):
+        if getattr(schedule, "optimizer", optimizer) is not optimizer:
+            raise ValueError("schedule is a scheduler of another optimizer than the one given")
+        return schedule
+    if schedule is not None and not callable(schedule):
+        raise TypeError(f"schedule must be a torch scheduler or a function of the step, got {schedule!r}")
+    return None if schedule is None else LambdaLR(optimizer, schedule)
 
 
 @dataclass
@@ -151,27 +191,50 @@ def _cast(batch_loss: BatchLoss, dtype: torch.dtype | None) -> BatchLoss:
     return batch_loss if dtype is None else loss
 
 
+def _bar(batches: Iterable[Tensor], note: str):
+    """`batches` under a progress bar on stderr."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ModuleNotFoundError(
+            "progress=True needs the package tqdm: pip install tqdm", name="tqdm"
+        ) from None
+    return tqdm(batches, desc=note, unit="batch", disable=not note)
+
+
 def _mean_loss(
     model: nn.Module, batch_loss: BatchLoss, dataloader: Iterable[Tensor], note: str = ""
 ) -> float:
     """Sum of losses over number of tokens; read from the device once, at the end, so that no step waits."""
     device = next(model.parameters()).device
-    total = torch.zeros((), device=device)
+    # Many losses are summed, so in float64, which Apple's GPUs lack.
+    precision = torch.float32 if device.type == "mps" else torch.float64
+    total = torch.zeros((), dtype=precision, device=device)
     count = torch.zeros((), dtype=torch.int64, device=device)
     number = 0
-    for number, batch in enumerate(dataloader, start=1):
+    batches = _bar(dataloader, note) if note else dataloader
+    for number, batch in enumerate(batches, start=1):
         if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # a look elsewhere stops the device
             check_ids(batch, model.vocab_size, name="a batch")
         check_fits(model, batch.shape[1], "a batch")
         loss, tokens = batch_loss(batch.to(device))
         total, count = total + loss, count + tokens
         if note and number % 10 == 1:
-            print(f"\r{note}, batch {number}: {total / count:.4f}", end="", file=sys.stderr, flush=True)
-    if note:
-        print(f"\r{note}, {number} batches: {total / count:.4f}", file=sys.stderr)
+            batches.set_postfix_str(f"loss {total / count:.4f}", refresh=False)
+    if not number:
+        raise ValueError("the dataloader gave no batch, so 0 tokens; is it an iterator that is used up?")
     if not count:
-        raise ValueError("the dataloader gave 0 tokens to take a loss on; is it an iterator that is used up?")
+        raise ValueError(f"{number} batch(es) hold 0 tokens to take a loss on: {_nothing_to_predict(model)}")
     mean = float(total) / int(count)
     if not math.isfinite(mean):
         raise ValueError(f"the loss is {mean}: a lower learning rate or max_grad_norm=1.0 may help")
     return mean
+
+
+def _nothing_to_predict(model: nn.Module) -> str:
+    if getattr(model, "predicts", "next") == "next":
+        return "every token after the first of its row is padding"
+    return (
+        f"no token was masked; mask_prob is {getattr(model, 'mask_prob', None)}, and padding and "
+        "special_token_ids are never masked"
+    )

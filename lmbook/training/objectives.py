@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lmbook.training.loop import fit
+from lmbook.training.loop import OnEpoch, Schedule, fit
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
 
@@ -45,18 +45,27 @@ def train_clm(
     epochs: int = 10,
     *,
     pad_token_id: int | None = None,
-    **options,
+    schedule: Schedule | None = None,
+    max_grad_norm: float | None = None,
+    validation: Iterable[Tensor] | None = None,
+    autocast: torch.dtype | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = False,
 ) -> list[float]:
     """Train `model` to predict each next token; return the mean loss of each epoch, nats per token.
 
     Args:
-        model: trained in place; ends in the mode it was found in.
+        model: trained in place; a part that was found in eval mode stays in it (see `fit`).
         dataloader: any re-iterable of int64 batches (B, T); T ≥ 2 may vary.
         optimizer: of the model's parameters.
         epochs: passes over `dataloader`.
         pad_token_id: this id is padding, on either side of a row: never predicted, never looked at.
-        **options: see `lmbook.training.fit`: schedule, max_grad_norm, validation, autocast, on_epoch,
-            progress.
+        schedule: a torch scheduler of this optimizer, or step → factor of its learning rate.
+        max_grad_norm: a longer gradient is scaled down to this length.
+        validation: batches for a loss after each epoch; in the end the model has its best epoch's weights.
+        autocast: torch.bfloat16 for mixed precision: weights stay float32, products are computed in bfloat16.
+        on_epoch: called with (epoch from 1, its loss, validation loss or None), the model being in eval mode.
+        progress: show a bar on stderr, for people (package tqdm).
 
     Raises:
         ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
@@ -66,7 +75,19 @@ def train_clm(
     def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
         return causal_loss(model, batch, pad_token_id)
 
-    return fit(model, loss, dataloader, optimizer, epochs, **options)
+    return fit(
+        model,
+        loss,
+        dataloader,
+        optimizer,
+        epochs,
+        schedule=schedule,
+        max_grad_norm=max_grad_norm,
+        validation=validation,
+        autocast=autocast,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
 
 
 def masked_loss(
@@ -90,19 +111,28 @@ def train_mlm(
     *,
     pad_token_id: int | None = None,
     generator: torch.Generator | None = None,
-    **options,
+    schedule: Schedule | None = None,
+    max_grad_norm: float | None = None,
+    validation: Iterable[Tensor] | None = None,
+    autocast: torch.dtype | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = False,
 ) -> list[float]:
     """Train `model` to predict masked tokens; return the mean loss of each epoch, nats per masked token.
 
     Args:
-        model: trained in place; ends in the mode it was found in.
+        model: trained in place; a part that was found in eval mode stays in it (see `fit`).
         dataloader: any re-iterable of int64 batches (B, T); T may vary. Masks are drawn anew each time.
         optimizer: of the model's parameters.
         epochs: passes over `dataloader`.
         pad_token_id: this id is padding: never masked, never looked at.
         generator: draws the masks; None: torch's default generator. Validation has its own.
-        **options: see `lmbook.training.fit`: schedule, max_grad_norm, validation, autocast, on_epoch,
-            progress.
+        schedule: a torch scheduler of this optimizer, or step → factor of its learning rate.
+        max_grad_norm: a longer gradient is scaled down to this length.
+        validation: batches for a loss after each epoch; in the end the model has its best epoch's weights.
+        autocast: torch.bfloat16 for mixed precision: weights stay float32, products are computed in bfloat16.
+        on_epoch: called with (epoch from 1, its loss, validation loss or None), the model being in eval mode.
+        progress: show a bar on stderr, for people (package tqdm).
 
     Raises:
         ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
@@ -115,7 +145,19 @@ def train_mlm(
         draws = generator if model.training else torch.Generator().manual_seed(int(batch.sum()))
         return masked_loss(model, batch, padding_mask=padding_mask, generator=draws)
 
-    return fit(model, loss, dataloader, optimizer, epochs, **options)
+    return fit(
+        model,
+        loss,
+        dataloader,
+        optimizer,
+        epochs,
+        schedule=schedule,
+        max_grad_norm=max_grad_norm,
+        validation=validation,
+        autocast=autocast,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
 
 
 def check_token_id(model: nn.Module, token_id: int | None, name: str) -> None:

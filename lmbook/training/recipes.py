@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -71,14 +72,19 @@ class Recipe:
                 return CausalLM(*shape, context_length=self.context_length)
             return MaskedLM(*shape, mask_prob=self.mask_prob, context_length=self.context_length)
 
-    def fit(self, model: Model, batches: Iterable[Tensor], generator: torch.Generator, **options) -> None:
-        """Train `model` on `batches`, one step each, as the recipe says."""
+    def fit(
+        self,
+        model: Model,
+        batches: Iterable[Tensor],
+        generator: torch.Generator,
+        *,
+        progress: bool = False,
+    ) -> None:
+        """Train `model` on `batches`, one step each, as the recipe says; `generator` draws the masks."""
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.learning_rate, betas=(0.9, 0.98))
-        options["schedule"] = warmup_cosine(self.steps // 10, self.steps, floor=0.05)
-        if isinstance(model, MaskedLM):
-            options["generator"] = generator
-        train = train_clm if isinstance(model, CausalLM) else train_mlm
-        train(model, batches, optimizer, 1, max_grad_norm=1.0, **options)
+        schedule = warmup_cosine(self.steps // 10, self.steps, floor=0.05)
+        train = train_clm if isinstance(model, CausalLM) else partial(train_mlm, generator=generator)
+        train(model, batches, optimizer, 1, schedule=schedule, max_grad_norm=1.0, progress=progress)
 
 
 RECIPES = {

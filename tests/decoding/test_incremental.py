@@ -1,7 +1,11 @@
+import re
+from inspect import unwrap
+
 import pytest
 import torch
 from table_models import CachedTableModel, TableModel
 
+from lmbook.decoding import incremental
 from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, left_pad, prompts
 from lmbook.transformer import CausalLM
 
@@ -18,6 +22,22 @@ def test_left_pad():
 def test_left_pad_refuses_empty_prompts(prompts, lengths):
     with pytest.raises(ValueError, match=f"each prompt must hold at least 1 token, got lengths {lengths}"):
         left_pad(prompts)
+
+
+@pytest.mark.parametrize("token", [1.5, 2.0, True, "3", None, float("nan")])
+def test_left_pad_refuses_what_is_no_id(token):
+    left_pad = unwrap(incremental.left_pad)  # the suite's check of type hints would answer first
+    with pytest.raises(TypeError, match=re.escape(f"got {token!r}")):
+        left_pad([[1, 2], [1, token]])
+    with pytest.raises(TypeError, match=re.escape(f"got {token!r}")):
+        left_pad([[1]], token)
+
+
+def test_left_pad_takes_tensors():
+    left_pad = unwrap(incremental.left_pad)
+    assert left_pad([torch.tensor([1, 2]), [3]])[0].tolist() == [[1, 2], [0, 3]]
+    with pytest.raises(TypeError, match=r"got 1\.0"):
+        left_pad([torch.tensor([1.0])])
 
 
 def test_reader_goes_back_and_on():

@@ -1,0 +1,161 @@
+"""The training loop: modes, sums, what it refuses and how it says so."""
+
+import math
+import sys
+from inspect import unwrap
+
+import pytest
+import torch
+
+from lmbook.training import causal_loss, evaluate, fit, loop, train_clm, train_mlm
+from lmbook.transformer import CausalLM, MaskedLM
+
+BATCH = torch.randint(1, 11, (4, 6), generator=torch.Generator().manual_seed(2))
+
+
+def causal(**options):
+    torch.manual_seed(0)
+    return CausalLM(11, 12, 3, 2, context_length=16, **options)
+
+
+def masked(**options):
+    torch.manual_seed(0)
+    return MaskedLM(11, 8, 2, 1, context_length=16, **options)
+
+
+def sgd(model, lr=0.1):
+    return torch.optim.SGD(model.parameters(), lr=lr)
+
+
+TRAINERS = pytest.mark.parametrize(("train", "build"), [(train_clm, causal), (train_mlm, masked)])
+
+
+def modes(model):
+    return [part.training for part in model.modules()]
+
+
+class TestModes:
+    def test_a_part_in_eval_stays_in_it_while_the_rest_trains(self):
+        model, seen = causal(dropout=0.5), []
+        model.blocks[0].eval()
+        before = modes(model)
+        model.register_forward_pre_hook(lambda *_: seen.append(modes(model)))
+        validated = []
+        train_clm(
+            model,
+            [BATCH],
+            sgd(model),
+            2,
+            validation=[BATCH],
+            on_epoch=lambda *_: validated.append(modes(model)),
+        )
+        assert seen[0] == seen[2] == before
+        assert not any(seen[1] + seen[3] + validated[0] + validated[1])
+        assert modes(model) == before
+
+    def test_no_dropout_in_a_part_in_eval(self):
+        """With every part but the root frozen the loss is that without dropout, and no other."""
+        model, plain = causal(dropout=0.9), causal()
+        for part in model.children():
+            part.eval()
+        expected = train_clm(plain, [BATCH], sgd(plain), 2)
+        assert train_clm(model, [BATCH], sgd(model), 2) == expected
+        assert train_clm(model.train(), [BATCH], sgd(model), 2) != expected
+
+    def test_a_model_in_eval_trains_in_train_mode_and_comes_back(self):
+        model, seen = causal(dropout=0.5).eval(), []
+        model.register_forward_pre_hook(lambda *_: seen.append(modes(model)))
+        train_clm(model, [BATCH], sgd(model), 1)
+        assert all(seen[0])
+        assert not any(modes(model))
+
+    def test_modes_come_back_after_an_error(self):
+        model = causal()
+        model.blocks[1].eval()
+        before = modes(model)
+        with pytest.raises(ValueError, match="below vocab_size"):
+            train_clm(model, [BATCH, BATCH + 50], sgd(model), 1)
+        assert modes(model) == before
+
+
+def test_many_losses_are_summed_exactly():
+    """In float32, which counts in twos from 2^24 on, each 1 would be lost."""
+    model = causal()
+    values = iter(torch.tensor([2.0**24] + [1.0] * 40))
+    mean = evaluate(model, lambda batch: (next(values), torch.tensor(1)), [BATCH] * 41)
+    assert mean == (2**24 + 40) / 41
+
+
+class TestNothingToPredict:
+    def test_an_empty_dataloader_may_be_a_used_up_iterator(self):
+        model = causal()
+        with pytest.raises(ValueError, match=r"gave no batch.*iterator that is used up"):
+            train_clm(model, iter([BATCH]), sgd(model), 2)
+
+    @pytest.mark.parametrize(
+        ("options", "batch"),
+        [({"mask_prob": 0.0}, BATCH), ({"special_token_ids": [3]}, torch.full((4, 6), 3))],
+        ids=["mask_prob", "special tokens"],
+    )
+    def test_nothing_masked(self, options, batch):
+        model = masked(**options)
+        with pytest.raises(
+            ValueError, match=r"1 batch\(es\) hold 0 tokens.*no token was masked; mask_prob is"
+        ) as e:
+            train_mlm(model, [batch], sgd(model), 1)
+        assert "iterator" not in str(e.value)
+
+    def test_padding_alone(self):
+        model = causal()
+        with pytest.raises(ValueError, match=r"2 batch\(es\) hold 0 tokens.*is padding") as e:
+            train_clm(model, [torch.zeros_like(BATCH)] * 2, sgd(model), 1, pad_token_id=0)
+        assert "mask" not in str(e.value)
+
+
+@TRAINERS
+class TestRefusedBeforeAnyWork:
+    def test_an_optimizer_of_another_model(self, train, build):
+        with pytest.raises(ValueError, match=r"the optimizer holds .* none of the model's"):
+            train(build(), [BATCH], sgd(build()), 1)
+
+    def test_an_optimizer_of_a_part_is_welcome(self, train, build):
+        model = build()
+        assert math.isfinite(*train(model, [BATCH], sgd(model.norm), 1))
+
+    def test_a_schedule_that_waits_for_a_plateau(self, train, build):
+        model = build()
+        optimizer = sgd(model)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        before = [weight.clone() for weight in model.parameters()]
+        with pytest.raises(TypeError, match=r"schedule steps once a batch.*on_epoch"):
+            train(model, [BATCH], optimizer, 1, schedule=schedule)
+        assert all(w.equal(b) for w, b in zip(model.parameters(), before, strict=True))
+
+    def test_a_schedule_of_another_optimizer(self, train, build):
+        model = build()
+        schedule = torch.optim.lr_scheduler.ConstantLR(sgd(model))
+        with pytest.raises(ValueError, match="schedule is a scheduler of another optimizer"):
+            train(model, [BATCH], sgd(model), 1, schedule=schedule)
+
+    def test_a_number_for_a_schedule(self, train, build):
+        model = build()
+        with pytest.raises(TypeError):
+            train(model, [BATCH], sgd(model), 1, schedule=0.1)
+        with pytest.raises(TypeError, match=r"schedule must be .* got 0\.1"):
+            unwrap(loop._checked_schedule)(0.1, sgd(model))  # without the suite's check of type hints
+
+    def test_an_unknown_keyword(self, train, build):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'schedul'"):
+            train(build(), [BATCH], sgd(build()), 1, schedul=None)
+
+    def test_progress_without_its_package(self, train, build, monkeypatch):
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        model = build()
+        with pytest.raises(ModuleNotFoundError, match="pip install tqdm"):
+            train(model, [BATCH], sgd(model), 1, progress=True)
+
+
+def test_fit_takes_any_loss():
+    model = causal()
+    doubled = fit(model, lambda b: tuple(2 * x for x in causal_loss(model, b)), [BATCH], sgd(model, 0.0), 1)
+    assert doubled == pytest.approx(train_clm(model, [BATCH], sgd(model, 0.0), 1))
