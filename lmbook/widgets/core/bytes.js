@@ -1,6 +1,29 @@
-// Numbers that come from Python as bytes.
+// Numbers that come from Python as bytes, little-endian.
 
-// A bytes trait arrives as a DataView of little-endian numbers; typed arrays want their own aligned copy.
+/**
+ * A bytes trait arrives as a DataView; typed arrays want their own aligned copy.
+ * @template T
+ * @param {DataView} view
+ * @param {new (buffer: ArrayBufferLike) => T} ArrayType
+ */
 export function unpack(view, ArrayType) {
   return new ArrayType(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+/**
+ * Half-precision numbers have a sign bit, 5 bits of exponent, 10 of fraction. Moved to the places where a float32 has
+ * its own, they mean the same but for the exponent's origin: 2^112 puts that right, for the tiniest numbers too.
+ * @param {DataView} view
+ * @param {number} offset
+ * @param {number} length
+ */
+export function readFloat16(view, offset, length) {
+  const bits = new Int32Array(length);
+  const floats = new Float32Array(bits.buffer);
+  for (let i = 0; i < length; i++) {
+    const half = view.getUint16(offset + 2 * i, true);
+    bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
+    floats[i] *= 2 ** 112;
+  }
+  return floats;
 }

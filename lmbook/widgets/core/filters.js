@@ -1,18 +1,26 @@
-// What stands between a model's logits and the next token: the pure functions of lmbook/filters.py, number for number.
+// What stands between a model's logits and the next token: the pure functions of lmbook.filters, number for number.
 //
 // A filter takes V logits and gives a new Float64Array. It either reshapes all of them (temperature, penalties) or sets
 // those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
 // never removes the last token, what is at −Infinity stays there, and of equals the lowest id wins.
 // Filters that look back also take the ids so far.
 
+/** @typedef {Float64Array | Float32Array | number[]} Numbers */
+
+/** @param {Numbers} logits */
 export function softmax(logits) {
-  const top = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  let top = -Infinity;
+  for (const logit of logits) top = Math.max(top, logit);
   const probs = Float64Array.from(logits, (logit) => Math.exp(logit - top));
   const total = probs.reduce((a, b) => a + b, 0);
   return probs.map((p) => p / total);
 }
 
-// Divide by tau: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone, exactly.
+/**
+ * Divide by tau: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone, exactly.
+ * @param {Numbers} logits
+ * @param {number} tau
+ */
 export function temperature(logits, tau) {
   demand(tau >= 0 && tau < Infinity, 'temperature', tau, 'at least 0 and finite');
   if (tau >= 1e-30) return Float64Array.from(logits, (logit) => logit / tau);
@@ -20,14 +28,22 @@ export function temperature(logits, tau) {
   return keepTokens(logits, (id) => id === best);
 }
 
-// Keep the k best tokens, exactly k.
+/**
+ * Keep the k best tokens, exactly k.
+ * @param {Numbers} logits
+ * @param {number} k
+ */
 export function topK(logits, k) {
   demand(k >= 1, 'k', k, 'at least 1');
   const kept = new Set(fromBest(logits).slice(0, k));
   return keepTokens(logits, (id) => kept.has(id));
 }
 
-// Keep the nucleus: of the tokens from best to worst, the fewest whose probability reaches p.
+/**
+ * Keep the nucleus: of the tokens from best to worst, the fewest whose probability reaches p.
+ * @param {Numbers} logits
+ * @param {number} p
+ */
 export function topP(logits, p) {
   demand(p > 0 && p <= 1, 'p', p, 'above 0 and at most 1');
   if (p === 1) return Float64Array.from(logits);
@@ -36,7 +52,11 @@ export function topP(logits, p) {
   return keepTokens(logits, (id) => kept.has(id));
 }
 
-// Keep the tokens that have at least p times the probability of the best one.
+/**
+ * Keep the tokens that have at least p times the probability of the best one.
+ * @param {Numbers} logits
+ * @param {number} p
+ */
 export function minP(logits, p) {
   demand(p >= 0 && p <= 1, 'min_p', p, 'at least 0 and at most 1');
   if (p === 0) return Float64Array.from(logits);
@@ -44,8 +64,12 @@ export function minP(logits, p) {
   return keepTokens(logits, (id) => logits[id] >= least);
 }
 
-// Keep the tokens whose surprise, −log P, lies nearest to its mean, the entropy: the fewest that reach probability p.
-// Equally distant ones stay or go together. The best token may go: it can be too predictable to be typical.
+/**
+ * Keep the tokens whose surprise, −log P, lies nearest to its mean, the entropy: the fewest that reach probability p.
+ * Equally distant ones stay or go together. The best token may go: it can be too predictable to be typical.
+ * @param {Numbers} logits
+ * @param {number} p
+ */
 export function typical(logits, p) {
   demand(p > 0 && p <= 1, 'typical p', p, 'above 0 and at most 1');
   if (p === 1) return Float64Array.from(logits);
@@ -53,18 +77,29 @@ export function typical(logits, p) {
   const entropy = probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0);
   const distance = probs.map((q) => Math.abs(-Math.log(q) - entropy));
   const order = [...probs.keys()].sort((a, b) => distance[a] - distance[b] || a - b);
-  const limit = distance[untilMass(order, probs, p).at(-1)];
+  const within = untilMass(order, probs, p);
+  const limit = distance[within[within.length - 1]];
   return keepTokens(logits, (id) => distance[id] <= limit);
 }
 
-// Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
+/**
+ * Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
+ * @param {Numbers} logits
+ * @param {Iterable<number>} ids
+ * @param {number} penalty
+ */
 export function repetitionPenalty(logits, ids, penalty) {
   demand(penalty > 0 && penalty < Infinity, 'penalty', penalty, 'above 0 and finite');
   const seen = new Set(ids);
   return Float64Array.from(logits, (x, id) => (!seen.has(id) ? x : x < 0 ? x * penalty : x / penalty));
 }
 
-// Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+/**
+ * Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+ * @param {Numbers} logits
+ * @param {Iterable<number>} ids
+ * @param {number} penalty
+ */
 export function frequencyPenalty(logits, ids, penalty) {
   demand(Number.isFinite(penalty), 'penalty', penalty, 'finite');
   const penalised = Float64Array.from(logits);
@@ -72,12 +107,22 @@ export function frequencyPenalty(logits, ids, penalty) {
   return penalised;
 }
 
-// Subtract `penalty` once from each token that occurs in `ids`.
+/**
+ * Subtract `penalty` once from each token that occurs in `ids`.
+ * @param {Numbers} logits
+ * @param {Iterable<number>} ids
+ * @param {number} penalty
+ */
 export function presencePenalty(logits, ids, penalty) {
   return frequencyPenalty(logits, new Set(ids), penalty);
 }
 
-// Remove each token that would complete a sequence of n tokens which `ids` already holds, unless none would be left.
+/**
+ * Remove each token that would complete a sequence of n tokens which `ids` already holds, unless none would be left.
+ * @param {Numbers} logits
+ * @param {number[]} ids
+ * @param {number} n
+ */
 export function noRepeatNgram(logits, ids, n) {
   demand(n >= 1, 'n', n, 'at least 1');
   const last = ids.length - n + 1; // where the n-gram would begin that the next token completes
@@ -91,29 +136,50 @@ export function noRepeatNgram(logits, ids, n) {
   return left.some((logit) => logit > -Infinity) ? left : Float64Array.from(logits);
 }
 
-// The id of the largest logit; of equals the lowest.
+/**
+ * The id of the largest logit; of equals the lowest.
+ * @param {Numbers} logits
+ */
 export function bestToken(logits) {
   let best = 0;
   for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
   return best;
 }
 
-// All ids, best first; of equals the lowest id first. (−Infinity − −Infinity is no number: equals are caught by ===.)
+/**
+ * All ids, best first; of equals the lowest id first. (−Infinity − −Infinity is no number: equals are caught by ===.)
+ * @param {Numbers} logits
+ */
 function fromBest(logits) {
   return [...logits.keys()].sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a]));
 }
 
-// The first few ids of `order` whose probabilities together reach p.
+/**
+ * The first few ids of `order` whose probabilities together reach p.
+ * @param {number[]} order
+ * @param {Float64Array} probs
+ * @param {number} p
+ */
 function untilMass(order, probs, p) {
   let [count, mass] = [0, 0];
   while (count < order.length && mass < p) mass += probs[order[count++]];
   return order.slice(0, count);
 }
 
+/**
+ * @param {Numbers} logits
+ * @param {(id: number) => boolean} isKept
+ */
 function keepTokens(logits, isKept) {
   return Float64Array.from(logits, (logit, id) => (isKept(id) ? logit : -Infinity));
 }
 
+/**
+ * @param {boolean} ok
+ * @param {string} name
+ * @param {number} value
+ * @param {string} limit
+ */
 function demand(ok, name, value, limit) {
   if (!ok) throw new RangeError(`${name} must be ${limit}, got ${value}`);
 }

@@ -4,17 +4,57 @@ import { NGramCounts } from './ngram.js';
 import { Automaton } from './toy_language.js';
 import { TableSession } from './session.js';
 import { loadTokenizer } from './tokenizers.js';
-import { loadTransformer } from './transformer.js';
+import { Transformer } from './transformer.js';
 
-// From the headers and the bytes of lmbook.widgets.packing. Each model has
-//   name, tokenizer, vocabSize, contextLength   (tokens that a prefix may have; Infinity where there is no limit)
-//   dist(prefix)      Float64Array (V): P(next token | prefix)
-//   session(prefix)   a text that grows: {ids, logits, dist(), push(id), truncate(n), follow(ids), clone()}
-// A masked transformer has neither of the last two; its `logits(ids)` say what stands in each place.
+/** @import { ByteMerges, TokenList, Tokenizer } from './tokenizers.js' */
+/** @import { TransformerHeader } from './transformer.js' */
+
+/** @typedef {{ largest: number, nats: number }} Rounding how far the float16 weights are from those of Python */
+
+/**
+ * @typedef {object} Packed what the headers of lmbook.widgets.packing have in common
+ * @property {string} name
+ * @property {number} vocab_size
+ * @property {TokenList | ByteMerges} tokenizer
+ * @property {number[]} start
+ * @property {number} offset where its numbers begin
+ * @property {Rounding} [rounding]
+ */
+
+/** @typedef {{ order: number, row_length: number, num_ids: number, id_bytes: number }} NGramHeader */
+/** @typedef {{ sizes: Record<string, number> }} AutomatonHeader bytes of each table */
+/** @typedef {Packed & TransformerHeader & { kind: 'transformer' }} PackedTransformer */
+/** @typedef {Packed & NGramHeader & { kind: 'ngram' }} PackedNGram */
+/** @typedef {Packed & AutomatonHeader & { kind: 'automaton' }} PackedAutomaton */
+/** @typedef {PackedTransformer | PackedNGram | PackedAutomaton} Header */
+
+/** @typedef {{ name: string, tokenizer: Tokenizer, rounding: Rounding | null }} Named */
+/** @typedef {Transformer & Named & { kind: 'transformer' }} TransformerModel */
+/** @typedef {TableModel & Named & { kind: 'ngram', counts: NGramCounts, order: number }} NGramModel */
+/** @typedef {TableModel & Named & { kind: 'automaton', automaton: Automaton }} ExactModel */
+
+/**
+ * Each model has
+ *   name, tokenizer, vocabSize, contextLength   (tokens that a prefix may have; Infinity where there is no limit)
+ *   dist(prefix)      Float64Array (V): P(next token | prefix)
+ *   session(prefix)   a text that grows: {ids, logits, dist(), push(id), truncate(n), follow(ids), clone()}
+ * A masked transformer has neither of the last two; its `logits(ids)` say what stands in each place.
+ * @typedef {TransformerModel | NGramModel | ExactModel} Model
+ */
+
+/**
+ * The models of a widget, from the headers and the bytes of lmbook.widgets.packing.
+ * @param {Header[]} headers
+ * @param {DataView} view
+ */
 export function loadModels(headers, view) {
   return headers.map((header) => loadModel(header, view));
 }
 
+/**
+ * @param {Header} header
+ * @param {DataView} view
+ */
 export function loadModel(header, view) {
   const steps = loadInSteps(header, view);
   for (;;) {
@@ -23,27 +63,51 @@ export function loadModel(header, view) {
   }
 }
 
-// The same bit by bit: yields the share that is done, where there is much to count.
+/**
+ * The same bit by bit: yields the share that is done, where there is much to count.
+ * @param {Header} header
+ * @param {DataView} view
+ * @returns {Generator<number, Model, void>}
+ */
 export function* loadInSteps(header, view) {
-  const load = { transformer: loadTransformer, ngram: loadNGram, automaton: loadAutomaton }[header.kind];
-  if (!load) throw new TypeError(`no model is of the kind ${JSON.stringify(header.kind)}`);
-  const model = header.kind === 'ngram' ? yield* load(header, view) : load(header, view);
-  return Object.assign(model, {
-    kind: header.kind,
-    name: header.name,
-    rounding: header.rounding ?? null, // {largest, nats}: how far the float16 weights are from those of Python
-    tokenizer: loadTokenizer(header.tokenizer),
-  });
+  const named = () => {
+    const { name, rounding = null, tokenizer } = header;
+    return { name, rounding, tokenizer: loadTokenizer(tokenizer) };
+  };
+  switch (header.kind) {
+    case 'transformer':
+      return Object.assign(new Transformer(header, view), named(), { kind: header.kind });
+    case 'ngram':
+      return Object.assign(yield* loadNGram(header, view), named(), { kind: header.kind });
+    case 'automaton':
+      return Object.assign(loadAutomaton(header, view), named(), { kind: header.kind });
+    default:
+      throw new TypeError(`no model is of the kind ${JSON.stringify(/** @type {{ kind: unknown }} */ (header).kind)}`);
+  }
 }
 
+/**
+ * @param {PackedNGram} header
+ * @param {DataView} view
+ */
 function* loadNGram({ vocab_size, order, row_length, num_ids, id_bytes, offset, start }, view) {
-  const ids = part(view, offset, num_ids * id_bytes, id_bytes === 1 ? Uint8Array : Uint16Array);
+  const numBytes = num_ids * id_bytes;
+  const ids = id_bytes === 1 ? part(view, offset, numBytes, Uint8Array) : part(view, offset, numBytes, Uint16Array);
   const counts = new NGramCounts(vocab_size, order);
   yield* counts.readInSteps(ids, row_length);
   return ngramModel(counts, order, start);
 }
 
+/**
+ * @param {PackedAutomaton} header
+ * @param {DataView} view
+ */
 function loadAutomaton({ vocab_size, sizes, offset, start }, view) {
+  /**
+   * @template T
+   * @param {string} name
+   * @param {new (buffer: ArrayBufferLike) => T} ArrayType
+   */
   const take = (name, ArrayType) => {
     const table = part(view, offset, sizes[name], ArrayType);
     offset += sizes[name];
@@ -59,40 +123,64 @@ function loadAutomaton({ vocab_size, sizes, offset, start }, view) {
   return Object.assign(new TableModel(vocab_size, (prefix) => automaton.dist(prefix), start), { automaton });
 }
 
+/**
+ * @template T
+ * @param {DataView} view
+ * @param {number} offset
+ * @param {number} numBytes
+ * @param {new (buffer: ArrayBufferLike) => T} ArrayType
+ */
 function part(view, offset, numBytes, ArrayType) {
   return unpack(new DataView(view.buffer, view.byteOffset + offset, numBytes), ArrayType);
 }
 
-// The model that `counts` make at one order; for a text that was counted in the page: name and tokenizer are yours.
+/**
+ * The model that `counts` make at one order; for a text that was counted in the page: name and tokenizer are yours.
+ * @param {NGramCounts} counts
+ * @param {number} order
+ * @param {number[]} [start]
+ */
 export function ngramModel(counts, order, start = []) {
-  return Object.assign(new TableModel(counts.vocabSize, (prefix) => counts.dist(prefix, order), start), {
-    counts,
-    order,
-  });
+  const model = new TableModel(counts.vocabSize, (prefix) => counts.dist(prefix, order), start);
+  return Object.assign(model, { counts, order });
 }
 
-// A model that looks its distribution up: it has no cache, and needs none.
+/** A model that looks its distribution up: it has no cache, and needs none. */
 export class TableModel {
+  /**
+   * @param {number} vocabSize
+   * @param {(prefix: number[]) => Float64Array} lookUp
+   * @param {number[]} [start] ids that stand before every prefix
+   */
   constructor(vocabSize, lookUp, start = []) {
-    Object.assign(this, { vocabSize, lookUp, start, contextLength: Infinity });
+    this.vocabSize = vocabSize;
+    this.lookUp = lookUp;
+    this.start = start;
+    this.contextLength = Infinity;
   }
 
+  /** @param {number[]} ids */
   check(ids) {
     const stranger = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.vocabSize));
     if (stranger !== undefined) throw new RangeError(`id ${stranger} is outside the vocabulary of ${this.vocabSize}`);
   }
 
+  /** @param {number[]} prefix */
   dist(prefix) {
     this.check(prefix);
     return this.lookUp([...this.start, ...prefix]);
   }
 
+  /** @param {number[]} [prefix] */
   session(prefix = []) {
     return new TableSession(this, prefix);
   }
 }
 
-// How far a page's model is from the original: what lmbook.widgets.packing measured.
+/**
+ * How far a page's model is from the original: what lmbook.widgets.packing measured.
+ * @param {Rounding} rounding
+ */
 export function roundingNote({ largest, nats }) {
   if (largest === 0) return 'Its weights are stored in 16 bits and run here as they are.';
   const mean = nats < 1e-7 ? 'less than 10⁻⁷' : nats.toExponential(0).replace('-', '−');

@@ -8,17 +8,27 @@ const PIECES = new RegExp(
   'gu',
 );
 
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
 export function cutPieces(text) {
   return text.match(PIECES) ?? [];
 }
 
-// mergePair([1, 1, 1, 2], 1, 1, 9) → [9, 1, 2]: the pair becomes one token, from left to right.
+/**
+ * mergePair([1, 1, 1, 2], 1, 1, 9) → [9, 1, 2]: the pair becomes one token, from left to right.
+ * @param {number[]} ids
+ * @param {number} left
+ * @param {number} right
+ * @param {number} id
+ */
 export function mergePair(ids, left, right, id) {
   const out = [];
   for (let t = 0; t < ids.length; t++) {
     const found = ids[t] === left && ids[t + 1] === right;
     out.push(found ? id : ids[t]);
-    t += found;
+    if (found) t += 1;
   }
   return out;
 }

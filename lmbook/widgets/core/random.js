@@ -1,6 +1,9 @@
 // Chance that can be repeated.
 
-// A seeded generator of numbers in [0, 1): the same seed gives the same draws in every browser (mulberry32).
+/**
+ * A seeded generator of numbers in [0, 1): the same seed gives the same draws in every browser (mulberry32).
+ * @param {number} seed
+ */
 export function seededRandom(seed) {
   let state = seed >>> 0;
   return () => {
@@ -11,6 +14,11 @@ export function seededRandom(seed) {
   };
 }
 
+/**
+ * The number that u in [0, 1) draws from a distribution.
+ * @param {ArrayLike<number>} probs
+ * @param {number} u
+ */
 export function sampleFrom(probs, u) {
   let [total, last] = [0, 0];
   for (let w = 0; w < probs.length; w++) {
@@ -19,5 +27,6 @@ export function sampleFrom(probs, u) {
     last = w;
     if (u < total) return w;
   }
+  if (!(total > 0)) throw new RangeError(`probabilities must sum to 1, got ${total}`);
   return last; // rounding left the sum a hair below u
 }

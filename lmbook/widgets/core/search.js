@@ -5,18 +5,37 @@
 // Log-probabilities are in nats.
 import { bestToken } from './filters.js';
 
+/** @import { Numbers } from './filters.js' */
+/** @import { Session } from './session.js' */
+
+/** @typedef {{ contextLength: number, session: (ids: number[]) => Session }} SearchModel */
+/** @typedef {{ ids: number[], logProb: number }} Found prompt included; logProb is that of the continuation */
+/** @typedef {Found & { session: Session | null }} Beam */
+/** @typedef {{ parent: number, token: number, logProb: number, fate: 'kept' | 'ended' | 'dropped' }} Candidate */
+/** @typedef {Found & { rank: number }} Finished */
+/** @typedef {{ length: number, beams: Found[], candidates: Candidate[], best: Finished | null }} SearchStep */
+
+/** @param {Numbers} logits */
 export function logSoftmax(logits) {
   const top = logits[bestToken(logits)];
   if (!Number.isFinite(top)) throw new RangeError(`the best logit must be finite, got ${top}`);
   let total = 0;
   for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id] - top);
   const norm = top + Math.log(total);
+  if (!Number.isFinite(norm)) throw new RangeError(`logits must be numbers, got ${logits.find(Number.isNaN)}`);
   return Float64Array.from(logits, (logit) => logit - norm);
 }
 
-// Appends tokens to `ids` until there are `maxLength` new ones or `eos` was written. `choose(logits, ids)` decides:
-// the best token by default; filters and a draw make other decoders. Yields {token, logProb, logits, ids} each step;
-// logProb is that of the model itself, whatever filters did.
+/**
+ * Appends tokens to `ids` until there are `maxLength` new ones or `eos` was written. `choose(logits, ids)` decides:
+ * the best token by default; filters and a draw make other decoders. Yields {token, logProb, logits, ids} each step;
+ * logProb is that of the model itself, whatever filters did.
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} maxLength
+ * @param {{ choose?: (logits: Numbers, ids: number[]) => number, eos?: number | null }} [options]
+ * @returns {Generator<{ token: number, logProb: number, logits: Numbers, ids: number[] }, void, void>}
+ */
 export function* decodeSteps(model, ids, maxLength, { choose = bestToken, eos = null } = {}) {
   checkRoom(model, ids, maxLength);
   const session = model.session(ids);
@@ -30,14 +49,28 @@ export function* decodeSteps(model, ids, maxLength, { choose = bestToken, eos = 
   }
 }
 
-// The prompt and its greedy continuation, up to and with `eos`.
+/**
+ * The prompt and its greedy continuation, up to and with `eos`.
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} maxLength
+ * @param {{ eos?: number | null }} [options]
+ */
 export function greedyDecode(model, ids, maxLength, { eos = null } = {}) {
   let all = [...ids];
   for (const step of decodeSteps(model, ids, maxLength, { eos })) all = step.ids;
   return all;
 }
 
-// The best continuation that beam search meets: {ids, logProb}, prompt included. `onStep` sees each step of beamSteps.
+/**
+ * The best continuation that beam search meets: {ids, logProb}, prompt included. `onStep` sees each step of beamSteps.
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} numBeams
+ * @param {number} maxLength
+ * @param {{ lengthPenalty?: number, eos?: number | null, onStep?: ((step: SearchStep) => void) | null }} [options]
+ * @returns {Found}
+ */
 export function beamSearch(model, ids, numBeams, maxLength, { lengthPenalty = 0, eos = null, onStep = null } = {}) {
   const steps = beamSteps(model, ids, numBeams, maxLength, { lengthPenalty, eos });
   for (;;) {
@@ -47,74 +80,102 @@ export function beamSearch(model, ids, numBeams, maxLength, { lengthPenalty = 0,
   }
 }
 
-// Beam search, step by step. A step is {length, beams, candidates, best}:
-//   beams       the prefixes that were kept, [{ids, logProb}]; at most numBeams, in the order of their ids
-//   candidates  what they were chosen from: the children of the beams before, best first,
-//               [{parent, token, logProb, fate}]; parent is the place among the beams before, logProb that of the whole
-//               continuation, fate 'kept', 'ended' (with eos, among the best) or 'dropped'
-//   best        the best finished continuation so far, {ids, logProb, rank}, or null
-// Continuations of n tokens are compared by rank = log P / n ** lengthPenalty. Returns {ids, logProb}.
+/**
+ * Beam search, step by step. A step is {length, beams, candidates, best}:
+ *   beams       the prefixes that were kept, [{ids, logProb}]; at most numBeams, in the order of their ids
+ *   candidates  what they were chosen from: the children of the beams before, best first,
+ *               [{parent, token, logProb, fate}]; parent is the place among the beams before, logProb that of the whole
+ *               continuation, fate 'kept', 'ended' (with eos, among the best) or 'dropped'
+ *   best        the best finished continuation so far, {ids, logProb, rank}, or null
+ * Continuations of n tokens are compared by rank = log P / n ** lengthPenalty. Returns {ids, logProb}.
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} numBeams
+ * @param {number} maxLength
+ * @param {{ lengthPenalty?: number, eos?: number | null }} [options]
+ * @returns {Generator<SearchStep, Found, void>}
+ */
 export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0, eos = null } = {}) {
   if (!(numBeams >= 1)) throw new RangeError(`num_beams must be at least 1, got ${numBeams}`);
   if (!(lengthPenalty >= 0 && lengthPenalty < Infinity)) {
     throw new RangeError(`length_penalty must be at least 0 and finite, got ${lengthPenalty}`);
   }
   checkRoom(model, ids, maxLength);
+  /** @type {Beam[]} */
   let beams = [{ ids: [...ids], logProb: 0, session: maxLength ? model.session(ids) : null }];
+  /** @type {Finished | null} */
   let best = null;
   for (let length = 1; length <= maxLength; length++) {
     const candidates = childrenOf(beams).sort(byLogProb);
-    const isEnd = ({ token }) => token === eos;
+    const isEnd = (/** @type {Candidate} */ { token }) => token === eos;
     // What ends while among the best is finished, and leaves its place to the next.
     const ended = candidates.slice(0, numBeams).filter(isEnd);
     const kept = candidates.filter((child) => !isEnd(child)).slice(0, numBeams);
     if (ended.length) {
       const [{ parent, logProb }] = ended;
       const rank = logProb / length ** lengthPenalty;
-      if (!best || rank > best.rank) best = { ids: [...beams[parent].ids, eos], logProb, rank };
+      if (!best || rank > best.rank) best = { ids: [...beams[parent].ids, ended[0].token], logProb, rank };
     }
-    for (const child of candidates) child.fate = 'dropped';
     for (const child of ended) child.fate = 'ended';
     for (const child of kept) child.fate = 'kept';
     const hopes = kept.length ? kept[0].logProb / maxLength ** lengthPenalty : -Infinity;
-    const isLast = length === maxLength || (best && hopes <= best.rank);
-    beams = grow(beams, kept, isLast);
+    const isDecided = best !== null && hopes <= best.rank;
+    beams = grow(beams, kept, isDecided || length === maxLength);
     yield { length, beams: beams.map(({ ids, logProb }) => ({ ids, logProb })), candidates, best };
-    if (best && hopes <= best.rank) return { ids: best.ids, logProb: best.logProb };
+    if (best && isDecided) return { ids: best.ids, logProb: best.logProb };
   }
   const [{ ids: found, logProb }] = [...beams].sort(byLogProb);
   return { ids: found, logProb };
 }
 
-// Best first; of equals (sort is stable) the one that came first, whose ids are lower.
+/**
+ * Best first; of equals (sort is stable) the one that came first, whose ids are lower.
+ * @type {(a: { logProb: number }, b: { logProb: number }) => number}
+ */
 const byLogProb = (a, b) => b.logProb - a.logProb;
 
-// Every beam with every token that is possible after it.
+/**
+ * Every beam with every token that is possible after it.
+ * @param {Beam[]} beams
+ */
 function childrenOf(beams) {
   return beams.flatMap(({ logProb, session }, parent) => {
+    /** @type {Candidate[]} */
     const children = [];
+    if (!session) return children;
     logSoftmax(session.logits).forEach((more, token) => {
-      if (more > -Infinity) children.push({ parent, token, logProb: logProb + more });
+      if (more > -Infinity) children.push({ parent, token, logProb: logProb + more, fate: 'dropped' });
     });
     return children;
   });
 }
 
-// The next beams, in the order of their ids. The last child of a beam takes its session over, the others a copy.
+/**
+ * The next beams, in the order of their ids. The last child of a beam takes its session over, the others a copy.
+ * @param {Beam[]} beams
+ * @param {Candidate[]} kept
+ * @param {boolean} isLast
+ * @returns {Beam[]}
+ */
 function grow(beams, kept, isLast) {
   const inOrder = [...kept].sort((a, b) => a.parent - b.parent || a.token - b.token);
   return inOrder.map(({ parent, token, logProb }, i) => {
     const ids = [...beams[parent].ids, token];
-    if (isLast) return { ids, logProb };
     const { session } = beams[parent];
+    if (isLast || !session) return { ids, logProb, session: null };
     const own = inOrder[i + 1]?.parent === parent ? session.clone() : session;
     return { ids, logProb, session: own.push(token) };
   });
 }
 
+/**
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} maxLength
+ */
 function checkRoom(model, ids, maxLength) {
   const length = ids.length + maxLength;
-  if (length > model.contextLength) {
+  if (!(length <= model.contextLength)) {
     throw new RangeError(`prompt plus max_length is ${length} tokens long, the model reads ${model.contextLength}`);
   }
 }

@@ -4,11 +4,44 @@
 // each time. push, truncate and follow return the session itself.
 import { softmax } from './filters.js';
 
-class GrowingText {
-  ids = [];
-  row = null; // the logits, once somebody has asked
+/** @import { Numbers } from './filters.js' */
 
-  // P(next token | ids), V numbers that sum to 1.
+/**
+ * @typedef {object} Session
+ * @property {number[]} ids
+ * @property {Numbers} logits
+ * @property {() => Float64Array} dist
+ * @property {(id: number) => Session} push
+ * @property {(length: number) => Session} truncate
+ * @property {(ids: number[]) => Session} follow
+ * @property {() => Session} clone
+ */
+
+/**
+ * What a transformer keeps of the tokens that it has read; keys and values layer by layer.
+ * @typedef {object} Memory
+ * @property {number} length
+ * @property {Float32Array[]} keys
+ * @property {Float32Array[]} values
+ * @property {Float32Array} hidden
+ */
+
+/**
+ * @typedef {object} CachingModel
+ * @property {number[]} start ids that it reads before the first token of any text
+ * @property {() => Memory} newMemory
+ * @property {(ids: number[], memory: Memory) => void} read
+ * @property {(ids: number[], past: number) => void} check
+ * @property {(hidden: Float32Array, t: number) => Float32Array} unembed
+ */
+
+class GrowingText {
+  /** @type {number[]} */
+  ids = [];
+  /** @type {Numbers | null} the logits, once somebody has asked */
+  row = null;
+
+  /** P(next token | ids), V numbers that sum to 1. */
   dist() {
     return softmax(this.logits);
   }
@@ -16,17 +49,30 @@ class GrowingText {
   get logits() {
     return (this.row ??= this.computeLogits());
   }
+
+  /** @returns {Numbers} */
+  computeLogits() {
+    throw new TypeError('a text without a model has no logits');
+  }
 }
 
-// Of a transformer. Keys and values of earlier tokens never change, so they are kept, in the `memory`: a new token
-// costs the work of one token, whatever stands before it.
+/**
+ * Of a transformer. Keys and values of earlier tokens never change, so they are kept, in the `memory`: a new token
+ * costs the work of one token, whatever stands before it.
+ */
 export class CachedSession extends GrowingText {
+  /**
+   * @param {CachingModel} model
+   * @param {Memory} [memory]
+   */
   constructor(model, memory = model.newMemory()) {
     super();
-    Object.assign(this, { model, memory });
+    this.model = model;
+    this.memory = memory;
     if (memory.length === 0 && model.start.length) model.read(model.start, memory);
   }
 
+  /** @param {number} id */
   push(id) {
     this.model.read([id], this.memory);
     this.ids.push(id);
@@ -34,6 +80,7 @@ export class CachedSession extends GrowingText {
     return this;
   }
 
+  /** @param {number} length */
   truncate(length) {
     this.ids.length = Math.min(this.ids.length, Math.max(length, 0));
     this.memory.length = this.model.start.length + this.ids.length;
@@ -41,7 +88,10 @@ export class CachedSession extends GrowingText {
     return this;
   }
 
-  // Makes `ids` the text. What it shares with the text so far isn't read again; where `ids` are wrong nothing changes.
+  /**
+   * Makes `ids` the text. What it shares with the text so far isn't read again; where `ids` are wrong nothing changes.
+   * @param {number[]} ids
+   */
   follow(ids) {
     let same = 0;
     while (same < this.ids.length && this.ids[same] === ids[same]) same++;
@@ -54,6 +104,7 @@ export class CachedSession extends GrowingText {
 
   clone() {
     const { length, keys, values, hidden } = this.memory;
+    /** @param {Float32Array[]} arrays */
     const copies = (arrays) => arrays.map((array) => array.slice());
     const twin = new CachedSession(this.model, {
       length,
@@ -65,6 +116,7 @@ export class CachedSession extends GrowingText {
     return twin;
   }
 
+  /** @override */
   computeLogits() {
     const { model, memory } = this;
     if (memory.length === 0) throw new RangeError('the model predicts from what stands there: it needs a token');
@@ -72,22 +124,29 @@ export class CachedSession extends GrowingText {
   }
 }
 
-// Of a model that looks its distribution up: it has no cache, and needs none.
+/** Of a model that looks its distribution up: it has no cache, and needs none. */
 export class TableSession extends GrowingText {
+  /**
+   * @param {{ check: (ids: number[]) => void, dist: (prefix: number[]) => Float64Array }} model
+   * @param {number[]} ids
+   */
   constructor(model, ids) {
     super();
     this.model = model;
     this.follow(ids);
   }
 
+  /** @param {number} id */
   push(id) {
     return this.follow([...this.ids, id]);
   }
 
+  /** @param {number} length */
   truncate(length) {
     return this.follow(this.ids.slice(0, Math.max(length, 0)));
   }
 
+  /** @param {number[]} ids */
   follow(ids) {
     this.model.check(ids);
     this.ids = [...ids];
@@ -99,7 +158,10 @@ export class TableSession extends GrowingText {
     return new TableSession(this.model, this.ids);
   }
 
-  // Log-probabilities are logits: softmax leaves them as they are.
+  /**
+   * Log-probabilities are logits: softmax leaves them as they are.
+   * @override
+   */
   computeLogits() {
     return this.model.dist(this.ids).map(Math.log);
   }

@@ -1,8 +1,14 @@
 // Long work in short slices, so that a page goes on answering: progress is seen, and Stop is heard.
 const SLICE = 10; // milliseconds
 
-// Runs a generator to its end and gives what it returns; between two slices the page may draw and act. `onProgress`
-// gets what the generator yields, once a slice; where `signal` is aborted the promise is rejected with an AbortError.
+/**
+ * Runs a generator to its end and gives what it returns; between two slices the page may draw and act. `onProgress`
+ * gets what the generator yields, once a slice; where `signal` is aborted the promise is rejected with an AbortError.
+ * @template S, T
+ * @param {Generator<S, T, void>} steps
+ * @param {{ onProgress?: (done: S) => void, signal?: AbortSignal | null }} [options]
+ * @returns {Promise<T>}
+ */
 export async function inSlices(steps, { onProgress = () => {}, signal = null } = {}) {
   for (;;) {
     const start = performance.now();
@@ -15,6 +21,10 @@ export async function inSlices(steps, { onProgress = () => {}, signal = null } =
   }
 }
 
+/**
+ * @param {number} milliseconds
+ * @returns {Promise<void>}
+ */
 export function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

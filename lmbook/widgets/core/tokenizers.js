@@ -1,66 +1,137 @@
-// Text to ids and back, as lmbook/tokenizer.py does it: words, characters, bytes, byte pairs; and the words of the toy
+// Text to ids and back, as lmbook.tokenizer does it: words, characters, bytes, byte pairs; and the words of the toy
 // language. What can't be read is said precisely, so that a view can show it beside the field.
 import { joinWords, nearestWord, WORDS } from './words.js';
 import { cutPieces, mergePair } from './pieces.js';
 
 const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
 
-// Every tokenizer: {kind, tokens, encode, decode, label}. `encode(text)` gives {ids, problem, unknown, at}: where
-// something can't be read, `ids` are those before it, `problem` a sentence about it, `unknown` the word or character
-// itself, at place `at` of the string; where all is well, problem is null. `label(id)` is a token for the eye.
+/**
+ * What a text is to a tokenizer. Where something can't be read, `ids` are those before it, `problem` a sentence about
+ * it, `unknown` the word or character itself, at place `at` of the string; where all is well, `problem` is null.
+ * @typedef {{ ids: number[], problem: string | null, unknown: string | null, at: number }} Reading
+ */
+
+/**
+ * @typedef {object} Codec
+ * @property {string[] | number[][]} tokens texts, or the bytes of each
+ * @property {(text: string) => Reading} encode
+ * @property {(ids: number[]) => string} decode
+ * @property {(id: number) => string} label a token for the eye
+ */
+
+/** @typedef {'words' | 'word' | 'char' | 'byte' | 'bpe'} TokenizerKind */
+/** @typedef {Codec & { kind: TokenizerKind }} Tokenizer */
+/** @typedef {{ kind: 'words' | 'word' | 'char', tokens: string[] }} TokenList */
+/** @typedef {{ kind: 'byte' } | { kind: 'bpe', merges: [number, number][] }} ByteMerges */
+
+/**
+ * From the JSON of lmbook.tokenizer, or the object that it spells.
+ * @param {string | TokenList | ByteMerges} json
+ * @returns {Tokenizer}
+ */
 export function loadTokenizer(json) {
   const state = typeof json === 'string' ? JSON.parse(json) : json;
-  const made = {
-    words: toyWordTokenizer,
-    word: wordTokenizer,
-    char: charTokenizer,
-    byte: () => byteTokenizer([]),
-    bpe: byteTokenizer,
-  }[state.kind];
-  if (!made) throw new TypeError(`no tokenizer is of the kind ${JSON.stringify(state.kind)}`);
-  return { kind: state.kind, ...made(state.tokens ?? state.merges) };
+  return { kind: state.kind, ...makeCodec(state) };
 }
 
+/**
+ * @param {TokenList | ByteMerges} state
+ * @returns {Codec}
+ */
+function makeCodec(state) {
+  switch (state.kind) {
+    case 'words':
+      return toyWordTokenizer(state.tokens);
+    case 'word':
+      return wordTokenizer(state.tokens);
+    case 'char':
+      return charTokenizer(state.tokens);
+    case 'byte':
+      return byteTokenizer([]);
+    case 'bpe':
+      return byteTokenizer(state.merges);
+    default:
+      throw new TypeError(
+        `no tokenizer is of the kind ${JSON.stringify(/** @type {{ kind: unknown }} */ (state).kind)}`,
+      );
+  }
+}
+
+/** @type {(ids: number[]) => Reading} */
 const readAll = (ids) => ({ ids, problem: null, unknown: null, at: -1 });
 
-// Python's repr for one character, roughly: “é” (U+00E9).
+/** @param {string} char */
+const hexOf = (char) => (char.codePointAt(0) ?? 0).toString(16).toUpperCase();
+
+/**
+ * Python's repr for one character, roughly: “é” (U+00E9).
+ * @param {string} char
+ */
 function nameCharacter(char) {
-  const number = `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+  const number = `U+${hexOf(char).padStart(4, '0')}`;
   return /[\p{L}\p{N}\p{P}\p{S}]/u.test(char) ? `“${char}” (${number})` : number;
 }
 
+/** @param {string} word */
 const shorten = (word) => (word.length > 40 ? `${word.slice(0, 39)}…` : word);
 
+/** @type {Record<string, string>} */
 const VISIBLE = { ' ': '␣', '\n': '↵', '\t': '⇥' };
-// Spaces and controls made visible; everything else as it is.
+/**
+ * Spaces and controls made visible; everything else as it is.
+ * @param {string} text
+ */
 function showSpaces(text) {
-  return text.replace(/[\s\p{C}]/gu, (char) => VISIBLE[char] ?? `⟨${char.codePointAt(0).toString(16).toUpperCase()}⟩`);
+  return text.replace(/[\s\p{C}]/gu, (char) => VISIBLE[char] ?? `⟨${hexOf(char)}⟩`);
 }
 
 // ---- Words and characters -------------------------------------------------------------------------------------------
 
-// The toy language: small letters, punctuation marks are words, and a word that it doesn't have is a problem.
+/**
+ * Tokens that are texts: where each stands, and those of `ids` one after the other.
+ * @param {string[]} tokens
+ */
+function tokenList(tokens) {
+  /** @param {number[]} ids */
+  const decode = (ids) => ids.map((id) => tokens[id]).join('');
+  /** @param {number} id */
+  const label = (id) => showSpaces(tokens[id]);
+  return { index: new Map(tokens.map((token, id) => [token, id])), tokens, decode, label };
+}
+
+/**
+ * The toy language: small letters, punctuation marks are words, and a word that it doesn't have is a problem.
+ * @param {string[]} tokens
+ * @returns {Codec}
+ */
 function toyWordTokenizer(tokens) {
   const index = new Map(tokens.map((word, id) => [word, id]));
+  /** @param {string} text */
   function encode(text) {
     const ids = [];
     for (const { 0: word, index: at } of text.toLowerCase().matchAll(WORDS)) {
-      if (!index.has(word)) {
+      const id = index.get(word);
+      if (id === undefined) {
         const near = nearestWord(word, tokens);
         const where = `Word ${ids.length + 1}, “${shorten(word)}”`;
         const problem = `${where}, is not among the ${tokens.length} words of the language`;
         return { ids, problem: problem + (near ? `; did you mean “${near}”?` : '.'), unknown: word, at };
       }
-      ids.push(index.get(word));
+      ids.push(id);
     }
     return readAll(ids);
   }
   return { tokens, encode, decode: (ids) => joinWords(ids.map((id) => tokens[id])), label: (id) => tokens[id] };
 }
 
-// A word with the space before it. Words never seen in training are all read as <unk>, id 0: no problem, but told.
-function wordTokenizer(tokens) {
-  const index = new Map(tokens.map((word, id) => [word, id]));
+/**
+ * A word with the space before it. Words never seen in training are all read as <unk>, id 0: no problem, but told.
+ * @param {string[]} list
+ * @returns {Codec}
+ */
+function wordTokenizer(list) {
+  const { index, ...codec } = tokenList(list);
+  /** @param {string} text */
   function encode(text) {
     const read = readAll([]);
     let at = 0;
@@ -71,17 +142,17 @@ function wordTokenizer(tokens) {
     }
     return read;
   }
-  return {
-    tokens,
-    encode,
-    decode: (ids) => ids.map((id) => tokens[id]).join(''),
-    label: (id) => showSpaces(tokens[id]),
-  };
+  return { ...codec, encode };
 }
 
-// A character is a Unicode code point, which may take two places of a JavaScript string.
-function charTokenizer(tokens) {
-  const index = new Map(tokens.map((char, id) => [char, id]));
+/**
+ * A character is a Unicode code point, which may take two places of a JavaScript string.
+ * @param {string[]} list
+ * @returns {Codec}
+ */
+function charTokenizer(list) {
+  const { index, ...codec } = tokenList(list);
+  /** @param {string} text */
   function encode(text) {
     const ids = [];
     let at = 0;
@@ -89,7 +160,7 @@ function charTokenizer(tokens) {
       const id = index.get(char);
       if (id === undefined) {
         const where = `Character ${ids.length + 1}, ${nameCharacter(char)}`;
-        const problem = `${where}, is not among the ${tokens.length} characters that the model knows.`;
+        const problem = `${where}, is not among the ${list.length} characters that the model knows.`;
         return { ids, problem, unknown: char, at };
       }
       ids.push(id);
@@ -97,29 +168,34 @@ function charTokenizer(tokens) {
     }
     return readAll(ids);
   }
-  return {
-    tokens,
-    encode,
-    decode: (ids) => ids.map((id) => tokens[id]).join(''),
-    label: (id) => showSpaces(tokens[id]),
-  };
+  return { ...codec, encode };
 }
 
 // ---- Bytes and byte pairs -------------------------------------------------------------------------------------------
 
-// Ids 0 … 255 are the bytes of UTF-8; each merge of two tokens makes one more, unless its bytes are a token already.
+/**
+ * Ids 0 … 255 are the bytes of UTF-8; each merge of two tokens makes one more, unless its bytes are a token already.
+ * @param {[number, number][]} merges
+ * @returns {Codec}
+ */
 function byteTokenizer(merges) {
   const tokens = Array.from({ length: 256 }, (_, b) => [b]);
   const known = new Map(tokens.map((token, id) => [String(token), id]));
-  const pairs = new Map(); // left · 2^20 + right -> [rank, id]
+  /** @type {Map<number, [rank: number, id: number]>} */
+  const pairs = new Map(); // the key is left · 2^20 + right
   merges.forEach(([left, right], rank) => {
     const token = [...tokens[left], ...tokens[right]];
-    if (!known.has(String(token))) known.set(String(token), tokens.push(token) - 1);
-    pairs.set(left * 2 ** 20 + right, [rank, known.get(String(token))]);
+    const id = known.get(String(token)) ?? tokens.push(token) - 1;
+    known.set(String(token), id);
+    pairs.set(left * 2 ** 20 + right, [rank, id]);
   });
+  /** @type {Map<string, number[]>} */
   const remembered = new Map();
 
-  // Inside a piece the earliest merge that applies is done first, wherever it applies, until none does.
+  /**
+   * Inside a piece the earliest merge that applies is done first, wherever it applies, until none does.
+   * @param {string} piece
+   */
   function encodePiece(piece) {
     let ids = [...new TextEncoder().encode(piece)];
     for (;;) {
@@ -133,14 +209,17 @@ function byteTokenizer(merges) {
     }
   }
 
+  /** @param {string} text */
   function encode(text) {
+    /** @type {number[]} */
     const ids = [];
     const half = /\p{Cs}/u.exec(text); // half a character, which UTF-8 has no bytes for
     const whole = half ? text.slice(0, half.index) : text;
     for (const piece of merges.length ? cutPieces(whole) : [whole]) {
       if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-      if (!remembered.has(piece)) remembered.set(piece, encodePiece(piece));
-      for (const id of remembered.get(piece)) ids.push(id);
+      const found = remembered.get(piece) ?? encodePiece(piece);
+      remembered.set(piece, found);
+      for (const id of found) ids.push(id);
     }
     if (!half) return readAll(ids);
     const problem = `${nameCharacter(half[0])} at place ${
@@ -156,12 +235,18 @@ function byteTokenizer(merges) {
   };
 }
 
-// Bytes that spell no valid UTF-8, as a model may well write, become U+FFFD.
+/**
+ * Bytes that spell no valid UTF-8, as a model may well write, become U+FFFD.
+ * @param {number[]} numbers
+ */
 function decodeUtf8(numbers) {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(new Uint8Array(numbers));
 }
 
-// “é” where the bytes spell whole characters, else “\xC3”.
+/**
+ * “é” where the bytes spell whole characters, else “\xC3”.
+ * @param {number[]} numbers
+ */
 function spellBytes(numbers) {
   const text = decodeUtf8(numbers);
   if (!text.includes('\ufffd')) return showSpaces(text);

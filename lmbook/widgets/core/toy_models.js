@@ -3,8 +3,15 @@ import { unpack } from './bytes.js';
 import { NGramCounts } from './ngram.js';
 import { Automaton } from './toy_language.js';
 
-// From the traits of an lmbook LanguageWidget: the exact language, and the n-grams of a text counted here and now.
+/** @typedef {ReturnType<typeof readModels>} ToyModels */
+
+/**
+ * From the traits of an lmbook LanguageWidget: the exact language, and the n-grams of a text counted here and now.
+ * @param {{ get: (name: string) => any }} model
+ * @param {number} maxOrder
+ */
 export function readModels(model, maxOrder) {
+  /** @type {string[]} */
   const vocab = model.get('vocab');
   const exact = new Automaton({
     vocabSize: vocab.length,
@@ -16,7 +23,11 @@ export function readModels(model, maxOrder) {
   const ids = unpack(model.get('ids'), Uint8Array);
   const ngrams = new NGramCounts(vocab.length, maxOrder).read(ids, model.get('row_length'));
   const stop = vocab.indexOf('.');
-  // An n-gram reads a full stop before the first word: in its text every sentence but the first follows one.
+  /**
+   * An n-gram reads a full stop before the first word: in its text every sentence but the first follows one.
+   * @param {number[]} prefix
+   * @param {number} order
+   */
   const ngramDist = (prefix, order) => ngrams.dist(stop < 0 ? prefix : [stop, ...prefix], order);
   return { vocab, exact, ngrams, ngramDist, stop };
 }

@@ -1,27 +1,52 @@
-// The transformer of lmbook/transformer.py as a page runs it: the same weights, the same sums, no library.
+// The transformer of lmbook.transformer as a page runs it: the same weights, the same sums, no library.
 //
 // A token's vector x (D numbers) runs through blocks. Each block adds what attention collects from other tokens, then
 // what a small network makes of that; at the end every word's embedding is compared with x: the logits.
 //
 // T tokens, V words, D width, H query heads, K key/value heads (each serves H / K query heads), E = D / H numbers a
 // head, F width of the feed-forward part. Matrices lie row by row in one array: weight[r · columns + c].
+import { readFloat16 } from './bytes.js';
 import { CachedSession } from './session.js';
 
-// Half-precision numbers have a sign bit, 5 bits of exponent, 10 of fraction. Moved to the places where a float32 has
-// its own, they mean the same but for the exponent's origin: 2^112 puts that right, for the tiniest numbers too.
-export function readFloat16(view, offset, length) {
-  const bits = new Int32Array(length);
-  const floats = new Float32Array(bits.buffer);
-  for (let i = 0; i < length; i++) {
-    const half = view.getUint16(offset + 2 * i, true);
-    bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
-    floats[i] *= 2 ** 112;
-  }
-  return floats;
-}
+/** @import { Memory } from './session.js' */
+/** @typedef {Float32Array | Float64Array} Vector */
+/** @typedef {ReturnType<typeof readWeights>['blocks'][number]} Block */
+/** @typedef {(layer: number, head: number, query: number, shares: Float64Array) => void} AttentionRecord */
 
-// out = weight · x: all the learning of a model happens in such products, and nearly all of its time goes there. Four
-// rows at a time read x once instead of four times, and their sums don't wait for each other.
+/**
+ * @typedef {object} TransformerConfig lmbook.transformer.model's, as far as the page needs it
+ * @property {number} vocab_size
+ * @property {number} extra_input_ids
+ * @property {number} d_model
+ * @property {number} num_heads
+ * @property {number} num_kv_heads
+ * @property {number} num_layers
+ * @property {number} d_ff
+ * @property {number} context_length
+ * @property {number} norm_eps
+ * @property {number} rope_base
+ * @property {boolean} tie_embeddings
+ * @property {boolean} causal
+ */
+
+/**
+ * @typedef {object} TransformerHeader
+ * @property {TransformerConfig} config
+ * @property {number} [offset] where the weights begin
+ * @property {number | null} [mask_token_id]
+ * @property {number[]} [start]
+ */
+
+/**
+ * out = weight · x: all the learning of a model happens in such products, and nearly all of its time goes there. Four
+ * rows at a time read x once instead of four times, and their sums don't wait for each other.
+ * @param {Vector} out
+ * @param {Float32Array} weight
+ * @param {Vector} x
+ * @param {number} rows
+ * @param {number} columns
+ * @param {number} [xAt] where in `x` the vector begins
+ */
 function multiply(out, weight, x, rows, columns, xAt = 0) {
   let r = 0;
   for (; r + 3 < rows; r += 4) {
@@ -46,7 +71,15 @@ function multiply(out, weight, x, rows, columns, xAt = 0) {
   }
 }
 
-// RMSNorm: scale a vector to mean square 1, then weigh each place.
+/**
+ * RMSNorm: scale a vector to mean square 1, then weigh each place.
+ * @param {Vector} out
+ * @param {number} outAt
+ * @param {Vector} x
+ * @param {number} xAt
+ * @param {Float32Array} weight
+ * @param {number} eps
+ */
 function normalise(out, outAt, x, xAt, weight, eps) {
   let squares = 0;
   for (let i = 0; i < weight.length; i++) squares += x[xAt + i] ** 2;
@@ -54,7 +87,11 @@ function normalise(out, outAt, x, xAt, weight, eps) {
   for (let i = 0; i < weight.length; i++) out[outAt + i] = x[xAt + i] * scale * weight[i];
 }
 
-// Scores become shares: e^score, divided by their sum. The largest score is taken off first, lest e^score overflow.
+/**
+ * Scores become shares: e^score, divided by their sum. The largest score is taken off first, lest e^score overflow.
+ * @param {Float64Array} scores
+ * @param {number} length
+ */
 function shareOut(scores, length) {
   let [top, total] = [-Infinity, 0];
   for (let s = 0; s < length; s++) top = Math.max(top, scores[s]);
@@ -62,7 +99,12 @@ function shareOut(scores, length) {
   for (let s = 0; s < length; s++) scores[s] /= total;
 }
 
-// cos and sin of position × frequency for each position and each of a head's E / 2 pairs; rounded as PyTorch rounds.
+/**
+ * cos and sin of position × frequency for each position and each of a head's E / 2 pairs; rounded as PyTorch rounds.
+ * @param {number} length
+ * @param {number} width
+ * @param {number} base
+ */
 function rotaryTables(length, width, base) {
   const half = width / 2;
   const [cos, sin] = [new Float32Array(length * half), new Float32Array(length * half)];
@@ -77,12 +119,39 @@ function rotaryTables(length, width, base) {
   return { cos, sin };
 }
 
-// `header` is that of lmbook.widgets.packing; `view` is a DataView in which the weights begin at header.offset.
-export function loadTransformer(header, view) {
-  return new Transformer(header, view);
+/**
+ * The weights in the order in which they travel.
+ * @param {{ D: number, F: number, KE: number, L: number, numInputs: number, vocabSize: number }} sizes
+ * @param {DataView} view
+ * @param {number} offset
+ * @param {boolean} tied whether the words are compared by the vectors that they are read as
+ */
+function readWeights({ D, F, KE, L, numInputs, vocabSize }, view, offset, tied) {
+  /** @param {number} size */
+  const take = (size) => {
+    const numbers = readFloat16(view, offset, size);
+    offset += 2 * size;
+    return numbers;
+  };
+  const embedding = take(numInputs * D);
+  const blocks = Array.from({ length: L }, () => ({
+    attentionNorm: take(D),
+    qkv: take((D + 2 * KE) * D), // one product makes query, key and value
+    out: take(D * D),
+    feedForwardNorm: take(D),
+    gateUp: take(2 * F * D),
+    down: take(D * F),
+  }));
+  const norm = take(D);
+  return { embedding, blocks, norm, unembedding: tied ? embedding : take(vocabSize * D) };
 }
 
+/** The transformer whose weights begin at header.offset of a DataView. */
 export class Transformer {
+  /**
+   * @param {TransformerHeader} header that of lmbook.widgets.packing
+   * @param {DataView} view
+   */
   constructor({ config, offset = 0, mask_token_id = null, start = [] }, view) {
     this.vocabSize = config.vocab_size;
     this.causal = config.causal;
@@ -92,59 +161,51 @@ export class Transformer {
     this.contextLength = this.capacity - start.length;
     this.numInputs = config.vocab_size + config.extra_input_ids; // the mask token can be read, never predicted
     this.eps = config.norm_eps;
-    const { d_model: D, num_heads: H, num_kv_heads: K, num_layers: L, d_ff: F } = config;
-    Object.assign(this, { D, H, K, L, F, E: D / H, KE: (K * D) / H });
+    this.D = config.d_model;
+    this.H = config.num_heads;
+    this.K = config.num_kv_heads;
+    this.L = config.num_layers;
+    this.F = config.d_ff;
+    this.E = this.D / this.H;
+    this.KE = this.K * this.E;
     this.rotary = rotaryTables(this.capacity, this.E, config.rope_base);
-    this.readWeights(view, offset, config.tie_embeddings);
+    this.weights = readWeights(this, view, offset, config.tie_embeddings);
     // Room to work in, made once, so that no token needs arrays of its own.
     this.work = {
-      x: new Float64Array(this.capacity * D),
-      queries: new Float64Array(this.capacity * D),
-      normed: new Float64Array(D),
-      qkv: new Float64Array(D + 2 * this.KE),
+      x: new Float64Array(this.capacity * this.D),
+      queries: new Float64Array(this.capacity * this.D),
+      normed: new Float64Array(this.D),
+      qkv: new Float64Array(this.D + 2 * this.KE),
       scores: new Float64Array(this.capacity),
-      context: new Float64Array(D),
-      wide: new Float64Array(2 * F),
-      added: new Float64Array(D),
+      context: new Float64Array(this.D),
+      wide: new Float64Array(2 * this.F),
+      added: new Float64Array(this.D),
     };
-    this.reader = null; // the session behind `dist`
+    /** @type {CachedSession | null} the session behind `dist` */
+    this.reader = null;
   }
 
-  readWeights(view, offset, tied) {
-    const take = (size) => {
-      const numbers = readFloat16(view, offset, size);
-      offset += 2 * size;
-      return numbers;
-    };
-    const { D, F, KE, L } = this;
-    this.embedding = take(this.numInputs * D);
-    this.blocks = Array.from({ length: L }, () => ({
-      attentionNorm: take(D),
-      qkv: take((D + 2 * KE) * D), // one product makes query, key and value
-      out: take(D * D),
-      feedForwardNorm: take(D),
-      gateUp: take(2 * F * D),
-      down: take(D * F),
-    }));
-    this.norm = take(D);
-    this.unembedding = tied ? this.embedding : take(this.vocabSize * D);
-  }
-
-  // Reads `ids` after what `memory` already holds and adds them to it: their keys and values, and in `hidden` the
-  // vectors from which logits are made. `record(layer, head, query, shares)` may watch the attention.
+  /**
+   * Reads `ids` after what `memory` already holds and adds them to it: their keys and values, and in `hidden` the
+   * vectors from which logits are made. `record(layer, head, query, shares)` may watch the attention.
+   * @param {number[]} ids
+   * @param {Memory} memory
+   * @param {AttentionRecord | null} [record]
+   */
   read(ids, memory, record = null) {
     this.check(ids, memory.length);
-    const { D, work, blocks } = this;
+    const { D, work, weights: { embedding, blocks, norm } } = this;
     const { x } = work;
     const past = memory.length;
     ids.forEach((id, t) => {
-      for (let i = 0; i < D; i++) x[t * D + i] = this.embedding[id * D + i];
+      for (let i = 0; i < D; i++) x[t * D + i] = embedding[id * D + i];
     });
     for (let layer = 0; layer < blocks.length; layer++) {
       const block = blocks[layer];
       for (let t = 0; t < ids.length; t++) this.project(block, t, past + t, memory.keys[layer], memory.values[layer]);
       for (let t = 0; t < ids.length; t++) {
         const seen = this.causal ? past + t + 1 : past + ids.length; // what comes later is hidden, or it is not
+        /** @type {((head: number, shares: Float64Array) => void) | null} */
         const watch = record && ((head, shares) => record(layer, head, past + t, shares.subarray(0, seen)));
         this.attend(t, seen, memory.keys[layer], memory.values[layer], watch);
         multiply(work.added, block.out, work.context, D, D);
@@ -152,12 +213,19 @@ export class Transformer {
         this.feedForward(block, t * D);
       }
     }
-    for (let t = 0; t < ids.length; t++) normalise(memory.hidden, (past + t) * D, x, t * D, this.norm, this.eps);
+    for (let t = 0; t < ids.length; t++) normalise(memory.hidden, (past + t) * D, x, t * D, norm, this.eps);
     memory.length += ids.length;
   }
 
-  // Query, key and value of new token t, which stands at `position`. Rotary positions: numbers i and i + E / 2 of a
-  // head are a point in the plane, turned by position × frequency; what query · key sees is the difference.
+  /**
+   * Query, key and value of new token t, which stands at `position`. Rotary positions: numbers i and i + E / 2 of a
+   * head are a point in the plane, turned by position × frequency; what query · key sees is the difference.
+   * @param {Block} block
+   * @param {number} t
+   * @param {number} position
+   * @param {Float32Array} keys
+   * @param {Float32Array} values
+   */
   project(block, t, position, keys, values) {
     const { D, E, KE, work: { x, normed, qkv, queries } } = this;
     const half = E / 2;
@@ -178,8 +246,15 @@ export class Transformer {
     }
   }
 
-  // Each head of token t compares its query with the keys of the first `seen` tokens and takes their values, each by
-  // its share of the attention.
+  /**
+   * Each head of token t compares its query with the keys of the first `seen` tokens and takes their values, each by
+   * its share of the attention.
+   * @param {number} t
+   * @param {number} seen
+   * @param {Float32Array} keys
+   * @param {Float32Array} values
+   * @param {((head: number, shares: Float64Array) => void) | null} watch
+   */
   attend(t, seen, keys, values, watch) {
     const { D, H, K, E, KE, work: { queries, scores, context } } = this;
     for (let head = 0; head < H; head++) {
@@ -199,7 +274,11 @@ export class Transformer {
     }
   }
 
-  // SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then back to D numbers.
+  /**
+   * SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then back to D numbers.
+   * @param {Block} block
+   * @param {number} at
+   */
   feedForward(block, at) {
     const { D, F, work: { x, normed, wide, added } } = this;
     normalise(normed, 0, x, at, block.feedForwardNorm, this.eps);
@@ -209,13 +288,21 @@ export class Transformer {
     for (let i = 0; i < D; i++) x[at + i] += added[i];
   }
 
+  /**
+   * @param {Float32Array} hidden
+   * @param {number} t
+   */
   unembed(hidden, t) {
     const logits = new Float32Array(this.vocabSize);
-    multiply(logits, this.unembedding, hidden, this.vocabSize, this.D, t * this.D);
+    multiply(logits, this.weights.unembedding, hidden, this.vocabSize, this.D, t * this.D);
     return logits;
   }
 
-  // Before any work: ids that the model doesn't know, more tokens than it has room for.
+  /**
+   * Before any work: ids that the model doesn't know, more tokens than it has room for.
+   * @param {number[]} ids
+   * @param {number} past
+   */
   check(ids, past) {
     const stranger = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.numInputs));
     if (stranger !== undefined) throw new RangeError(`id ${stranger} is outside the vocabulary of ${this.numInputs}`);
@@ -225,20 +312,27 @@ export class Transformer {
     }
   }
 
+  /** @returns {Memory} */
   newMemory() {
     const { L, D, KE, capacity } = this;
     const rows = () => Array.from({ length: L }, () => new Float32Array(capacity * KE));
     return { length: 0, keys: rows(), values: rows(), hidden: new Float32Array(capacity * D) };
   }
 
-  // T rows of V logits. Row t of a causal model is about the token after t, of a masked one about token t itself.
+  /**
+   * T rows of V logits. Row t of a causal model is about the token after t, of a masked one about token t itself.
+   * @param {number[]} ids
+   */
   logits(ids) {
     const memory = this.newMemory();
     this.read(ids, memory);
     return ids.map((_, t) => this.unembed(memory.hidden, t));
   }
 
-  // weights[layer][head] (T · T): row t tells how token t shares out its attention.
+  /**
+   * weights[layer][head] (T · T): row t tells how token t shares out its attention.
+   * @param {number[]} ids
+   */
   attention(ids) {
     const T = ids.length;
     const heads = () => Array.from({ length: this.H }, () => new Float32Array(T * T));
@@ -247,12 +341,16 @@ export class Transformer {
     return weights;
   }
 
+  /** @param {number[]} [ids] */
   session(ids = []) {
     if (!this.causal) throw new TypeError('a masked model sees both sides of a token and can’t go on from a prefix');
     return new CachedSession(this).follow(ids);
   }
 
-  // P(next token | prefix). The session behind it remembers the last prefix, so that one token more costs one token.
+  /**
+   * P(next token | prefix). The session behind it remembers the last prefix, so that one token more costs one token.
+   * @param {number[]} prefix
+   */
   dist(prefix) {
     this.reader ??= this.session();
     return this.reader.follow(prefix).dist();

@@ -4,16 +4,25 @@
 export const WHITE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 export const WORDS = new RegExp(`[.,;:!?]|[^${WHITE}.,;:!?]+`, 'g');
 
-// "The dog barks." → ["the", "dog", "barks", "."]: what the toy language calls words.
+/**
+ * "The dog barks." → ["the", "dog", "barks", "."]: what the toy language calls words.
+ * @param {string} text
+ * @returns {string[]}
+ */
 export function splitWords(text) {
   return text.toLowerCase().match(WORDS) ?? [];
 }
 
+/** @param {string[]} words */
 export function joinWords(words) {
   return words.join(' ').replace(/ ([.,;:!?])/g, '$1');
 }
 
-// The number of single-letter changes between two words (Levenshtein), to find what a typing error was meant to be.
+/**
+ * The number of single-letter changes between two words (Levenshtein), to find what a typing error was meant to be.
+ * @param {string} a
+ * @param {string} b
+ */
 export function editDistance(a, b) {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -26,10 +35,15 @@ export function editDistance(a, b) {
   return row[b.length];
 }
 
-// The word of `vocab` that takes the fewest changes, if they are few. (It takes at least as many as the lengths differ,
-// so that pasting a book in one word costs nothing.)
+/**
+ * The word of `vocab` that takes the fewest changes, if they are few. (It takes at least as many as the lengths differ,
+ * so that pasting a book in one word costs nothing.)
+ * @param {string} word
+ * @param {string[]} vocab
+ */
 export function nearestWord(word, vocab) {
   const limit = Math.max(1, word.length / 2);
+  /** @param {string} known */
   const isNear = (known) => Math.abs(known.length - word.length) <= limit;
   const distances = vocab.map((known) => (isNear(known) ? editDistance(word, known) : Infinity));
   const best = Math.min(...distances);
