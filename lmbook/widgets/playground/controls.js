@@ -1,38 +1,142 @@
-// What a playground shows: all its controls, laid out, and how a state of it is drawn. What they do is playground.js.
+// What a playground shows: all its controls, laid out, and how a state of it is drawn. What they do is player.js.
 import { softmax } from '../core/filters.js';
 import { announcer, button, frame, h, newId, plural, segments } from '../kit/kit.js';
 import { dialView, distributionView, textView } from './parts.js';
 import { DIALS, MAX_PROMPT, shapeLogits, STRATEGIES } from './settings.js';
 
-// `act` holds what the reader can do: {useModel, setPrompt, lookAt, take, step, play, undo, again, dice, share, turn,
-// rest}. `corner` is the place where a reader's own text is counted.
+/** @import { DialKey, Settings, Strategy } from './settings.js' */
+/** @import { Writing } from './text.js' */
+
+/** @typedef {{ writing: Writing | null, settings: Settings, prompt: string, isBusy: boolean }} PlayState */
+/** @typedef {ReturnType<typeof playgroundControls>} Controls */
+/** @typedef {ReturnType<typeof makeParts>} Parts */
+
+/**
+ * What the reader can do.
+ * @typedef {object} Act
+ * @property {(name: string) => void} useModel
+ * @property {(words: string) => void} setPrompt
+ * @property {(place: number) => void} lookAt
+ * @property {(id: number) => void} take
+ * @property {() => void} step
+ * @property {() => void} play
+ * @property {() => void} undo
+ * @property {() => void} again
+ * @property {() => void} dice
+ * @property {() => void} share
+ * @property {(...setting: [DialKey, number] | ['strategy', Strategy]) => void} turn
+ * @property {() => void} rest
+ */
+
+/**
+ * @param {HTMLElement} el
+ * @param {{ names: string[], corner: HTMLElement, isShareable: boolean }} given `corner` is the place where a reader's
+ *     own text is counted
+ * @param {Act} act
+ */
 export function playgroundControls(el, { names, corner, isShareable }, act) {
+  const parts = makeParts(names, act);
+  const root = layOut(el, parts, corner, isShareable);
+  const heard = announcer(root);
+
+  /**
+   * @param {string} words
+   * @param {boolean} [isWrong]
+   */
+  function say(words, isWrong = false) {
+    parts.message.textContent = words;
+    parts.message.classList.toggle('lmw-wrong', isWrong);
+    if (words) heard.say(words);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} words about the model
+   * @param {string[]} prompts to pick from
+   * @param {boolean} isOwn whether it is the reader's own text
+   */
+  function drawModel(name, words, prompts, isOwn) {
+    const { models, note, picker } = parts;
+    models.select(name);
+    corner.hidden = !isOwn;
+    note.textContent = words;
+    note.hidden = !words;
+    parts.pick.hidden = prompts.length < 2;
+    picker.replaceChildren(h('option', { value: '' }, 'your own'), ...prompts.map((p) => h('option', { value: p }, p)));
+  }
+
+  /** @param {string} prompt */
+  function drawPrompt(prompt) {
+    const { field, picker } = parts;
+    if (field.value !== prompt) field.value = prompt;
+    picker.value = prompt;
+    if (picker.selectedIndex < 0) picker.value = '';
+  }
+
+  /** @param {PlayState} state */
+  const buttons = (state) => drawButtons(parts, state);
+  /** @param {PlayState} state */
+  const settings = (state) => drawSettings(root, parts, state);
+  /** @param {PlayState} state */
+  function draw(state) {
+    drawButtons(parts, state);
+    drawText(root, parts, state);
+    drawSettings(root, parts, state);
+  }
+
+  /** @param {number} share */
+  const progress = (share) => {
+    parts.bar.value = share;
+  };
+  const clear = () => (heard.stop(), root.remove());
+  return { root, say, progress, draw, drawModel, drawPrompt, drawButtons: buttons, drawSettings: settings, clear };
+}
+
+/**
+ * @param {string[]} names
+ * @param {Act} act
+ */
+function makeParts(names, act) {
   const message = h('p', { class: 'lmw-message', id: newId('message') });
-  const field = promptField(message, act.setPrompt);
   const picker = h('select', { onchange: () => picker.value && act.setPrompt(picker.value) });
-  const models = segments('Who writes?', names.map((name) => [name, name]), act.useModel);
-  const note = h('p', { class: 'lmw-quiet' });
-  const text = textView(act.lookAt);
-  const tally = h('p', { class: 'lmw-quiet lmp-tally' });
-  const stepButton = button('Step', act.step, { class: 'lmw-button lmp-main' });
-  const playButton = button('Play', act.play);
-  const undoButton = button('Undo', act.undo);
-  const againButton = button('Start again', act.again);
-  const diceButton = button('New dice', act.dice);
-  const linkButton = button('Copy link', act.share);
-  const bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Progress' });
-  const strategies = segments('How is a token chosen?', STRATEGIES, (value) => act.turn('strategy', value));
-  const dials = DIALS.map((dial) => ({ ...dial, view: dialView(dial, act.turn) }));
-  const plain = button('Set to rest', act.rest);
-  const dialBox = h('div', { class: 'lmp-dials' }, dials.map(({ view }) => view.node), plain);
-  const table = distributionView(act.take);
-  const buttons = [stepButton, playButton, undoButton, againButton, diceButton, ...(isShareable ? [linkButton] : [])];
-  const ask = h(
-    'div',
-    { class: 'lmw-line lmp-ask' },
-    h('label', { class: 'lmw-field' }, h('span', {}, 'Your prompt'), field),
-    h('label', { class: 'lmp-pick' }, h('span', {}, 'or pick one'), picker),
-  );
+  /** @type {[string, string][]} */
+  const choices = names.map((name) => [name, name]);
+  return {
+    message,
+    field: promptField(message.id, act.setPrompt),
+    picker,
+    pick: h('label', { class: 'lmp-pick' }, h('span', {}, 'or pick one'), picker),
+    models: segments('Who writes?', choices, act.useModel),
+    note: h('p', { class: 'lmw-quiet' }),
+    text: textView(act.lookAt),
+    tally: h('p', { class: 'lmw-quiet lmp-tally' }),
+    step: button('Step', act.step, { class: 'lmw-button lmp-main' }),
+    play: button('Play', act.play),
+    undo: button('Undo', act.undo),
+    again: button('Start again', act.again),
+    dice: button('New dice', act.dice),
+    link: button('Copy link', act.share),
+    bar: h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Progress' }),
+    strategies: segments(
+      'How is a token chosen?',
+      STRATEGIES,
+      (/** @type {Strategy} */ value) => act.turn('strategy', value),
+    ),
+    dials: DIALS.map((dial) => ({ ...dial, view: dialView(dial, act.turn) })),
+    plain: button('Set to rest', act.rest),
+    table: distributionView(act.take),
+  };
+}
+
+/**
+ * @param {HTMLElement} el
+ * @param {Parts} parts
+ * @param {HTMLElement} corner
+ * @param {boolean} isShareable
+ */
+function layOut(el, parts, corner, isShareable) {
+  const { message, field, pick, models, note, text, tally, bar, strategies, dials, plain, table } = parts;
+  const buttons = [parts.step, parts.play, parts.undo, parts.again, parts.dice, ...(isShareable ? [parts.link] : [])];
   const root = frame(
     el,
     'playground',
@@ -40,110 +144,108 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
     models.node,
     note,
     corner,
-    ask,
+    h(
+      'div',
+      { class: 'lmw-line lmp-ask' },
+      h('label', { class: 'lmw-field' }, h('span', {}, 'Your prompt'), field),
+      pick,
+    ),
     message,
     text.node,
     tally,
     h('div', { class: 'lmw-line' }, buttons, bar),
     strategies.node,
-    h('div', { class: 'lmp-columns' }, dialBox, table.node),
+    h(
+      'div',
+      { class: 'lmp-columns' },
+      h('div', { class: 'lmp-dials' }, dials.map(({ view }) => view.node), plain),
+      table.node,
+    ),
   );
   root.classList.add('lmw-playground');
-  const heard = announcer(root);
-
-  function say(words, isWrong = false) {
-    message.textContent = words;
-    message.classList.toggle('lmw-wrong', isWrong);
-    if (words) heard.say(words);
-  }
-
-  function drawModel(name, words, prompts) {
-    models.select(name);
-    note.textContent = words;
-    note.hidden = !words;
-    picker.parentNode.hidden = prompts.length < 2;
-    picker.replaceChildren(h('option', { value: '' }, 'your own'), ...prompts.map((p) => h('option', { value: p }, p)));
-  }
-
-  function drawPrompt(prompt) {
-    if (field.value !== prompt) field.value = prompt;
-    picker.value = prompt;
-    if (picker.selectedIndex < 0) picker.value = '';
-  }
-
-  function drawButtons({ writing, settings, isBusy }) {
-    const isSearch = settings.strategy === 'beam';
-    playButton.textContent = isBusy ? 'Stop' : 'Play';
-    stepButton.textContent = isSearch ? 'Search' : 'Step';
-    stepButton.disabled = !writing;
-    playButton.disabled = !writing && !isBusy;
-    playButton.hidden = isSearch && !isBusy;
-    undoButton.disabled = !writing?.past.length;
-    againButton.disabled = !writing?.tokens.length;
-    diceButton.hidden = settings.strategy !== 'sample';
-    bar.hidden = !isBusy || playButton.hidden;
-    if (!isBusy) bar.value = 0;
-  }
-
-  function drawSettings({ writing, settings }) {
-    strategies.select(settings.strategy);
-    for (const { key, of, view } of dials) {
-      view.node.hidden = of !== settings.strategy;
-      view.draw(settings[key], writing?.net.vocabSize ?? 100);
-    }
-    plain.hidden = settings.strategy === 'greedy';
-    if (!writing) return table.empty('Next token: the prompt can’t be read yet.');
-    const { tokenizer } = writing.net;
-    const logits = writing.logits();
-    const chosen = writing.tokens[writing.cursor]?.id ?? -1;
-    const after = softmax(shapeLogits(logits, settings));
-    const left = after.reduce((count, p) => count + (p > 0), 0);
-    const where = chosen < 0 ? 'Next token' : `In place of “${tokenizer.label(chosen)}”`;
-    const heading = `${where}: ${left} of ${after.length} left`;
-    table.draw({ heading, label: tokenizer.label, before: softmax(logits), after, chosen });
-    Object.assign(root.dataset, { left, ids: writing.ids().join(' '), cursor: writing.cursor });
-  }
-
-  function drawText({ writing, prompt }) {
-    const spelled = writing?.spelled() ?? { prompt, tokens: [] };
-    text.draw(spelled.prompt, spelled.tokens, writing?.cursor ?? 0);
-    if (!spelled.tokens.length) {
-      tally.textContent = 'Nothing is written yet: Step writes one token, Play goes on.';
-      return;
-    }
-    const [nats, rate] = [writing.surprise(), writing.rate];
-    const measured = `${nats.toFixed(2)} nats each: perplexity ${Math.exp(nats).toFixed(2)}.`;
-    const speed = rate ? ` The model makes ${Math.round(rate).toLocaleString('en')} a second.` : '';
-    tally.textContent = `${plural(spelled.tokens.length, 'token')} written, ${measured}${speed}`;
-    root.dataset.rate = rate;
-  }
-
-  function draw(state) {
-    drawButtons(state);
-    drawText(state);
-    drawSettings(state);
-  }
-
-  const progress = (share) => (bar.value = share);
-  const clear = () => (heard.stop(), root.remove());
-  return { root, say, progress, draw, drawModel, drawPrompt, drawButtons, drawSettings, clear };
+  return root;
 }
 
-// Where the prompt is written. A pasted book never gets into the field itself: to lay it out would take seconds.
-function promptField(message, onprompt) {
+/**
+ * Where the prompt is written. A pasted book never gets into the field itself: to lay it out would take seconds.
+ * @param {string} messageId
+ * @param {(words: string) => void} onprompt
+ */
+function promptField(messageId, onprompt) {
   const field = h('textarea', {
     rows: 2,
     spellcheck: 'false',
     autocapitalize: 'none',
     dir: 'auto',
-    'aria-describedby': message.id,
+    'aria-describedby': messageId,
     oninput: () => onprompt(field.value),
   });
-  field.addEventListener('paste', (event) => {
+  field.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
     const pasted = event.clipboardData?.getData('text/plain') ?? '';
     if (pasted.length < MAX_PROMPT) return;
     event.preventDefault();
     onprompt(pasted);
   });
   return field;
+}
+
+/**
+ * @param {Parts} parts
+ * @param {PlayState} state
+ */
+function drawButtons({ step, play, undo, again, dice, bar }, { writing, settings, isBusy }) {
+  const isSearch = settings.strategy === 'beam';
+  play.textContent = isBusy ? 'Stop' : 'Play';
+  step.textContent = isSearch ? 'Search' : 'Step';
+  step.disabled = !writing;
+  play.disabled = !writing && !isBusy;
+  play.hidden = isSearch && !isBusy;
+  undo.disabled = !writing?.past.length;
+  again.disabled = !writing?.tokens.length;
+  dice.hidden = settings.strategy !== 'sample';
+  bar.hidden = !isBusy || play.hidden;
+  if (!isBusy) bar.value = 0;
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {Parts} parts
+ * @param {PlayState} state
+ */
+function drawSettings(root, { strategies, dials, plain, table }, { writing, settings }) {
+  strategies.select(settings.strategy);
+  for (const { key, of, view } of dials) {
+    view.node.hidden = of !== settings.strategy;
+    view.draw(settings[key], writing?.net.vocabSize ?? 100);
+  }
+  plain.hidden = settings.strategy === 'greedy';
+  if (!writing) return table.empty('Next token: the prompt can’t be read yet.');
+  const { tokenizer } = writing.net;
+  const logits = writing.logits();
+  const chosen = writing.tokens[writing.cursor]?.id ?? -1;
+  const after = softmax(shapeLogits(logits, settings));
+  const left = after.reduce((count, p) => count + (p > 0 ? 1 : 0), 0);
+  const where = chosen < 0 ? 'Next token' : `In place of “${tokenizer.label(chosen)}”`;
+  const heading = `${where}: ${left} of ${after.length} left`;
+  table.draw({ heading, label: tokenizer.label, before: softmax(logits), after, chosen });
+  Object.assign(root.dataset, { left, ids: writing.ids().join(' '), cursor: writing.cursor });
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {Parts} parts
+ * @param {PlayState} state
+ */
+function drawText(root, { text, tally }, { writing, prompt }) {
+  const spelled = writing?.spelled() ?? { prompt, tokens: [] };
+  text.draw(spelled.prompt, spelled.tokens, writing?.cursor ?? 0);
+  if (!writing || !spelled.tokens.length) {
+    tally.textContent = 'Nothing is written yet: Step writes one token, Play goes on.';
+    return;
+  }
+  const [nats, rate] = [writing.surprise(), writing.rate];
+  const measured = `${nats.toFixed(2)} nats each: perplexity ${Math.exp(nats).toFixed(2)}.`;
+  const speed = rate ? ` The model makes ${Math.round(rate).toLocaleString('en')} a second.` : '';
+  tally.textContent = `${plural(spelled.tokens.length, 'token')} written, ${measured}${speed}`;
+  root.dataset.rate = String(rate);
 }

@@ -3,66 +3,50 @@ import { button, h, newId, segments } from '../kit/kit.js';
 import { learnText, MAX_TOKENS, MAX_TYPES } from './own_text.js';
 import { inSlices } from '../core/slices.js';
 
+/** @import { NGramModel } from '../core/models.js' */
+/** @import { Learnt, Unit } from './own_text.js' */
+
 const FIELD = 10_000; // characters that stand in the field; of a longer text its beginning
 const DEFAULT_ORDER = { word: 3, char: 5 };
+const ORDERS = ['', 'unigram', 'bigram', 'trigram', '4-gram', '5-gram'];
 
-// `onlearn(model)` gets the counted model, or null while there is none.
+/**
+ * @param {string} name of the model
+ * @param {(model: NGramModel) => void} onlearn
+ */
 export function ownCorner(name, onlearn) {
-  let [text, unit, working] = ['', 'word', null];
-  const orders = { ...DEFAULT_ORDER };
-  const message = h('p', { class: 'lmw-message', id: newId('own'), role: 'status' });
-  const field = h('textarea', { rows: 5, spellcheck: 'false', 'aria-describedby': message.id });
-  const file = h('input', { type: 'file', accept: 'text/*,.txt,.md,.csv,.json' });
-  const units = segments('It is made of', [['word', 'words'], ['char', 'characters']], (value) => {
-    unit = value;
-    order.value = orders[unit];
-    drawOrder();
-  });
-  const shown = h('output');
-  const order = h('input', { type: 'range', min: 1, max: 5, value: orders.word });
-  const drawOrder = () => {
-    orders[unit] = Number(order.value);
-    shown.textContent = ['', 'unigram', 'bigram', 'trigram', '4-gram', '5-gram'][order.value];
-    order.setAttribute('aria-valuetext', shown.textContent);
-  };
-  order.addEventListener('input', drawOrder);
+  const source = textSource(() => working?.abort());
+  const kind = kindChoice();
   const learn = button('Count it', () => (working ? working.abort() : start()), { class: 'lmw-button lmp-main' });
-  const clear = button('Clear', () => take(''));
+  const clear = button('Clear', () => source.take(''));
   const bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Share that is counted' });
+  /** @type {AbortController | null} of the text that is being counted */
+  let working = null;
 
-  function say(words, isWrong = false) {
-    message.textContent = words;
-    message.classList.toggle('lmw-wrong', isWrong);
-  }
-
-  // A long text stays here; the field shows its beginning, because a browser takes seconds to lay out megabytes.
-  function take(whole) {
-    working?.abort();
-    text = whole;
-    const isLong = whole.length > FIELD;
-    field.value = isLong ? `${whole.slice(0, FIELD)}…` : whole;
-    field.readOnly = isLong;
-    const [length, start] = [whole.length.toLocaleString('en'), FIELD.toLocaleString('en')];
-    say(isLong ? `All ${length} characters are here; the field shows the first ${start}. Clear to write again.` : '');
+  /** @param {AbortSignal} signal */
+  async function count(signal) {
+    const began = performance.now();
+    const unit = kind.unit();
+    const steps = learnText(source.text(), { unit, order: kind.order(), name });
+    const learnt = await inSlices(steps, { onProgress: (share) => (bar.value = share), signal });
+    source.say(summary(unit, learnt, (performance.now() - began) / 1000));
+    onlearn(learnt.model);
   }
 
   async function start() {
-    if (!text.trim()) return say('There is no text yet: paste one, choose a file, or write a few sentences.', true);
+    if (!source.text().trim()) {
+      return source.say('There is no text yet: paste one, choose a file, or write a few sentences.', true);
+    }
     working = new AbortController();
     learn.textContent = 'Stop';
     bar.hidden = false;
-    say('Counting …');
-    const began = performance.now();
+    source.say('Counting …');
     try {
-      const onProgress = (share) => (bar.value = share);
-      const learnt = await inSlices(learnText(text, { unit, order: orders[unit], name }), {
-        onProgress,
-        signal: working.signal,
-      });
-      say(summary(learnt, (performance.now() - began) / 1000));
-      onlearn(learnt.model);
+      await count(working.signal);
     } catch (error) {
-      say(error.name === 'AbortError' ? 'Stopped: nothing was changed.' : error.message, error.name !== 'AbortError');
+      if (!(error instanceof Error)) throw error;
+      const isStopped = error.name === 'AbortError';
+      source.say(isStopped ? 'Stopped: nothing was changed.' : error.message, !isStopped);
     } finally {
       working = null;
       learn.textContent = 'Count it';
@@ -71,20 +55,54 @@ export function ownCorner(name, onlearn) {
     }
   }
 
-  function summary({ model, numTokens, numTypes, unread, isCut }, seconds) {
-    const [tokens, types] = [numTokens.toLocaleString('en'), numTypes.toLocaleString('en')];
-    const kinds = unit === 'word' ? 'words and marks' : 'characters';
-    const limit = isCut ? ` That is where it stops: the limit is ${MAX_TOKENS.toLocaleString('en')}.` : '';
-    const fate = unit === 'word' ? `are read as ${model.tokenizer.tokens[0]}` : 'are left out';
-    const rare = unread
-      ? ` The ${MAX_TYPES.toLocaleString('en')} most frequent are known; the others, ${
-        ((100 * unread) / numTokens).toFixed(1)
-      } % of the text, ${fate}.`
-      : '';
-    return `Counted ${tokens} ${kinds}, ${types} different, in ${seconds.toFixed(1)} s.${limit}${rare}`;
+  const promise =
+    'Paste any text: a diary, a log file, your own poems. An n-gram is counted here, in this page; nothing leaves your browser.';
+  const node = h(
+    'div',
+    { class: 'lmp-own' },
+    h('p', {}, promise),
+    source.node,
+    h('div', { class: 'lmw-line' }, source.file, ...kind.nodes),
+    h('div', { class: 'lmw-line' }, learn, clear, bar),
+    source.message,
+  );
+  return { node, stop: () => working?.abort() };
+}
+
+/**
+ * Where the text is pasted, written or read from a file, and the line that says what became of it.
+ * @param {() => void} onchange
+ */
+function textSource(onchange) {
+  let text = '';
+  const message = h('p', { class: 'lmw-message', id: newId('own'), role: 'status' });
+  const field = h('textarea', { rows: 5, spellcheck: 'false', 'aria-describedby': message.id });
+  const file = h('input', { type: 'file', accept: 'text/*,.txt,.md,.csv,.json' });
+
+  /**
+   * @param {string} words
+   * @param {boolean} [isWrong]
+   */
+  function say(words, isWrong = false) {
+    message.textContent = words;
+    message.classList.toggle('lmw-wrong', isWrong);
   }
 
-  field.addEventListener('paste', (event) => {
+  /**
+   * A long text stays here; the field shows its beginning, because a browser takes seconds to lay out megabytes.
+   * @param {string} whole
+   */
+  function take(whole) {
+    onchange();
+    text = whole;
+    const isLong = whole.length > FIELD;
+    field.value = isLong ? `${whole.slice(0, FIELD)}…` : whole;
+    field.readOnly = isLong;
+    const [length, start] = [whole.length.toLocaleString('en'), FIELD.toLocaleString('en')];
+    say(isLong ? `All ${length} characters are here; the field shows the first ${start}. Clear to write again.` : '');
+  }
+
+  field.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
     const pasted = event.clipboardData?.getData('text/plain') ?? '';
     if (pasted.length + text.length <= FIELD) return;
     event.preventDefault();
@@ -92,28 +110,58 @@ export function ownCorner(name, onlearn) {
     take(readOnly ? pasted : text.slice(0, selectionStart) + pasted + text.slice(selectionEnd));
   });
   field.addEventListener('input', () => take(field.value));
-  file.addEventListener('change', async () => file.files[0] && take(await file.files[0].text()));
-
-  units.select(unit);
-  drawOrder();
-  const node = h(
-    'div',
-    { class: 'lmp-own' },
-    h(
-      'p',
-      {},
-      'Paste any text: a diary, a log file, your own poems. An n-gram is counted here, in this page; nothing leaves your browser.',
-    ),
-    h('label', { class: 'lmw-field' }, h('span', {}, 'The text to learn from'), field),
-    h(
-      'div',
-      { class: 'lmw-line' },
-      h('label', { class: 'lmp-file' }, h('span', {}, 'or choose a file'), file),
-      units.node,
-      h('label', { class: 'lmp-dial' }, h('span', {}, 'It looks back as a ', shown), order),
-    ),
-    h('div', { class: 'lmw-line' }, learn, clear, bar),
+  file.addEventListener('change', async () => {
+    const chosen = file.files?.[0];
+    if (chosen) take(await chosen.text());
+  });
+  return {
+    node: h('label', { class: 'lmw-field' }, h('span', {}, 'The text to learn from'), field),
+    file: h('label', { class: 'lmp-file' }, h('span', {}, 'or choose a file'), file),
     message,
-  );
-  return { node, stop: () => working?.abort() };
+    say,
+    take,
+    text: () => text,
+  };
+}
+
+/** What the text is made of, and how far the n-gram looks back; each unit remembers its own order. */
+function kindChoice() {
+  /** @type {Unit} */
+  let unit = 'word';
+  const orders = { ...DEFAULT_ORDER };
+  const shown = h('output');
+  const order = h('input', { type: 'range', min: 1, max: 5, value: orders.word });
+  const draw = () => {
+    orders[unit] = Number(order.value);
+    shown.textContent = ORDERS[orders[unit]];
+    order.setAttribute('aria-valuetext', ORDERS[orders[unit]]);
+  };
+  /** @type {[Unit, string][]} */
+  const choices = [['word', 'words'], ['char', 'characters']];
+  const units = segments('It is made of', choices, (/** @type {Unit} */ value) => {
+    unit = value;
+    order.value = String(orders[unit]);
+    draw();
+  });
+  order.addEventListener('input', draw);
+  units.select(unit);
+  draw();
+  const dial = h('label', { class: 'lmp-dial' }, h('span', {}, 'It looks back as a ', shown), order);
+  return { nodes: [units.node, dial], unit: () => unit, order: () => orders[unit] };
+}
+
+/**
+ * @param {Unit} unit
+ * @param {Learnt} learnt
+ * @param {number} seconds
+ */
+function summary(unit, { model, numTokens, numTypes, unread, isCut }, seconds) {
+  const [tokens, types] = [numTokens.toLocaleString('en'), numTypes.toLocaleString('en')];
+  const kinds = unit === 'word' ? 'words and marks' : 'characters';
+  const limit = isCut ? ` That is where it stops: the limit is ${MAX_TOKENS.toLocaleString('en')}.` : '';
+  const fate = unit === 'word' ? `are read as ${model.tokenizer.tokens[0]}` : 'are left out';
+  const share = ((100 * unread) / numTokens).toFixed(1);
+  const known = `The ${MAX_TYPES.toLocaleString('en')} most frequent are known`;
+  const rare = unread ? ` ${known}; the others, ${share} % of the text, ${fate}.` : '';
+  return `Counted ${tokens} ${kinds}, ${types} different, in ${seconds.toFixed(1)} s.${limit}${rare}`;
 }

@@ -10,7 +10,23 @@ const UNKNOWN = '<unk>';
 const CHUNK = 20_000; // characters that are cut at a time
 const STRIDE = 5_000; // tokens between two yields
 
-// The tokens of `text`, a chunk at a time. A chunk ends where a word does, if one ends there at all.
+/** @import { NGramModel } from '../core/models.js' */
+/** @typedef {'word' | 'char'} Unit */
+
+/**
+ * @typedef {object} Learnt
+ * @property {NGramModel} model
+ * @property {number} numTokens
+ * @property {number} numTypes
+ * @property {number} unread how many of the tokens are none of the vocabulary
+ * @property {boolean} isCut whether there were more than MAX_TOKENS
+ */
+
+/**
+ * The tokens of `text`, a chunk at a time. A chunk ends where a word does, if one ends there at all.
+ * @param {string} text
+ * @param {Unit} unit
+ */
 function* cutChunks(text, unit) {
   for (let begin = 0; begin < text.length;) {
     let end = begin + CHUNK;
@@ -23,9 +39,15 @@ function* cutChunks(text, unit) {
   }
 }
 
-// The most frequent types, at most `limit`, those that came first where counts are equal. A million types aren't
-// sorted: how many there are of each count says where the line is.
+/**
+ * The most frequent types, at most `limit`, those that came first where counts are equal. A million types aren't
+ * sorted: how many there are of each count says where the line is. Yields the share that is done.
+ * @param {Map<string, number>} counts
+ * @param {number} limit
+ * @returns {Generator<number, string[], void>}
+ */
 function* mostFrequent(counts, limit) {
+  /** @type {Map<number, number>} */
   const withCount = new Map();
   let n = 0;
   for (const count of counts.values()) {
@@ -33,10 +55,10 @@ function* mostFrequent(counts, limit) {
     if (++n % STRIDE === 0) yield 0.4;
   }
   let [line, room] = [Infinity, limit];
-  for (const count of [...withCount.keys()].sort((a, b) => b - a)) {
+  for (const [count, types] of [...withCount].sort(([a], [b]) => b - a)) {
     line = count;
-    if (room < withCount.get(count)) break;
-    room -= withCount.get(count);
+    if (room < types) break;
+    room -= types;
   }
   const chosen = [];
   for (const [type, count] of counts) {
@@ -46,10 +68,16 @@ function* mostFrequent(counts, limit) {
   return chosen;
 }
 
-// Counts `text` and returns {model, numTokens, numTypes, unread, isCut}: `unread` of the tokens are none of the
-// vocabulary, `isCut` if there were more than MAX_TOKENS. Yields the share that is done.
+/**
+ * Counts `text`. Yields the share that is done.
+ * @param {string} text
+ * @param {{ unit: Unit, order: number, name: string }} options
+ * @returns {Generator<number, Learnt, void>}
+ */
 export function* learnText(text, { unit, order, name }) {
-  const [counts, tokens] = [new Map(), []];
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  const tokens = [];
   let isCut = false;
   for (const chunk of cutChunks(text, unit)) {
     for (const token of chunk.tokens) {
@@ -78,6 +106,7 @@ export function* learnText(text, { unit, order, name }) {
   const grams = new NGramCounts(vocab.length, order);
   for (const share of grams.readInSteps(ids.subarray(0, length), length, STRIDE)) yield 0.5 + 0.5 * share;
   const tokenizer = loadTokenizer({ kind: unit, tokens: vocab });
-  const model = Object.assign(ngramModel(grams, order), { kind: 'ngram', name, rounding: null, tokenizer });
+  const kind = /** @type {const} */ ('ngram');
+  const model = Object.assign(ngramModel(grams, order), { kind, name, rounding: null, tokenizer });
   return { model, numTokens: tokens.length, numTypes: counts.size, unread, isCut };
 }

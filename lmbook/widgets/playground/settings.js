@@ -2,12 +2,36 @@
 import { bestToken, minP, softmax, temperature, topK, topP, typical } from '../core/filters.js';
 import { sampleFrom, seededRandom } from '../core/random.js';
 
+/** @import { Numbers } from '../core/filters.js' */
+/** @import { Tokenizer, TokenizerKind } from '../core/tokenizers.js' */
+
+/** @typedef {'greedy' | 'sample' | 'beam'} Strategy */
+/** @typedef {'temperature' | 'k' | 'p' | 'minP' | 'typical' | 'beams' | 'length'} DialKey */
+/** @typedef {{ strategy: Strategy, seed: number } & Record<DialKey, number>} Settings */
+/** @typedef {{ model: string, prompt: string, ids: number[], settings: Settings }} Playing `ids` continue the prompt */
+/** @typedef {{ tokenizer: Tokenizer, contextLength: number, kind: string }} PromptReader */
+
 export const MAX_PROMPT = 2000; // characters
 export const MAX_WRITTEN = 400; // tokens
 const MARK = '#play:';
 
-// What can be turned: value `off` changes nothing. The filters of sampling, in the order in which they act; then what
-// beam search has. The highest k is the size of the vocabulary, which is off too; 0 stands for it here.
+/**
+ * @typedef {object} Dial
+ * @property {DialKey} key
+ * @property {string} name
+ * @property {Strategy} of
+ * @property {number} from
+ * @property {number | null} to
+ * @property {number} step
+ * @property {number} off
+ * @property {number} digits
+ */
+
+/**
+ * What can be turned: value `off` changes nothing. The filters of sampling, in the order in which they act; then what
+ * beam search has. The highest k is the size of the vocabulary, which is off too; 0 stands for it here.
+ * @type {Dial[]}
+ */
 export const DIALS = [
   { key: 'temperature', name: 'Temperature', of: 'sample', from: 0, to: 2, step: 0.05, off: 1, digits: 2 },
   { key: 'k', name: 'Top-k', of: 'sample', from: 1, to: null, step: 1, off: 0, digits: 0 },
@@ -17,13 +41,20 @@ export const DIALS = [
   { key: 'beams', name: 'Beams', of: 'beam', from: 1, to: 8, step: 1, off: 4, digits: 0 },
   { key: 'length', name: 'Tokens ahead', of: 'beam', from: 1, to: 40, step: 1, off: 12, digits: 0 },
 ];
+/** @type {[Strategy, string][]} */
 export const STRATEGIES = [['greedy', 'Greedy'], ['sample', 'Sampling'], ['beam', 'Beam search']];
 
+/** @returns {Settings} */
 export function plainSettings() {
-  return { strategy: 'sample', seed: 1, ...Object.fromEntries(DIALS.map(({ key, off }) => [key, off])) };
+  const dials = Object.fromEntries(DIALS.map(({ key, off }) => [key, off]));
+  return { strategy: 'sample', seed: 1, .../** @type {Record<DialKey, number>} */ (dials) };
 }
 
-// V logits as the settings leave them.
+/**
+ * V logits as the settings leave them.
+ * @param {Numbers} logits
+ * @param {Settings} settings
+ */
 export function shapeLogits(logits, settings) {
   if (settings.strategy === 'greedy') return temperature(logits, 0);
   if (settings.strategy === 'beam') return Float64Array.from(logits);
@@ -35,7 +66,12 @@ export function shapeLogits(logits, settings) {
   return left;
 }
 
-// The next token, written at `place`. The same seed draws the same number at the same place, whatever was undone.
+/**
+ * The next token, written at `place`. The same seed draws the same number at the same place, whatever was undone.
+ * @param {Numbers} logits
+ * @param {Settings} settings
+ * @param {number} place
+ */
 export function chooseToken(logits, settings, place) {
   if (settings.strategy === 'greedy') return bestToken(logits);
   const draw = seededRandom(Math.imul(settings.seed, 0x9e3779b1) + Math.imul(place + 1, 0x85ebca6b));
@@ -45,18 +81,31 @@ export function chooseToken(logits, settings, place) {
 
 // ---- The prompt -------------------------------------------------------------------------------------------------
 
-// As much of a text as a prompt may have, with no half character at its end.
+/**
+ * As much of a text as a prompt may have, with no half character at its end.
+ * @param {string} text
+ */
 export function cutPrompt(text) {
   return text.slice(0, MAX_PROMPT).replace(/[\ud800-\udbff]$/, '');
 }
 
+/** @type {Record<TokenizerKind, string>} */
 const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bpe: 'token' };
 
+/**
+ * "1 word", "2 characters".
+ * @param {{ tokenizer: Tokenizer }} model
+ * @param {number} count
+ */
 export function unitOf(model, count) {
   return `${count.toLocaleString('en')} ${UNITS[model.tokenizer.kind]}${count === 1 ? '' : 's'}`;
 }
 
-// A prompt as a model reads it: {ids, problem, note}. Where there is a problem the model can't be asked.
+/**
+ * A prompt as a model reads it: {ids, problem, note}. Where there is a problem the model can't be asked.
+ * @param {PromptReader} model
+ * @param {string} text
+ */
 export function readPrompt(model, text) {
   const { tokenizer, contextLength } = model;
   const { ids, problem, unknown } = tokenizer.encode(tokenizer.kind === 'word' ? text.trimEnd() : text);
@@ -84,28 +133,36 @@ export function readPrompt(model, text) {
 
 // ---- The link ---------------------------------------------------------------------------------------------------
 
-// {model, prompt, ids, settings} as a URL fragment; what is at rest isn't told.
+/**
+ * {model, prompt, ids, settings} as a URL fragment; what is at rest isn't told.
+ * @param {Playing} playing
+ */
 export function writeLink({ model, prompt, ids, settings }) {
-  const fields = new URLSearchParams({ model, prompt, seed: settings.seed, strategy: settings.strategy });
-  for (const { key, off } of DIALS) if (settings[key] !== off) fields.set(key, settings[key]);
+  const fields = new URLSearchParams({ model, prompt, seed: String(settings.seed), strategy: settings.strategy });
+  for (const { key, off } of DIALS) if (settings[key] !== off) fields.set(key, String(settings[key]));
   if (ids.length) fields.set('ids', ids.map((id) => id.toString(36)).join('.'));
   return MARK + fields;
 }
 
-// The same from a fragment, or null where it is no such link. Links come from strangers: every value is measured.
+/**
+ * The same from a fragment, or null where it is no such link. Links come from strangers: every value is measured.
+ * @param {string} fragment
+ * @returns {Playing | null}
+ */
 export function readLink(fragment) {
   if (!fragment.startsWith(MARK)) return null;
   const fields = new URLSearchParams(fragment.slice(MARK.length, MARK.length + 20 * MAX_PROMPT));
   const settings = plainSettings();
   const strategy = fields.get('strategy');
-  if (STRATEGIES.some(([name]) => name === strategy)) settings.strategy = strategy;
+  settings.strategy = STRATEGIES.find(([name]) => name === strategy)?.[0] ?? settings.strategy;
+  /** @type {(key: DialKey | 'seed', from: number, to: number) => void} */
   const number = (key, from, to) => {
     const value = Number(fields.get(key) ?? NaN);
     if (Number.isFinite(value)) settings[key] = Math.min(Math.max(value, from), to);
   };
   for (const { key, from, to, off } of DIALS) number(key, Math.min(from, off), to ?? 2 ** 16);
   number('seed', 0, 2 ** 31);
-  for (const key of ['k', 'beams', 'length', 'seed']) settings[key] = Math.round(settings[key]);
+  for (const key of /** @type {const} */ (['k', 'beams', 'length', 'seed'])) settings[key] = Math.round(settings[key]);
   const written = (fields.get('ids') ?? '').split('.').slice(0, MAX_WRITTEN);
   const ids = written.filter((text) => /^[0-9a-z]{1,4}$/.test(text)).map((text) => parseInt(text, 36));
   return { model: fields.get('model') ?? '', prompt: cutPrompt(fields.get('prompt') ?? ''), ids, settings };

@@ -3,11 +3,31 @@ import { softmax } from '../core/filters.js';
 import { beamSteps, decodeSteps } from '../core/search.js';
 import { MAX_WRITTEN } from './settings.js';
 
-// The ids of the prompt, and then tokens [{id, p}], p as the model itself gave it. `cursor` is the place whose
-// distribution is asked for: after the last token, or before one that was written.
+/** @import { Model } from '../core/models.js' */
+/** @import { SearchModel } from '../core/search.js' */
+/** @import { Session } from '../core/session.js' */
+/** @typedef {{ id: number, p: number }} Written p as the model itself gave it */
+/** @typedef {{ text: string, label: string, p: number }} Spelled */
+
+/**
+ * The ids of the prompt, and then tokens. `cursor` is the place whose distribution is asked for: after the last token,
+ * or before one that was written.
+ */
 export class Writing {
+  /**
+   * @param {Model} net
+   * @param {number[]} promptIds
+   */
   constructor(net, promptIds) {
-    Object.assign(this, { net, promptIds, tokens: [], cursor: 0, past: [], session: net.session([]) });
+    this.net = net;
+    this.promptIds = promptIds;
+    /** @type {Written[]} */
+    this.tokens = [];
+    this.cursor = 0;
+    /** @type {Written[][]} */
+    this.past = [];
+    /** @type {Session} */
+    this.session = net.session([]);
     this.speed = { tokens: 0, time: 0 };
   }
 
@@ -27,13 +47,16 @@ export class Writing {
     return Math.min(this.net.contextLength - this.ids().length, MAX_WRITTEN - this.cursor);
   }
 
-  // Tokens a second, as far as one can tell; 0 before that.
+  /** Tokens a second, as far as one can tell; 0 before that. */
   get rate() {
     const { tokens, time } = this.speed;
     return tokens > 5 && time > 0 ? (1000 * tokens) / time : 0;
   }
 
-  // Writes `ids` at the cursor, in place of what stood there.
+  /**
+   * Writes `ids` at the cursor, in place of what stood there.
+   * @param {number[]} ids
+   */
   write(ids) {
     this.past.push(this.tokens);
     this.tokens = this.tokens.slice(0, this.cursor);
@@ -48,12 +71,15 @@ export class Writing {
     this.cursor = this.tokens.length;
   }
 
-  // Mean −log P of the written tokens, in nats.
+  /** Mean −log P of the written tokens, in nats. */
   surprise() {
     return this.tokens.reduce((sum, { p }) => sum - Math.log(p), 0) / this.tokens.length;
   }
 
-  // The prompt and each token as text. A token's own text may hang on those before it: a byte of a character does.
+  /**
+   * The prompt and each token as text. A token's own text may hang on those before it: a byte of a character does.
+   * @returns {{ prompt: string, tokens: Spelled[] }}
+   */
   spelled() {
     const { tokenizer } = this.net;
     const prompt = tokenizer.decode(this.promptIds);
@@ -68,8 +94,15 @@ export class Writing {
   }
 }
 
-// Looks for the likeliest `length` tokens after `prompt`, and how far greedy decoding gets: yields how many tokens beam
-// search has, returns {ids, logProb, greedy}, log-probabilities in nats.
+/**
+ * Looks for the likeliest `length` tokens after `prompt`, and how far greedy decoding gets: yields how many tokens beam
+ * search has, returns {ids, logProb, greedy}, log-probabilities in nats.
+ * @param {SearchModel} net
+ * @param {number[]} prompt
+ * @param {number} beams
+ * @param {number} length
+ * @returns {Generator<number, { ids: number[], logProb: number, greedy: number }, void>}
+ */
 export function* searchSteps(net, prompt, beams, length) {
   let greedy = 0;
   for (const { logProb } of decodeSteps(net, prompt, length)) {
