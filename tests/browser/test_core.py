@@ -1,4 +1,4 @@
-"""The JavaScript core in Chromium: the parity that tests/widgets/test_core.py asks of Node, and its speed."""
+"""The JavaScript core in Chromium: the parity that tests/widgets/test_core.py asks of Deno, and its speed."""
 
 import functools
 

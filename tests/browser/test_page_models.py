@@ -1,4 +1,4 @@
-"""Each model of the playground's page in Chromium against Python; tests/widgets asks Node."""
+"""Each model of the playground's page in Chromium against Python; tests/widgets asks Deno."""
 
 import page_models
 import pytest

@@ -23,3 +23,11 @@ Deno.test('sampling inverts the cumulative distribution', () => {
   const draws = [0, 0.2499, 0.25, 0.7499, 0.75, 0.9999, 1];
   assert.deepEqual(draws.map((u) => sampleFrom(probs, u)), [1, 1, 2, 2, 4, 4, 4]);
 });
+
+Deno.test('what is no distribution is refused', () => {
+  assert.throws(() => sampleFrom([NaN, 0.5], 0.9), {
+    name: 'RangeError',
+    message: 'probabilities must sum to 1, got NaN',
+  });
+  assert.throws(() => sampleFrom([0, 0], 0.5), { name: 'RangeError', message: 'probabilities must sum to 1, got 0' });
+});

@@ -1,4 +1,4 @@
-"""The decoding explorer: its Python, and its JavaScript in Node against the filters of lmbook."""
+"""The decoding explorer: its Python, and its JavaScript against the filters of lmbook."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Beam tree and prompt explorer: their Python, and their JavaScript in Node against it."""
+"""Beam tree and prompt explorer: their Python, and their JavaScript against it."""
 
 import numpy as np
 import pytest

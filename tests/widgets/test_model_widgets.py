@@ -1,4 +1,4 @@
-"""Widgets that run a trained model: their Python, and their JavaScript in Node against it."""
+"""Widgets that run a trained model: their Python, and their JavaScript against it."""
 
 import math
 

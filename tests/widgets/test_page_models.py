@@ -1,4 +1,4 @@
-"""Each model of the playground's page in Node against Python; tests/browser asks the same in Chromium."""
+"""Each model of the playground's page against Python; tests/browser asks the same in Chromium."""
 
 import page_models
 import pytest

@@ -1,4 +1,4 @@
-"""TokenMerges: its Python against brute force, its JavaScript in Node against Python."""
+"""TokenMerges: its Python against brute force, its JavaScript against Python."""
 
 import math
 from collections import Counter

@@ -17,7 +17,7 @@ function render({ model, el }) {
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
   const names = carried.headers.map((/** @type {{ name: string }} */ { name }) => name);
   if (model.get('own_text')) names.push(OWN);
-  /** @type {number | undefined} */
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let keeper;
   const keep = () => {
     clearTimeout(keeper);
