@@ -27,13 +27,21 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
         path: replaced if it exists.
         tensors: by name; see `state_tensors`.
         info: anything that JSON can express.
+
+    Raises:
+        OSError: it couldn't be written; what was at `path` is still there.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    save_file(tensors, partial, metadata={"info": json.dumps(info)})
-    _force_to_disk(partial)
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata={"info": json.dumps(info)})
+        _force_to_disk(partial)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(f"{path} couldn't be written: {error}") from None
     if os.name == "posix":  # elsewhere a folder can't be opened
         _force_to_disk(path.parent)
 

@@ -1,21 +1,27 @@
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lmbook.training import load_run, pretrain
+from lmbook.training import load_run, warmup_cosine
+from lmbook.training.arguments import learning_rate, settings_from
 from lmbook.training.checkpoint import NAME, load_checkpoint, save_checkpoint
-from lmbook.training.pretrain import batch, main
+from lmbook.training.folder import RunFolder
+from lmbook.training.pretrain import main
+from lmbook.training.run import Run
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"d-model": 12, "num-heads": 3, "num-layers": 2, "context-length": 29, "batch-size": 4}
@@ -29,7 +35,7 @@ def corpus(tmp_path_factory):
     return path
 
 
-def command(corpus, out, steps=11, extra=()):
+def command(corpus, out, steps=11, extra=(), resume=False):
     every = ["--checkpoint-every", "3", "--validate-every", "5", "--log-every", "2"]
     return [
         "--corpus",
@@ -41,6 +47,7 @@ def command(corpus, out, steps=11, extra=()):
         str(steps),
         *every,
         *map(str, extra),
+        *["--resume"] * resume,
     ]
 
 
@@ -78,6 +85,11 @@ def end(processes):
         process.communicate()
 
 
+def validation_text(corpus):
+    text = corpus.read_text(encoding="utf-8")
+    return text[round(len(text) * 0.95) :]
+
+
 def result(out):
     return load_checkpoint(out / NAME)
 
@@ -97,28 +109,6 @@ def finished(corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
     main(command(corpus, out))
     return out
-
-
-# Batches
-
-
-def test_a_batch_depends_on_seed_and_step_alone():
-    ids = torch.arange(1000) * 3
-    rows = batch(ids, 5, 7, 4, 11)
-    assert rows.shape == (4, 12)
-    assert torch.equal(rows[:, 1:] - rows[:, :-1], torch.full((4, 11), 3))
-    torch.manual_seed(1)
-    assert torch.equal(rows, batch(ids, 5, 7, 4, 11))
-    assert not torch.equal(rows, batch(ids, 5, 8, 4, 11))
-    assert not torch.equal(rows, batch(ids, 6, 7, 4, 11))
-
-
-def test_every_place_of_the_text_is_drawn():
-    ids = torch.arange(10)
-    first = Counter(int(i) for step in range(300) for i in batch(ids, 0, step, 5, 3)[:, 0])
-    assert first.keys() == set(range(7))  # the last row is 6, 7, 8, 9
-    chi_square = sum((n - 1500 / 7) ** 2 / (1500 / 7) for n in first.values())
-    assert chi_square < 22.5  # 99.9 % of 6 degrees of freedom
 
 
 # A run
@@ -142,7 +132,7 @@ def test_bits_per_byte_by_hand(corpus, tmp_path):
     main(command(corpus, tmp_path, extra=["--tokenizer", "bpe", "--vocab-size", 270]))
     model, tokenizer = load_run(tmp_path)
     assert tokenizer.vocab_size == 270
-    ids = torch.tensor(tokenizer.encode(pretrain.read_corpus(str(corpus))[1]))
+    ids = torch.tensor(tokenizer.encode(validation_text(corpus)))
     nats = num_bytes = 0
     with torch.inference_mode():
         for begin in range(0, len(ids) - 29, 29):
@@ -160,7 +150,7 @@ def test_minutes_end_a_run(corpus, tmp_path):
     info = result(tmp_path)[1]
     assert info["step"] > 3
     assert 1.2 <= info["seconds"] < 30
-    main(arguments)  # nothing is left to do
+    main([*arguments, "--resume"])  # nothing is left to do
     assert result(tmp_path)[1] == info
 
 
@@ -170,6 +160,120 @@ def test_bf16_comes_to_nearly_the_same(corpus, finished, tmp_path):
     assert info["loss"] == pytest.approx(result(finished)[1]["loss"], rel=0.01)
     assert info["loss"] != result(finished)[1]["loss"]
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+def test_the_validation_is_independent_of_the_batch_size(corpus, tmp_path):
+    found = []
+    for rows, accumulate in (2, 1), (6, 3), (16, 1):
+        arguments = command(
+            corpus, tmp_path / str(rows), 1, ["--accumulate", accumulate, "--batch-size", rows]
+        )
+        main([*arguments, "--learning-rate", "1e-30", "--validation-tokens", "290"])
+        found.append(result(tmp_path / str(rows))[1]["bits_per_byte"])
+    assert found == pytest.approx([found[0]] * 3, abs=1e-6)
+
+
+def test_the_log_is_json_and_begins_with_what_is_trained(corpus, finished, capsys):
+    lines = log(finished)
+    assert lines[0] | {"settings": 0} == {
+        "event": "begin", "step": 0, "parameters": 8892, "device": "cpu", "processes": 1, "settings": 0,
+        "tokens": {"training": 15_945, "validation": 839},
+    }  # fmt: skip
+    assert lines[0]["settings"]["batch_size"] == 4
+    steps = [line for line in lines if line["event"] == "step"]
+    assert [line["step"] for line in steps] == [2, 3, 4, 5, 6, 8, 9, 10, 11]
+    assert [line["step"] for line in steps if "bits_per_byte" in line] == [5, 10, 11]
+    assert [line["step"] for line in lines if line["event"] == "checkpoint"] == [3, 6, 9, 11]
+    assert steps[0]["learning_rate"] == 1e-3
+    assert all(line["gradient_norm"] > 0 and line["tokens_per_second"] > 0 for line in steps)
+
+
+def test_people_see_what_is_trained_and_when_it_was_validated(corpus, tmp_path, capsys):
+    main(command(corpus, tmp_path))
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert lines[0] == "8,892 parameters, 15,945 tokens of training and 839 tokens of validation text, on cpu"
+    assert re.fullmatch(
+        r"step 6/11: loss \d\.\d{4} nats/token, validation \d\.\d{4} bits/byte at step 5, "
+        r"rate \d\.\d\de-\d\d, [\d,]+ tokens/s",
+        lines[5],
+    )
+    assert re.fullmatch(r"step 11/11: loss \S+ nats/token, validation \S+ bits/byte\n", said.out)
+
+
+def test_samples_are_the_same_each_time(corpus, tmp_path, capsys):
+    for out in "a", "b":
+        main(command(corpus, tmp_path / out, extra=["--sample-every", 4, "--prompt", "The 5"]))
+    samples = [[line for line in log(tmp_path / out) if line["event"] == "sample"] for out in ("a", "b")]
+    assert [line["step"] for line in samples[0]] == [4, 8, 11]
+    assert samples[0] == samples[1]
+    assert all(line["text"].startswith("The 5") and len(line["text"]) > 20 for line in samples[0])
+    assert len({line["text"] for line in samples[0]}) == 3
+    assert "sample: 'The 5" in capsys.readouterr().err
+
+
+def test_samples_change_nothing(corpus, finished, tmp_path):
+    main(command(corpus, tmp_path, extra=["--sample-every", 3]))
+    assert_same(tmp_path, finished)
+    text = next(line["text"] for line in log(tmp_path) if line["event"] == "sample")
+    assert text.startswith(validation_text(corpus)[:10])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_a_compiled_model_gives_the_same(corpus, finished, tmp_path):
+    finish(start(command(corpus, tmp_path, extra=["--compile"])))
+    assert_same(tmp_path, finished, tolerance=1e-4)
+
+
+def test_compile_without_a_compiler_is_refused(corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    said = fails(command(corpus, tmp_path / "out", extra=["--compile"]), capsys, code=2)
+    assert "--compile needs a C++ compiler" in said
+
+
+def test_options_of_the_optimizer_reach_it(corpus, tmp_path, monkeypatch):
+    groups = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda o: (groups.append([dict(g) for g in o.param_groups]), step(o))
+    )
+    extra = [
+        "--weight-decay",
+        0.3,
+        "--betas",
+        0.8,
+        0.9,
+        "--warmup",
+        0,
+        "--schedule",
+        "linear",
+        "--final-rate",
+        0,
+    ]
+    main(command(corpus, tmp_path, 4, extra=extra))
+    assert [group["weight_decay"] for group in groups[0]] == [0.3, 0.0]
+    assert [group["betas"] for group in groups[0]] == [(0.8, 0.9)] * 2
+    assert [pair[0]["lr"] for pair in groups] == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.25e-3])
+
+
+def test_the_rate_of_a_run_by_the_clock_falls():
+    given = {"corpus": ["x"], "out": Path("y"), "minutes": 2.0, "warmup": 4, "learning_rate": 0.5}
+    places = [(0, 1.0), (3, 9.0), (4, 0.0), (9, 60.0), (99, 120.0), (99, 999.0)]
+    rates = [learning_rate(settings_from(given), step, seconds) for step, seconds in places]
+    assert rates == pytest.approx([0.125, 0.5, 0.5, 0.275, 0.05, 0.05])
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7])
+def test_the_rate_by_steps_is_warmup_cosine(warmup):
+    settings = settings_from(
+        {"corpus": ["x"], "out": Path("y"), "steps": 50, "warmup": warmup, "learning_rate": 0.3}
+    )
+    factor = warmup_cosine(warmup, 50)
+    assert [learning_rate(settings, step, 0.0) for step in range(60)] == [
+        factor(step) * 0.3 for step in range(60)
+    ]
 
 
 def test_characters_of_the_validation_text_are_known(corpus, tmp_path):
@@ -184,7 +288,7 @@ def test_characters_of_the_validation_text_are_known(corpus, tmp_path):
 
 @pytest.mark.parametrize("deaths", [[1], [2, 1], [3]])
 def test_a_run_that_died_ends_as_if_nothing_had_happened(deaths, corpus, finished, tmp_path, monkeypatch):
-    save = pretrain.Run.save
+    save = Run.save
     for saves in deaths:
         left = iter(range(saves))
 
@@ -193,17 +297,50 @@ def test_a_run_that_died_ends_as_if_nothing_had_happened(deaths, corpus, finishe
                 raise KeyboardInterrupt
             save(run)
 
-        monkeypatch.setattr(pretrain.Run, "save", save_or_die)
+        monkeypatch.setattr(Run, "save", save_or_die)
         with pytest.raises(KeyboardInterrupt):
-            main(command(corpus, tmp_path))
-    monkeypatch.setattr(pretrain.Run, "save", save)
-    main(command(corpus, tmp_path))
+            main(command(corpus, tmp_path, resume=(tmp_path / NAME).exists()))
+    monkeypatch.setattr(Run, "save", save)
+    main(command(corpus, tmp_path, resume=True))
     assert_same(tmp_path, finished)
+    assert_log_is_that_of(tmp_path, finished)
+
+
+def test_resume_alone_goes_on_with_all_that_was_said(corpus, finished, tmp_path, monkeypatch):
+    def save_and_die(run, save=Run.save):
+        save(run)
+        if run.progress.step > 3:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Run, "save", save_and_die)
+    with pytest.raises(SystemExit):
+        main(command(corpus, tmp_path))
+    monkeypatch.undo()
+    assert result(tmp_path)[1]["step"] == 6
+    main(["--resume", "--out", str(tmp_path)])
+    assert_same(tmp_path, finished)
+
+
+def test_a_finished_run_goes_on_with_more_steps(corpus, finished, tmp_path):
+    main(command(corpus, tmp_path, extra=["--schedule", "constant"]))
+    main(["--resume", "--out", str(tmp_path), "--steps", "20"])
+    main(command(corpus, tmp_path / "whole", 20, extra=["--schedule", "constant", "--warmup", 1]))
+    assert_same(tmp_path, tmp_path / "whole")
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def assert_log_is_that_of(out_a, out_b):
+    steps_a, steps_b = ([line for line in log(out) if line["event"] == "step"] for out in (out_a, out_b))
+    for key in "step", "loss", "learning_rate", "gradient_norm", "bits_per_byte":
+        assert [line.get(key) for line in steps_a] == [line.get(key) for line in steps_b]
 
 
 def kill_when(condition, corpus, out, steps):
     """Start a run, SIGKILL it as soon as `condition()` holds; True if it was killed before its end."""
-    (process,) = start(command(corpus, out, steps))
+    (process,) = start(command(corpus, out, steps, resume=(out / NAME).exists()))
     deadline = time.monotonic() + 60
     while process.poll() is None and not condition() and time.monotonic() < deadline:
         time.sleep(0.0005)  # a checkpoint takes a few milliseconds: don't sleep through it
@@ -234,7 +371,7 @@ def test_sigkill_again_and_again(moments, corpus, tmp_path):
         if (out / NAME).exists():
             assert result(out)[1]["step"] % 3 == 0 or result(out)[1]["step"] == 400  # it is whole
     assert kills >= 3
-    finish(start(command(corpus, out, 400)))
+    finish(start(command(corpus, out, 400, resume=True)))
     assert_same(out, tmp_path / "whole", tolerance=1e-6)
     assert not list(out.glob("*.partial"))
 
@@ -242,11 +379,48 @@ def test_sigkill_again_and_again(moments, corpus, tmp_path):
 def test_sigkill(corpus, finished, tmp_path):
     assert kill_when(lambda: (tmp_path / NAME).exists(), corpus, tmp_path, 11)
     assert 0 < result(tmp_path)[1]["step"] < 11
-    main(command(corpus, tmp_path))
+    main(command(corpus, tmp_path, resume=True))
     assert_same(tmp_path, finished, tolerance=1e-6)
 
 
 # Many processes
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_a_batch_in_parts_gives_the_result_of_one_piece(accumulate, corpus, finished, tmp_path, monkeypatch):
+    rows, losses = set(), Run._losses
+    monkeypatch.setattr(Run, "_losses", lambda run, model, r: rows.add(len(r)) or losses(run, model, r))
+    main(command(corpus, tmp_path, extra=["--accumulate", accumulate]))
+    assert rows == {4 // accumulate}
+    assert_same(tmp_path, finished, tolerance=1e-5)
+
+
+def test_two_processes_in_parts_give_the_result_of_one(corpus, finished, tmp_path):
+    finish(start(command(corpus, tmp_path, extra=["--accumulate", 2]), world_size=2))
+    assert_same(tmp_path, finished, tolerance=1e-5)
+
+
+def test_two_processes_on_short_documents_give_the_result_of_one(corpus, tmp_path):
+    """Processes have different numbers of tokens to predict; all tokens of a batch weigh the same."""
+    extra = ["--separator", "\n"]  # 32 to 36 bytes a document; some shorter than a row, 30
+    short = tmp_path / "short.txt"
+    short.write_text(corpus.read_text(encoding="utf-8").replace(" cats", "").replace("mats", "m"))
+    main(command(short, tmp_path / "one", extra=extra))
+    main(command(short, tmp_path / "parts", extra=[*extra, "--accumulate", 4]))
+    finish(start(command(short, tmp_path / "two", extra=extra), world_size=2))
+    assert_same(tmp_path / "two", tmp_path / "one", tolerance=1e-5)
+    assert_same(tmp_path / "parts", tmp_path / "one", tolerance=1e-5)
+
+
+def test_an_error_of_the_first_process_ends_them_all(corpus, finished, tmp_path):
+    main(command(corpus, tmp_path, 1))
+    corpus_2 = tmp_path / "other.txt"
+    corpus_2.write_text(corpus.read_text(encoding="utf-8")[1:], encoding="utf-8")
+    processes = start(command(corpus_2, tmp_path, resume=True), world_size=2)
+    said = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "another corpus" in said[0]
+    assert "another corpus" not in said[1]
 
 
 def test_two_processes_give_the_result_of_one(corpus, finished, tmp_path):
@@ -260,13 +434,15 @@ def test_sharded_processes_give_the_result_of_one_and_go_on(corpus, finished, tm
     assert_same(tmp_path / "a", finished, tolerance=1e-5)
     # began sharded on two, died, goes on alone, dies, and ends sharded on two
     for world_size in 2, 1, 2:
-        processes = start(command(corpus, tmp_path / "b", 40, ["--fsdp"] * (world_size - 1)), world_size)
+        there = (tmp_path / "b" / NAME).exists()
+        call = command(corpus, tmp_path / "b", 40, ["--fsdp"] * (world_size - 1), resume=there)
+        processes = start(call, world_size)
         seen = result(tmp_path / "b")[1]["step"] if (tmp_path / "b" / NAME).exists() else 0
         while not (tmp_path / "b" / NAME).exists() or result(tmp_path / "b")[1]["step"] <= seen:
             assert processes[0].poll() is None, processes[0].communicate()
             time.sleep(0.05)
         end(processes)
-    finish(start(command(corpus, tmp_path / "b", 40, ["--fsdp"]), world_size=2))
+    finish(start(command(corpus, tmp_path / "b", 40, ["--fsdp"], resume=True), world_size=2))
     main(command(corpus, tmp_path / "whole", 40))
     assert_same(tmp_path / "b", tmp_path / "whole", tolerance=1e-4)  # AdamW's rounding adds up
 
@@ -299,11 +475,18 @@ def test_torchrun(corpus, finished, tmp_path):
             "--vocab-size must be at least 256, the bytes; got 100",
         ),
         (["--tokenizer", "words"], "invalid choice: 'words'"),
-        (["--corpus", "no such file"], "--corpus must be one of shakespeare, speeches or a file"),
+        (["--corpus", "no such file"], "--corpus must be shakespeare, speeches, a file or a folder; got"),
         (["--seed", -1], "--seed must be at least 0, got -1"),
         (["--checkpoint-every", 0], "--checkpoint-every must be at least 1"),
         (["--fsdp"], "start them with torchrun"),
-        (["--context-length", 5000], "--context-length 5000 needs more than 839 tokens of validation text"),
+        (["--warmup", 11], "--warmup must be below --steps 11, got 11"),
+        (["--accumulate", 3], "--accumulate 3 must divide the 4 rows of a process"),
+        (["--betas", 0.9, 1.0], "--betas must be at least 0 and below 1, got 1.0"),
+        (["--weight-decay", -1], "--weight-decay must be at least 0 and finite, got -1.0"),
+        (["--max-grad-norm", 0], "--max-grad-norm must be above 0, got 0.0"),
+        (["--final-rate", 2], "--final-rate must be at least 0 and at most 1, got 2.0"),
+        (["--validation", "nothing"], "--validation must be a file or a folder; got 'nothing'"),
+        (["--separator", ""], "--separator must be a text"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
@@ -313,6 +496,12 @@ def test_bad_arguments_end_with_code_2_before_any_work(extra, message, corpus, t
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_context_longer_than_the_text_is_refused(corpus, tmp_path, capsys):
+    said = fails(command(corpus, tmp_path, extra=["--context-length", 5000]), capsys, code=2)
+    assert "--context-length 5000 needs more than 839 tokens of validation text" in said
+    assert not (tmp_path / NAME).exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(corpus, tmp_path, monkeypatch, capsys):
@@ -326,20 +515,195 @@ def test_the_folder_of_another_run_is_refused(corpus, finished, capsys):
     before = (finished / NAME).read_bytes()
     for extra, message in (["--seed", 1], "seed 0, not 1"), (["--d-model", 24], "d_model 12, not 24"):
         with pytest.raises(SystemExit) as exit_info:
-            main(command(corpus, finished, extra=extra))
+            main(command(corpus, finished, extra=extra, resume=True))
         assert exit_info.value.code == 2
         assert message in capsys.readouterr().err
     assert (finished / NAME).read_bytes() == before
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(corpus, tmp_path, monkeypatch):
-    losses = pretrain.Run._losses
+def test_a_new_run_in_the_folder_of_another_is_refused(corpus, finished, capsys):
+    before = (finished / NAME).read_bytes()
+    with pytest.raises(SystemExit) as exit_info:
+        main(command(corpus, finished))
+    assert exit_info.value.code == 2
+    assert "has a run already, at step 11" in (said := capsys.readouterr().err)
+    assert "add --resume to go on with it" in said
+    assert (finished / NAME).read_bytes() == before
+
+
+def test_nothing_to_go_on_from_is_refused(corpus, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(command(corpus, tmp_path, resume=True))
+    assert exit_info.value.code == 2
+    assert "leave --resume away to begin" in capsys.readouterr().err
+
+
+def fails(arguments, capsys, code=1):
+    with pytest.raises(SystemExit) as exit_info:
+        main(list(map(str, arguments)))
+    assert exit_info.value.code == code
+    lines = capsys.readouterr().err.splitlines()
+    return lines[-1]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(
+    corpus, tmp_path, monkeypatch, capsys
+):
+    losses = Run._losses
     monkeypatch.setattr(
-        pretrain.Run, "_losses", lambda run, *a: losses(run, *a) * (math.nan if run.info["step"] >= 4 else 1)
+        Run, "_losses", lambda run, *a: losses(run, *a) * (math.nan if run.progress.step >= 4 else 1)
     )
-    with pytest.raises(FloatingPointError, match="the loss is nan"):
-        main(command(corpus, tmp_path))
+    said = fails(command(corpus, tmp_path), capsys)
+    assert "the loss is nan at step 5: a lower --learning-rate may help; the checkpoint of step 3" in said
     assert result(tmp_path)[1]["step"] == 3
+
+
+def test_a_validation_that_is_no_number_spares_the_checkpoint(corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Run, "validate", lambda run: math.nan if run.progress.step > 5 else 1.0)
+    said = fails(command(corpus, tmp_path), capsys)
+    assert "the validation loss is nan at step 10" in said
+    assert "the checkpoint of step 9 is still there" in said
+    assert result(tmp_path)[1]["step"] == 9
+
+
+@pytest.mark.parametrize("what", ["weight", "optimizer"])
+def test_weights_that_are_no_numbers_spare_the_checkpoint(what, corpus, tmp_path, monkeypatch, capsys):
+    look = Run._look
+
+    def spoil(run, due, *measured):
+        if run.progress.step == 6:
+            due -= {"validate"}
+            weight = run.model.norm.weight
+            (weight.data if what == "weight" else run.optimizer.state[weight]["exp_avg"])[3] = math.inf
+        look(run, due, *measured)
+
+    monkeypatch.setattr(Run, "_look", spoil)
+    said = fails(command(corpus, tmp_path), capsys)
+    assert "norm.weight has numbers that aren't finite at step 6: a lower --learning-rate may help" in said
+    assert result(tmp_path)[1]["step"] == 3
+    assert all(tensor.isfinite().all() for tensor in result(tmp_path)[0].values())
+
+
+@pytest.mark.parametrize("more", [[], ["--bf16"]])
+@pytest.mark.parametrize("rate", ["1e20", "1e30"])
+def test_a_rate_that_breaks_the_weights_is_no_success(rate, more, corpus, tmp_path, capsys):
+    said = fails([*command(corpus, tmp_path, 5), "--learning-rate", rate, *more], capsys)
+    assert "--learning-rate" in said
+    assert not (tmp_path / NAME).exists() or all(t.isfinite().all() for t in result(tmp_path)[0].values())
+
+
+# A folder of its own
+
+
+def test_a_folder_is_held_by_one_run(corpus, tmp_path, capsys, monkeypatch):
+    holder = RunFolder(tmp_path / "run")
+    (tmp_path / "run" / f"{NAME}.77.partial").write_text("what the other is writing")
+    said = fails(command(corpus, tmp_path / "run"), capsys, code=2)
+    assert f"is held by another run, process {os.getpid()}" in said
+    assert (tmp_path / "run" / f"{NAME}.77.partial").exists()
+    holder.close()
+    main(command(corpus, tmp_path / "run", 1))
+    assert not list((tmp_path / "run").glob("*.partial"))  # nobody held the folder, so nobody writes it
+
+
+def test_a_lock_dies_with_its_process(corpus, tmp_path):
+    (process,) = start(command(corpus, tmp_path, 100_000))
+    while not (tmp_path / "lock").exists() or not (tmp_path / "lock").read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    end([process])
+    (tmp_path / NAME).unlink(missing_ok=True)
+    main(command(corpus, tmp_path, 1))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(corpus, tmp_path, capsys, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    said = fails(command(corpus, tmp_path / "run"), capsys, code=2)
+    assert said.endswith("can't be written to: Permission denied")
+    assert "--out" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user who may not write everywhere")
+def test_a_locked_folder_is_refused(corpus, tmp_path, capsys):
+    tmp_path.chmod(0o555)
+    assert "can't be written to" in fails(command(corpus, tmp_path), capsys, code=2)
+
+
+def test_too_little_space_is_said_before_training(corpus, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=200_000))
+    said = fails(command(corpus, tmp_path), capsys, code=2)  # 8,892 weights: 2 × 107 KB
+    assert "0 MB free, and tokens and checkpoints take up to 0 MB" in said
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=220_000))
+    main(command(corpus, tmp_path))
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from lmbook.training.folder import RunFolder
+from lmbook.training.pretrain import main
+from lmbook.training.run import Run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save = Run.save
+def save_on_a_full_disk(run):
+    if run.progress.step == 6:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    save(run)
+Run.save = save_on_a_full_disk
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_checkpoint_stays(corpus, tmp_path):
+    call = [sys.executable, "-c", FULL_DISK, *command(corpus, tmp_path)]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1, done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert "couldn't be written" in said
+    assert said.endswith("the checkpoint of step 3 is still there")
+    assert "Traceback" not in done.stderr
+    assert result(tmp_path)[1]["step"] == 3
+    assert not list(tmp_path.glob("*.partial"))
+
+
+# Another corpus
+
+
+def test_what_has_changed_in_a_corpus_is_said(corpus, tmp_path, capsys):
+    text = corpus.read_text(encoding="utf-8")
+    path = tmp_path / "text.txt"
+    path.write_text(text, encoding="utf-8")
+    main(command(path, tmp_path / "run"))
+    size = len(text.encode())
+    path.write_text(text.replace("cats", "dogs"), encoding="utf-8")
+    said = fails(command(path, tmp_path / "run", 20, resume=True), capsys, code=2)
+    assert (
+        f"another corpus: {path} had {size:,} bytes and has {size:,}; they differ first at or after byte 0"
+        in said
+    )
+    path.write_text(text + "And more.", encoding="utf-8")
+    said = fails(command(path, tmp_path / "run", 20, resume=True), capsys, code=2)
+    assert f"had {size:,} bytes and has {size + 9:,}: text was added at its end" in said
+    path.write_text(text, encoding="utf-8")
+    path = path.rename(tmp_path / "moved.txt")
+    main(command(path, tmp_path / "run", 12, resume=True))  # the same text under another name
+
+
+def test_a_corpus_that_is_not_utf8_is_named_with_the_place(tmp_path, capsys):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"abc " * 400_000 + "café".encode("latin-1"))
+    said = fails(command(path, tmp_path / "run"), capsys, code=2)
+    assert f"{path} isn't UTF-8: byte 0xe9 at position 1,600,003" in said
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    path = tmp_path / "marked.txt"
+    path.write_text("the cat sat on the mat. " * 200, encoding="utf-8-sig")
+    main(command(path, tmp_path / "run", 1, extra=["--tokenizer", "char"]))
+    assert "\ufeff" not in load_run(tmp_path / "run")[1].tokens
 
 
 # The file
@@ -362,11 +726,12 @@ def test_a_failed_write_leaves_the_old_checkpoint(failing, tmp_path, monkeypatch
         raise OSError("no space left")
 
     monkeypatch.setattr(failing, fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match="couldn't be written: no space left"):
         save_checkpoint(tmp_path / NAME, {"a": torch.zeros(3)}, {"step": 2})
     tensors, info = load_checkpoint(tmp_path / NAME)
     assert info == {"step": 1}
     assert torch.equal(tensors["a"], torch.ones(3))
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_the_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):

@@ -1,0 +1,255 @@
+"""The settings of a run and its command line; what is impossible is refused before any work."""
+
+import argparse
+import importlib.util
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from lmbook.interface import check_number
+from lmbook.training.corpus import CORPORA, check_names
+
+PRESETS = {"tiny": (64, 2, 2), "small": (256, 4, 4), "medium": (512, 8, 8), "large": (768, 12, 12)}
+SCHEDULES = ("cosine", "linear", "constant")
+# What may be another when a run goes on; all else decides what its weights become.
+FREE_TO_CHANGE = {
+    *("corpus", "validation", "tokens", "out", "steps", "minutes", "accumulate"),
+    *("log_every", "validate_every", "checkpoint_every", "sample_every", "prompt"),
+}
+FOR_THIS_START = {"resume", "fsdp", "compile"}  # not taken over from the start before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the command line says; sizes in tokens and rows, `minutes` of training, rates per step."""
+
+    corpus: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    separator: str | None = None
+    tokens: Path | None = None
+    tokenizer: str = "byte"
+    vocab_size: int = 2048
+    preset: str = "small"
+    d_model: int | None = None
+    num_heads: int | None = None
+    num_layers: int | None = None
+    context_length: int = 256
+    batch_size: int = 16
+    accumulate: int = 1
+    steps: int | None = None
+    minutes: float | None = None
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    warmup: int | None = None
+    final_rate: float = 0.1
+    weight_decay: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.95)
+    max_grad_norm: float = 1.0
+    bf16: bool = False
+    fsdp: bool = False
+    compile: bool = False
+    seed: int = 0
+    out: Path
+    resume: bool = False
+    checkpoint_every: int = 200
+    validate_every: int = 200
+    validation_tokens: int = 65_536
+    log_every: int = 10
+    sample_every: int | None = None
+    prompt: str | None = None
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What `CausalLM` is made with, besides its vocabulary."""
+        return {
+            name: getattr(self, name) for name in ("d_model", "num_heads", "num_layers", "context_length")
+        }
+
+    def filled_in(self) -> "Settings":
+        """With the preset's sizes, a warmup, and a place for the tokens."""
+        preset = dict(zip(("d_model", "num_heads", "num_layers"), PRESETS[self.preset], strict=True))
+        missing = {name: size for name, size in preset.items() if getattr(self, name) is None}
+        if self.warmup is None:
+            missing["warmup"] = 100 if self.steps is None else min(100, self.steps // 10)
+        if self.tokens is None:
+            missing["tokens"] = self.out / "tokens"
+        return replace(self, **missing)
+
+    def as_json(self) -> dict:
+        """As a checkpoint keeps them; tokens in the run's own folder move with it, and have no place here."""
+        kept = asdict(self) | ({"tokens": None} if self.tokens == self.out / "tokens" else {})
+        return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; what isn't given isn't in its result."""
+    made = argparse.ArgumentParser(
+        prog="lmbook.pretrain",
+        description="Train a language model on texts, in one process or as many as torchrun starts. "
+        "`lmbook.pretrain export RUN FOLDER` writes a run's model for the package transformers.",
+        argument_default=argparse.SUPPRESS,
+    )
+    usual = {field.name: field.default for field in fields(Settings)}
+
+    def add(group, name, text, **options):
+        default = usual[name.replace("-", "_")]
+        if default not in (None, False, ()) and "%(" not in text:
+            text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        group.add_argument(f"--{name}", help=text, **options)
+
+    texts = made.add_argument_group("texts")
+    known = ", ".join(CORPORA)
+    add(texts, "corpus", f"{known}, text files in UTF-8, folders of .txt files", nargs="+")
+    add(texts, "validation", "files or folders to validate on, instead of a share of the corpus", nargs="+")
+    add(texts, "separator", "text between the documents of a file; without it a file is one document")
+    add(texts, "tokens", "folder where tokens are kept, for several runs (default OUT/tokens)", type=Path)
+    add(texts, "tokenizer", "a token is a character, a byte, or learned byte pairs",
+        choices=["char", "byte", "bpe"])  # fmt: skip
+    add(texts, "vocab-size", "tokens of bpe", type=int)
+    model = made.add_argument_group("model")
+    sizes = "; ".join(f"{name}: d_model {d}, heads {h}, layers {n}" for name, (d, h, n) in PRESETS.items())
+    add(model, "preset", sizes, choices=PRESETS)
+    for name in "d-model", "num-heads", "num-layers":
+        add(model, name, "instead of the preset's", type=int)
+    add(model, "context-length", "T, tokens a row", type=int)
+    training = made.add_argument_group("training")
+    add(training, "batch-size", "B, rows a step over all processes", type=int)
+    add(training, "accumulate", "parts in which a process takes its rows, to save memory", type=int)
+    length = training.add_mutually_exclusive_group()
+    add(length, "steps", "length of the run; more than before goes on with a finished one", type=int)
+    add(length, "minutes", "of training in all, instead of steps", type=float)
+    add(training, "learning-rate", "the highest, after the warmup", type=float)
+    add(training, "schedule", "how the rate falls after the warmup", choices=SCHEDULES)
+    add(training, "warmup", "steps of linear rise (default 100, at most a tenth of --steps)", type=int)
+    add(training, "final-rate", "last rate as a share of the highest", type=float)
+    add(training, "weight-decay", "of matrices", type=float)
+    add(training, "betas", "of AdamW", type=float, nargs=2)
+    add(training, "max-grad-norm", "a longer gradient is scaled down to it; inf: never", type=float)
+    add(training, "seed", "of weights and batches", type=int)
+    add(training, "bf16", "compute products in bfloat16; weights stay float32", action="store_true")
+    add(training, "fsdp", "share weights and optimizer state out among processes", action="store_true")
+    add(training, "compile", "let torch compile the model", action="store_true")
+    run = made.add_argument_group("run")
+    run.add_argument("--out", type=Path, required=True, help="folder of the run")
+    add(run, "resume", "go on from the folder's checkpoint, with its settings", action="store_true")
+    add(run, "checkpoint-every", "steps", type=int)
+    add(run, "validate-every", "steps", type=int)
+    add(run, "validation-tokens", "at most; of more, rows are chosen evenly", type=int)
+    add(run, "log-every", "steps", type=int)
+    add(run, "sample-every", "steps; without it no text is written", type=int)
+    add(run, "prompt", "begin of the samples (default: that of the validation text)")
+    return made
+
+
+def settings_from(given: dict, saved: dict | None = None) -> Settings:
+    """The settings that were given, the others from the run that goes on, the others as usual.
+
+    Raises:
+        ValueError: a setting that the run doesn't have and that can't change.
+    """
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    if saved is None:
+        return Settings(**given).filled_in()
+    saved = {
+        field.name: tuple(saved[field.name]) if isinstance(saved[field.name], list) else saved[field.name]
+        for field in fields(Settings)
+        if field.name in saved and field.name not in FOR_THIS_START
+    }
+    if "steps" in given or "minutes" in given:
+        saved |= {"steps": None, "minutes": None}
+    if saved["tokens"] is not None:
+        saved["tokens"] = Path(saved["tokens"])
+    merged = Settings(**{**saved, **given}).filled_in()
+    before = Settings(**{**saved, "out": given["out"]}).filled_in()
+    for key in given.keys() - FREE_TO_CHANGE - FOR_THIS_START:
+        old, new = getattr(before, key), getattr(merged, key)
+        if old != new:
+            raise ValueError(f"--out has a run with {key} {old!r}, not {new!r}; choose another folder")
+    return merged
+
+
+def check_settings(settings: Settings, processes: int) -> None:
+    """ValueError says what is wrong, before any work."""
+    if not settings.corpus:
+        raise ValueError("--corpus says what to train on; it is missing")
+    if settings.steps is None and settings.minutes is None:
+        raise ValueError("--steps or --minutes says how long to train; give one of them")
+    _check_numbers(settings)
+    s = settings
+    if s.d_model % s.num_heads or s.d_model // s.num_heads % 2:
+        raise ValueError(f"--d-model {s.d_model} must be an even multiple of --num-heads {s.num_heads}")
+    if s.batch_size % processes:
+        raise ValueError(f"--batch-size {s.batch_size} can't be shared by {processes} processes")
+    if s.batch_size // processes % s.accumulate:
+        raise ValueError(
+            f"--accumulate {s.accumulate} must divide the {s.batch_size // processes} rows of a process"
+        )
+    if s.tokenizer == "bpe" and s.vocab_size < 256:
+        raise ValueError(f"--vocab-size must be at least 256, the bytes; got {s.vocab_size}")
+    if s.steps is not None and s.warmup >= s.steps:
+        raise ValueError(f"--warmup must be below --steps {s.steps}, got {s.warmup}")
+    check_names(s.corpus, s.validation)
+    if s.separator == "":
+        raise ValueError("--separator must be a text of 1 character or more, got none")
+    if importlib.util.find_spec("safetensors") is None:
+        raise ValueError("checkpoints need the package safetensors: pip install safetensors")
+    if s.fsdp and processes == 1:
+        raise ValueError("--fsdp shares a model out among processes; start them with torchrun")
+    if s.fsdp and importlib.util.find_spec("torch.distributed._composable.fsdp") is None:
+        raise ValueError("--fsdp needs torch 2.6 or later: pip install --upgrade torch")
+    if s.compile and not _compiler():
+        raise ValueError("--compile needs a C++ compiler: install g++ or clang++, or set CXX to its name")
+    if s.out.exists() and not s.out.is_dir():
+        raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
+
+
+def _check_numbers(settings: Settings) -> None:
+    limits = {
+        "learning_rate": "(0, inf)",
+        "minutes": "(0, inf)",
+        "max_grad_norm": "(0, inf]",
+        "weight_decay": "[0, inf)",
+        "final_rate": "[0, 1]",
+    }
+    for name, value in vars(settings).items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, int) and not isinstance(value, bool) and name not in limits:
+            least = int(name not in ("seed", "warmup"))
+            if value < least:
+                raise ValueError(f"{option} must be at least {least}, got {value}")
+        elif name in limits and value is not None:
+            check_number(option, value, limits[name])
+    for beta in settings.betas:
+        check_number("--betas", beta, "[0, 1)")
+
+
+def _compiler() -> str | None:
+    """The C++ compiler that torch would call."""
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["c++", "g++", "clang++", "cl"]
+    return next((name for name in names if shutil.which(name)), None)
+
+
+def learning_rate(settings: Settings, step: int, seconds: float) -> float:
+    """The rate of training step `step`, the first being 0, `seconds` of training after the begin."""
+    s = settings
+    if step < s.warmup:
+        return (step + 1) / s.warmup * s.learning_rate
+    if s.steps is not None:
+        done = min(1.0, (step - s.warmup) / (s.steps - s.warmup))
+    else:
+        done = min(1.0, seconds / (60 * s.minutes))
+    if s.schedule == "cosine":
+        share = s.final_rate + (1 - s.final_rate) * (1 + math.cos(math.pi * done)) / 2
+    elif s.schedule == "linear":
+        share = 1 - (1 - s.final_rate) * done
+    else:
+        share = 1.0
+    return share * s.learning_rate
+
+
+def read(argv: Sequence[str] | None) -> dict:
+    """What the command line says, by name; exit code 2 where it can't be read."""
+    return vars(parser().parse_args(argv))

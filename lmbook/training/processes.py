@@ -1,0 +1,70 @@
+"""The processes of a run: one, or as many as `torchrun` starts, each with its share of every batch."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+Answer = TypeVar("Answer")
+PATIENCE = timedelta(hours=12)  # the others wait while the first process tokenises a corpus
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all of its run: `rank` of `count`, on `device`."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @classmethod
+    def from_environment(cls) -> "Processes":
+        """What `torchrun` has said, or one process alone; a GPU where there is one."""
+        gpu = torch.cuda.is_available()
+        device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpu else "cpu")
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device)
+
+    @property
+    def first(self) -> bool:
+        """True in the process that writes and reports."""
+        return self.rank == 0
+
+    def connect(self) -> None:
+        """Wait for the others."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, timeout=PATIENCE)
+
+    def leave(self) -> None:
+        """Undo `connect`."""
+        if self.count > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of all processes' `values`, in their place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def by_first(self, function: Callable[..., Answer], *arguments) -> Answer:
+        """Let the first process alone call a function; all get what it returns, or the error it raises."""
+        if self.count == 1:
+            return function(*arguments)
+        answer, error = None, None
+        if self.first:
+            try:
+                answer = function(*arguments)
+            except (ArithmeticError, ImportError, OSError, ValueError) as raised:
+                error = raised
+        told = [answer, error]
+        dist.broadcast_object_list(told, 0, device=torch.device("cpu"))
+        if told[1] is not None:
+            raise told[1]
+        return told[0]

@@ -1,0 +1,219 @@
+"""Tokens on the disk: made once from a corpus, then mapped into memory, so that only what is read is there.
+
+A folder holds `training.tokens` and `validation.tokens`, ids of 1, 2 or 4 bytes, and `index.json`: the
+tokenizer, where documents end, and the fingerprints of the texts they were made from.
+
+Rows never cross from one document into the next.
+
+Axes: B batch, T time.
+"""
+
+import json
+import math
+import os
+import re
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from lmbook.tokenizer.base import ByteTokenizer, CharTokenizer, Tokenizer, tokenizer_from_json
+from lmbook.tokenizer.bpe import BPETokenizer
+from lmbook.training.corpus import BLOCK, Fingerprint, Source, Split
+
+SPLITS = ("training", "validation")
+INDEX = "index.json"
+LEARNED_FROM = 20_000_000  # characters that byte pairs are learned from, taken evenly from all documents
+IGNORED = -100  # the target that cross_entropy leaves out
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The ids of one split.
+
+    Attributes:
+        ids: one document after another.
+        ends: where each document ends, exclusive.
+    """
+
+    ids: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def begins(self) -> np.ndarray:
+        """Where each document begins."""
+        return np.concatenate(([0], self.ends[:-1]))
+
+    def rows(self, starts: np.ndarray, length: int) -> Int[Tensor, "B _"]:
+        """(B, `length` + 1) ids from each start on; `IGNORED` after the end of the start's document."""
+        ends = self.ends[np.searchsorted(self.ends, starts, side="right")]
+        places = starts[:, None] + np.arange(length + 1)
+        ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
+        return torch.from_numpy(np.where(places < ends[:, None], ids, IGNORED))
+
+    def batch(self, seed: int, step: int, batch_size: int, length: int) -> Int[Tensor, "B _"]:
+        """The rows of training step `step`: always the same ones; each possible row is as likely as another.
+
+        A row may begin where `length` + 1 tokens are left in its document; in a shorter document, at its
+        begin.
+        """
+        possible = np.maximum(np.diff(self.ends, prepend=0) - length, 1)  # starts of each document
+        last = self.ends[-1] - self.begins[-1]
+        draws = np.random.default_rng((seed, step))
+        starts = draws.integers(len(self.ids) - (length if last > length else 0), size=batch_size)
+        document = np.searchsorted(self.ends, starts, side="right")
+        late = starts - self.begins[document] >= possible[document]
+        up_to = np.cumsum(possible)
+        again = draws.integers(up_to[-1], size=int(late.sum()))
+        document = np.searchsorted(up_to, again, side="right")
+        starts[late] = self.begins[document] + again - (up_to - possible)[document]
+        return self.rows(starts, length)
+
+    def validation_starts(self, length: int, limit: int) -> np.ndarray:
+        """Starts of rows of `length` tokens, one after another; of over `limit` tokens some, evenly."""
+        starts = np.concatenate(
+            [
+                np.arange(begin, begin + max(end - begin - length, 1), length)
+                for begin, end in zip(self.begins, self.ends, strict=True)
+            ]
+        )
+        count = max(1, min(len(starts), limit // length))
+        return starts[np.arange(count) * len(starts) // count]
+
+
+@dataclass(frozen=True)
+class TokenFolder:
+    """All that `index.json` says."""
+
+    folder: Path
+    recipe: dict  # kind of tokenizer, its size, separator
+    tokenizer: str
+    sources: list[Fingerprint]
+    bytes_per_id: int
+    ends: dict[str, list[int]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "TokenFolder | None":
+        """What is in a folder; None if that is nothing, or can't be read."""
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            sources = [Fingerprint(**source) for source in index.pop("sources")]
+            found = cls(folder=folder, sources=sources, **index)
+            sizes = [(folder / f"{split}.tokens").stat().st_size for split in SPLITS]
+            whole = all(
+                size == found.bytes_per_id * (found.ends[split][-1] if found.ends[split] else 0)
+                for size, split in zip(sizes, SPLITS, strict=True)
+            )
+            return found if whole else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def tokens(self, split: str) -> Tokens:
+        """The ids of a split, mapped."""
+        ends = np.array(self.ends[split], dtype=np.int64)
+        if not len(ends):
+            return Tokens(np.zeros(0, dtype=np.uint8), ends)
+        dtype = f"<u{self.bytes_per_id}"
+        return Tokens(np.memmap(self.folder / f"{split}.tokens", dtype=dtype, mode="r"), ends)
+
+
+def prepare_tokens(
+    folder: Path, sources: list[Source], recipe: dict, tokenizer: str | None = None
+) -> tuple[TokenFolder, list[Fingerprint]]:
+    """The tokens of `sources`, made unless the folder has them already, and the sources' fingerprints.
+
+    Args:
+        folder: made if it isn't there; what it holds of another corpus is replaced.
+        sources: of a corpus.
+        recipe: "kind" of tokenizer, "vocab_size", "separator".
+        tokenizer: as JSON; None: train one.
+    """
+    found = TokenFolder.read(folder)
+    known = {source.name: source for source in found.sources} if found else {}
+    fingerprints = [Fingerprint.of(source, known.get(source.name)) for source in sources]
+    if (
+        found
+        and found.recipe == recipe
+        and [source.content for source in fingerprints] == [source.content for source in found.sources]
+        and tokenizer in (None, found.tokenizer)
+    ):
+        return found, fingerprints
+    folder.mkdir(parents=True, exist_ok=True)
+    split = Split.of(sources, recipe["separator"])
+    made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, recipe)
+    writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
+    try:
+        for name, text, ends in split.texts():
+            writers[name].add(text, ends)
+        index = {
+            "recipe": recipe,
+            "tokenizer": made.to_json(),
+            "sources": [asdict(source) for source in fingerprints],
+            "bytes_per_id": writers["training"].dtype.itemsize,
+            "ends": {name: writer.ends for name, writer in writers.items()},
+        }
+        partial = folder / f"{INDEX}.{os.getpid()}.partial"
+        partial.write_text(json.dumps(index), encoding="utf-8")
+        (folder / INDEX).unlink(missing_ok=True)  # never an index beside tokens of another
+        for writer in writers.values():
+            writer.finish()
+        partial.replace(folder / INDEX)
+    finally:
+        for writer in writers.values():
+            writer.file.close()
+        for left_over in folder.glob(f"*.{os.getpid()}.partial"):
+            left_over.unlink()
+    return TokenFolder.read(folder), fingerprints
+
+
+def make_tokenizer(split: Split, recipe: dict) -> Tokenizer:
+    """Characters come from training and validation text, byte pairs from the first alone."""
+    if recipe["kind"] == "byte":
+        return ByteTokenizer()
+    if recipe["kind"] == "char":
+        return CharTokenizer(sorted(set().union(*(text for _, text, _ in split.texts()))))
+    total = sum(map(sum, split.training))
+    share = min(1.0, LEARNED_FROM / max(total, 1))
+    text = "".join(
+        text[: math.ceil(share * len(text))] for name, text, _ in split.texts() if name == "training"
+    )
+    return BPETokenizer.train(text, recipe["vocab_size"], fast=find_spec("tokenizers") is not None)
+
+
+class _Writer:
+    """Appends the tokens of documents to a file, a block at a time."""
+
+    def __init__(self, path: Path, tokenizer: Tokenizer):
+        self.path, self.tokenizer = path, tokenizer
+        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        size = next(n for n in (1, 2, 4) if tokenizer.vocab_size <= 256**n)
+        self.dtype = np.dtype(f"<u{size}")
+        self.file = self.partial.open("wb")
+        self.pending, self.length, self.ends = "", 0, []
+
+    def add(self, text: str, ends: bool) -> None:
+        """Append text to the document; begin another one after it if it `ends`."""
+        self.pending += text
+        if ends:
+            self._write(len(self.pending))
+            if self.length > (self.ends[-1] if self.ends else 0):
+                self.ends.append(self.length)
+        elif len(self.pending) >= BLOCK:
+            # No token crosses from a word into the white space after it: see tokenizer.base.PIECES.
+            cut = re.match(r"(?s).*\S(?=\s)", self.pending)
+            if cut:
+                self._write(cut.end())
+
+    def _write(self, count: int) -> None:
+        ids = np.array(self.tokenizer.encode(self.pending[:count]), dtype=self.dtype)
+        ids.tofile(self.file)
+        self.pending, self.length = self.pending[count:], self.length + len(ids)
+
+    def finish(self) -> None:
+        """Put the file at its place; who has mapped the one before keeps that."""
+        self.file.close()
+        self.partial.replace(self.path)
