@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lmbook.interface import TextCodec, check_ids, evaluating
+from lmbook.interface import TextCodec, check_ids, check_not_nan, evaluating
 from lmbook.ngram import NGramLM
 from lmbook.tokenizer.base import Tokenizer
 from lmbook.toy.language import ToyLanguage
@@ -141,12 +141,14 @@ def rounding(model: CausalLM | MaskedLM, ids: Int[Tensor, "B T"]) -> Rounding:
     """Return how far the float16 weights take the predictions at all places of `ids` (B, T).
 
     Raises:
-        ValueError: ids outside the vocabulary or longer than the context.
+        ValueError: ids outside the vocabulary or longer than the context, NaN logits.
     """
     twin = rounded(model)
     with evaluating(model), evaluating(twin):
-        log_p = model(ids).double().log_softmax(-1)
-        log_q = twin(ids).double().log_softmax(-1)
+        logits, again = model(ids).double(), twin(ids).double()
+        check_not_nan(logits)
+        check_not_nan(again)
+        log_p, log_q = logits.log_softmax(-1), again.log_softmax(-1)
     divergence = (log_p.exp() * (log_p - log_q)).sum(-1).mean()
     return Rounding(largest=float((log_p.exp() - log_q.exp()).abs().max()), nats=max(float(divergence), 0.0))
 
@@ -207,7 +209,7 @@ def pack_language(language: Any) -> dict[str, Any]:
     """Return the words and the tables of an automaton language, as `LanguageWidget` describes them.
 
     Raises:
-        ValueError: too many words or states, tables of another shape.
+        ValueError: too many words or states, tables of another shape, NaN.
     """
     vocab = list(language.vocab)
     log_probs = np.asarray(language.log_probs, dtype=np.float64)
@@ -222,6 +224,11 @@ def pack_language(language: Any) -> dict[str, Any]:
         raise ValueError(
             f"log_probs and next_state must be (S + 1, {len(vocab)}), got {log_probs.shape} "
             f"and {next_state.shape}"
+        )
+    if not (log_probs <= 1e-9).all():  # NaN too, which would pass for an impossible word
+        state, word = np.argwhere(~(log_probs <= 1e-9))[0]
+        raise ValueError(
+            f"log P of word {word} in state {state} must be at most 0, got {log_probs[state, word]}"
         )
     state, word = np.nonzero(np.isfinite(log_probs))
     starts = np.searchsorted(state, np.arange(len(log_probs) + 1))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import lm_parity as parity
 import numpy as np
@@ -17,6 +18,7 @@ from lmbook.widgets.base import split_words
 from lmbook.widgets.packing import (
     SIZE_LIMIT,
     check_size,
+    pack_language,
     pack_model,
     pack_models,
     pack_tokenizer,
@@ -470,6 +472,20 @@ class TestPacking:
             model.norm.weight[3] = 70000.0
         with pytest.raises(ValueError, match=r"up to 65504, the model's largest is 70000\.0"):
             pack_model(model, CharTokenizer("abcdefg"), "m")
+
+    def test_nan_is_no_model(self):
+        model = CausalLM(7, 8, 2, 1)
+        model.blocks[0].register_forward_hook(lambda *_: torch.full((1, 2, 8), torch.nan))
+        with pytest.raises(ValueError, match=r"the model returned NaN logits, first at index \(0, 0, 0\)"):
+            pack_model(model, CharTokenizer("abcdefg"), "m", ids=torch.tensor([[1, 2]]))
+
+    @pytest.mark.parametrize(("value", "told"), [(float("nan"), "nan"), (0.5, "0.5")])
+    def test_a_table_that_is_no_distribution(self, value, told):
+        log_probs = LANGUAGE.log_probs.clone()
+        log_probs[4, 2] = value
+        table = SimpleNamespace(vocab=LANGUAGE.vocab, log_probs=log_probs, next_state=LANGUAGE.next_state)
+        with pytest.raises(ValueError, match=rf"log P of word 2 in state 4 must be at most 0, got {told}"):
+            pack_language(table)
 
     def test_a_masked_model_travels_with_its_mask_token(self):
         for model, token in ((MODELS["masked"], 87), (MODELS["mask token of the vocabulary"], 5)):
