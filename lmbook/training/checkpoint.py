@@ -113,8 +113,22 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
 @torch.no_grad()
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `state_tensors`: fill the weights and the optimizer's state, each process with its own share."""
-    keys = {name.split(".")[1] for name in tensors if name.startswith("optimizer.")}
+    """Undo `state_tensors`: fill the weights and the optimizer's state, each process with its own share.
+
+    Raises:
+        ValueError: a tensor is missing, or has another shape than the model's; nothing is filled then.
+    """
+    keys = sorted({name.split(".")[1] for name in tensors if name.startswith("optimizer.")})
+    if not keys:
+        raise ValueError("it lacks the optimizer's state")
+    for name, weight in model.named_parameters():
+        for key in "model", *(f"optimizer.{key}" for key in keys):
+            tensor = tensors.get(f"{key}.{name}")
+            if tensor is None:
+                raise ValueError(f"it lacks {key}.{name}")
+            if tensor.shape != weight.shape and (key == "model" or tensor.ndim):
+                shapes = f"{tuple(tensor.shape)}, and the model's is {tuple(weight.shape)}"
+                raise ValueError(f"its {key}.{name} is {shapes}")
     for name, weight in model.named_parameters():
         weight.copy_(_share(tensors[f"model.{name}"], weight))
         for key in keys:

@@ -30,7 +30,7 @@ from lmbook.training.corpus import Fingerprint, find_sources, what_changed
 from lmbook.training.export import export_command
 from lmbook.training.folder import RunFolder
 from lmbook.training.processes import Processes
-from lmbook.training.run import Run
+from lmbook.training.run import Progress, Run
 from lmbook.training.tokens import TokenFolder, prepare_tokens
 from lmbook.transformer.causal import CausalLM
 
@@ -85,10 +85,18 @@ def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
             raise ValueError(f"--resume: there is no {path} to go on from; leave --resume away to begin")
         return None
     tensors, info = load_checkpoint(path)
-    if not isinstance(info, dict) or not {"settings", "step", "tokenizer", "corpus"} <= info.keys():
-        raise ValueError(f"{path} was not written by this version of lmbook.pretrain; choose another --out")
-    if not resume:
+    try:
+        settings_from({"out": given["out"]}, info["settings"])
         corpus = " ".join(info["settings"]["corpus"])
+        [Fingerprint(**source) for source in info["corpus"]]
+        tokenizer_from_json(info["tokenizer"])
+        Progress.from_info(info)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} was not written by this version of lmbook.pretrain, or is damaged ({error}): "
+            "choose another --out"
+        ) from None
+    if not resume:
         raise ValueError(
             f"--out {str(given['out'])!r} has a run already, at step {info['step']} on the corpus {corpus}: "
             "add --resume to go on with it, or choose another folder"

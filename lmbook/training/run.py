@@ -7,7 +7,7 @@ import contextlib
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 
 import numpy as np
@@ -46,6 +46,16 @@ class Progress:
     bits_per_byte: float | None = None
     validated_at: int | None = None
 
+    @classmethod
+    def from_info(cls, info: dict) -> "Progress":
+        """What a checkpoint's info says; ValueError if that is no progress."""
+        step, seconds = info.get("step"), info.get("seconds")
+        if not isinstance(step, int) or step < 0:
+            raise ValueError(f"the checkpoint's step must be an int, at least 0; got {step!r}")
+        if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
+            raise ValueError(f"the checkpoint's seconds must be at least 0, got {seconds!r}")
+        return cls(**{field.name: info.get(field.name) for field in fields(cls)})
+
 
 class Run:
     """One training run, in one of its processes."""
@@ -80,9 +90,12 @@ class Run:
         self.progress, self.saved_at = Progress(), None
         self._build()
         if saved:
-            known = {key: saved[1].get(key) for key in asdict(self.progress)}
-            self.progress, self.saved_at = Progress(**known), known["step"]
-            restore(self.model, self.optimizer, saved[0])
+            self.progress = Progress.from_info(saved[1])
+            self.saved_at = self.progress.step
+            try:
+                restore(self.model, self.optimizer, saved[0])
+            except ValueError as error:
+                raise ValueError(f"the checkpoint in {settings.out} is damaged: {error}") from None
 
     def _build(self) -> None:
         """Draw the model, share it out, give it an optimizer."""

@@ -706,6 +706,63 @@ def test_a_byte_order_mark_is_no_text(tmp_path):
     assert "\ufeff" not in load_run(tmp_path / "run")[1].tokens
 
 
+# Damaged
+
+
+def without(name):
+    return lambda tensors, info: (tensors if name in tensors else info).pop(name)
+
+
+def with_tensor(name, tensor):
+    return lambda tensors, info: tensors.update({name: tensor})
+
+
+def with_info(name, value):
+    return lambda tensors, info: info.update({name: value})
+
+
+DAMAGES = {
+    "a weight is missing": (without("model.norm.weight"), "it lacks model.norm.weight"),
+    "a vector of another length": (
+        with_tensor("model.norm.weight", torch.ones(3)),
+        r"\(3,\), and .* \(12,\)",
+    ),
+    "a vector that could be stretched": (with_tensor("model.norm.weight", torch.ones(1)), r"is \(1,\)"),
+    "a matrix that could be stretched": (
+        with_tensor("model.embedding.weight", torch.ones(1, 12)),
+        "is .1, 12",
+    ),
+    "a number for a weight": (with_tensor("model.norm.weight", torch.tensor(1.0)), r"is \(\)"),
+    "optimizer state is missing": (
+        without("optimizer.exp_avg.norm.weight"),
+        "it lacks optimizer.exp_avg.norm",
+    ),
+    "optimizer state of another length": (
+        with_tensor("optimizer.exp_avg.norm.weight", torch.ones(3)),
+        "exp_avg.norm.weight is",
+    ),
+    "no step": (without("step"), "step must be an int"),
+    "a step in words": (with_info("step", "one"), "step must be an int, at least 0; got 'one'"),
+    "seconds that are NaN": (with_info("seconds", math.nan), "seconds must be at least 0, got nan"),
+    "no tokenizer": (without("tokenizer"), "'tokenizer'"),
+    "no settings": (without("settings"), "'settings'"),
+    "settings of null": (with_info("settings", None), "damaged"),
+    "a corpus that is a number": (with_info("corpus", 7), "damaged"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_checkpoint_is_not_gone_on_with(damage, message, finished, tmp_path, capsys):
+    tensors, info = result(finished)
+    damage(tensors, info)
+    save_checkpoint(tmp_path / NAME, tensors, info)
+    before = (tmp_path / NAME).read_bytes()
+    said = fails(["--resume", "--out", tmp_path, "--steps", 20], capsys, code=2)
+    assert str(tmp_path) in said
+    assert re.search(message, said), said
+    assert (tmp_path / NAME).read_bytes() == before
+
+
 # The file
 
 
