@@ -65,7 +65,10 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
 
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            info = json.loads(file.metadata()["info"])
+            metadata = file.metadata() or {}
+            if "info" not in metadata:
+                raise ValueError("its metadata has no info of a run; another program wrote it")
+            info = json.loads(metadata["info"])
             return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 – it is no dict
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from None

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from lmbook.training import load_run, warmup_cosine
 from lmbook.training.arguments import learning_rate, settings_from
@@ -807,6 +808,16 @@ def test_what_is_no_checkpoint_is_named(content, tmp_path):
         load_checkpoint(tmp_path / NAME)
     with pytest.raises(ValueError, match="is no checkpoint"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_a_foreign_file_is_said_to_be_one(metadata, corpus, tmp_path, capsys):
+    save_file({"weight": torch.ones(3)}, tmp_path / NAME, metadata=metadata)
+    for load in load_checkpoint, load_run:
+        with pytest.raises(ValueError, match=rf"{NAME} is no checkpoint: .* another program wrote it"):
+            load(tmp_path / NAME)
+    said = fails(command(corpus, tmp_path), capsys, code=2)
+    assert f"{tmp_path / NAME} is no checkpoint: its metadata has no info of a run" in said
 
 
 def test_a_checkpoint_of_something_else_is_no_run(tmp_path):
