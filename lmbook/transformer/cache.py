@@ -1,64 +1,102 @@
 """What a causal model remembers of the tokens it has read: the keys and values of each layer.
 
-Axes: B batch, S all tokens seen, K key/value heads, E a head's width, R rows kept.
+Axes: B batch, T new tokens, S all tokens read, K key/value heads, E a head's width, R rows kept.
 """
 
-from jaxtyping import Int
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_int
+from lmbook.interface import check_int, check_mask
 from lmbook.transformer.model import TransformerConfig
 
 
 class KeyValueCache:
-    """Keys and values of the tokens seen so far, in buffers that double when they are full.
+    """Keys and values of the tokens read so far, in buffers that double when they are full.
 
-    A step then costs one token's work plus a look at what is stored; nothing is copied but the new entries.
+    A step then costs one token's work plus a look at what is stored; only the new entries are copied.
     Made by `CausalLM.new_cache`. Memory: 2 · num_layers · B · K · capacity · E numbers, the capacity being a
     power of two times 64, below twice the length.
+
+    Args:
+        config: shape of the model.
+        batch_size: B, the rows that are read together.
+        dtype, device: those of the model's weights; None: torch's defaults.
+
+    Attributes:
+        keys, values: one buffer (B, K, capacity, E) a layer; the first `length` places are in use.
+        padding: (B, context_length) bool, True where a token was padding; None if none ever was.
+        workspace: whoever reads with this cache may keep room for its intermediate results here.
     """
 
-    def __init__(self, config: TransformerConfig, batch_size: int, like: Tensor):
+    def __init__(
+        self,
+        config: TransformerConfig,
+        batch_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ):
         check_int("batch_size", batch_size)
         self.length = 0
-        self.limit = config.context_length
-        shape = (batch_size, config.num_kv_heads, min(64, self.limit), config.d_head)
-        self.keys = [like.new_empty(shape) for _ in range(config.num_layers)]
-        self.values = [like.new_empty(shape) for _ in range(config.num_layers)]
-        self.padding: Tensor | None = None  # (B, limit) bool, once a token was padding
-
-    @property
-    def batch_size(self) -> int:
-        """B, the rows that the cache holds."""
-        return self.keys[0].shape[0]
+        self.batch_size, self.limit = batch_size, config.context_length
+        self.capacity = min(64, self.limit)
+        shape = (batch_size, config.num_kv_heads, self.capacity, config.d_head)
+        with ordinary_tensors():
+            self.keys, self.values = (
+                [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+                for _ in range(2)
+            )
+        self.padding: Tensor | None = None
+        self.workspace: object = None
 
     def reserve(self, num_new: int, padding_mask: Tensor | None = None) -> Tensor | None:
         """Make room for `num_new` tokens, note which are padding; return that for all, (B, S), or None."""
-        end, capacity = self.length + num_new, self.keys[0].shape[2]
-        if end > capacity:
-            while capacity < end:
-                capacity = min(2 * capacity, self.limit)
-            self.keys = [self._grow(buffer, capacity) for buffer in self.keys]
-            self.values = [self._grow(buffer, capacity) for buffer in self.values]
-        if padding_mask is not None and self.padding is None:
-            self.padding = padding_mask.new_zeros(self.batch_size, self.limit)
+        end = self.length + num_new
+        if end > self.limit:
+            raise ValueError(f"the cache has room for {self.limit} tokens, the sequence is {end} tokens long")
+        while self.capacity < end:
+            self.capacity = min(2 * self.capacity, self.limit)
+        if padding_mask is not None:
+            check_mask("padding_mask", padding_mask, (self.batch_size, num_new))
+            if self.padding is None:
+                with ordinary_tensors():
+                    self.padding = padding_mask.new_zeros(self.batch_size, self.limit)
         if self.padding is None:
             return None
         self.padding[:, self.length : end] = False if padding_mask is None else padding_mask
         return self.padding[:, :end]
 
-    def _grow(self, buffer: Tensor, capacity: int) -> Tensor:
-        grown = buffer.new_empty(*buffer.shape[:2], capacity, buffer.shape[3])
-        grown[:, :, : self.length] = buffer[:, :, : self.length]
-        return grown
+    def append(
+        self, layer: int, keys: Float[Tensor, "B K T E"], values: Float[Tensor, "B K T E"]
+    ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
+        """Store a layer's new keys and values behind those it has; return all of them."""
+        return self._store(self.keys, layer, keys), self._store(self.values, layer, values)
 
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store a layer's new keys and values (B, K, T, E); return all of them, (B, K, S, E)."""
-        new, end = keys.shape[2], self.length + keys.shape[2]
-        stored_keys, stored_values = self.keys[layer], self.values[layer]
-        stored_keys.narrow(2, self.length, new).copy_(keys)
-        stored_values.narrow(2, self.length, new).copy_(values)
-        return stored_keys.narrow(2, 0, end), stored_values.narrow(2, 0, end)
+    def _store(self, buffers: list[Tensor], layer: int, new: Tensor) -> Tensor:
+        buffer, num_new = buffers[layer] if layer < len(buffers) else None, new.shape[2]
+        shape = (self.batch_size, new.shape[1], self.capacity, new.shape[3])
+        if (
+            buffer is None
+            or buffer.shape != shape
+            or buffer.dtype != new.dtype
+            or buffer.device != new.device
+        ):
+            buffer = self._moved(buffer, shape, new)  # it is full, or the model is another than it was
+            buffers[layer : layer + 1] = [buffer]
+        buffer.narrow(2, self.length, num_new).copy_(new)
+        return buffer.narrow(2, 0, self.length + num_new)
+
+    def _moved(self, buffer: Tensor | None, shape: tuple[int, ...], new: Tensor) -> Tensor:
+        """A buffer of this shape, of the kind of `new`, that holds what `buffer` holds."""
+        with ordinary_tensors():
+            moved = new.new_empty(shape)
+            if self.length and buffer is not None:
+                moved[:, :, : self.length] = buffer[:, :, : self.length]
+        return moved
 
     def truncate(self, length: int) -> None:
         """Forget all but the first `length` tokens.
@@ -72,7 +110,17 @@ class KeyValueCache:
 
     def select(self, rows: Int[Tensor, " R"]) -> None:
         """Keep rows `rows` in that order; a row may be taken more than once (beam search reorders so)."""
-        self.keys = [k.index_select(0, rows) for k in self.keys]
-        self.values = [v.index_select(0, rows) for v in self.values]
-        if self.padding is not None:
-            self.padding = self.padding.index_select(0, rows)
+        with ordinary_tensors():
+            self.keys = [k.index_select(0, rows) for k in self.keys]
+            self.values = [v.index_select(0, rows) for v in self.values]
+            if self.padding is not None:
+                self.padding = self.padding.index_select(0, rows)
+        self.batch_size = len(rows)
+
+
+@contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """Make tensors that may be written to in every mode: those of `inference_mode` refuse it outside."""
+    grad = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.set_grad_enabled(grad):
+        yield

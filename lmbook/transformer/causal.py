@@ -1,14 +1,15 @@
 """Causal language modelling: predict each token from those before it.
 
-Axes: B batch, T time (new tokens), V vocabulary.
+Axes: B batch, T time (new tokens), D model width, V vocabulary.
 """
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from lmbook.interface import Ids, Mask
 from lmbook.transformer.cache import KeyValueCache
 from lmbook.transformer.model import Transformer, TransformerConfig
-from lmbook.transformer.single_token import SingleToken
+from lmbook.transformer.single_token import read_single_token
 
 
 class CausalLM(Transformer):
@@ -20,7 +21,15 @@ class CausalLM(Transformer):
         num_heads: H, must divide `d_model`.
         num_layers: blocks.
         context_length: most tokens that one sequence may have.
-        **options: see `TransformerConfig`: num_kv_heads, d_ff, rope_base, norm_eps, tie_embeddings, dropout.
+        num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
+        d_ff: width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
+        rope_base: base of the rotary frequencies.
+        norm_eps: added to the mean square inside RMSNorm.
+        tie_embeddings: use the embedding matrix for the output too.
+        dropout: share of numbers set to 0 in training, in attention and before each addition.
+
+    Raises:
+        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
     """
 
     accepts_padding = True
@@ -33,7 +42,12 @@ class CausalLM(Transformer):
         num_layers: int,
         *,
         context_length: int = 1024,
-        **options,
+        num_kv_heads: int | None = None,
+        d_ff: int | None = None,
+        rope_base: float = 10000.0,
+        norm_eps: float = 1e-5,
+        tie_embeddings: bool = True,
+        dropout: float = 0.0,
     ):
         config = TransformerConfig(
             vocab_size=vocab_size,
@@ -41,15 +55,20 @@ class CausalLM(Transformer):
             num_heads=num_heads,
             num_layers=num_layers,
             context_length=context_length,
-            **options,
+            num_kv_heads=num_kv_heads,
+            d_ff=d_ff,
+            rope_base=rope_base,
+            norm_eps=norm_eps,
+            tie_embeddings=tie_embeddings,
+            dropout=dropout,
         )
         super().__init__(config)
 
     def forward(
         self,
-        input_ids: Int[Tensor, "B T"],
+        input_ids: Ids,
         *,
-        padding_mask: Bool[Tensor, "B T"] | None = None,
+        padding_mask: Mask | None = None,
         cache: KeyValueCache | None = None,
         last_only: bool = False,
     ) -> Float[Tensor, "B _ V"]:
@@ -64,8 +83,20 @@ class CausalLM(Transformer):
         hidden = self.hidden_states(input_ids, padding_mask, cache)
         return self.unembed(hidden[:, -1:] if last_only else hidden)
 
+    def transform(
+        self,
+        x: Float[Tensor, "B T D"],
+        padding_mask: Mask | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Pass the tokens' vectors through all blocks and the last norm; a single token takes a short way."""
+        if cache is not None and padding_mask is None:
+            hidden = read_single_token(self, x, cache)
+            if hidden is not None:
+                return hidden
+        return super().transform(x, padding_mask, cache)
+
     def new_cache(self, batch_size: int) -> KeyValueCache:
         """An empty key/value cache for `batch_size` rows, on the model's device and in its precision."""
-        cache = KeyValueCache(self.config, batch_size, self.embedding.weight)
-        cache.step = SingleToken(self)  # how a single token is read
-        return cache
+        weight = self.embedding.weight
+        return KeyValueCache(self.config, batch_size, dtype=weight.dtype, device=weight.device)

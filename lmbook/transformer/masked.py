@@ -6,10 +6,9 @@ Axes: B batch, T time, V vocabulary, M masked tokens, D model width.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids, check_number
+from lmbook.interface import Ids, Logits, Mask, check_ids, check_mask, check_number, check_shape
 from lmbook.transformer.model import Transformer, TransformerConfig
 
 
@@ -25,7 +24,13 @@ class MaskedLM(Transformer):
         mask_token_id: the id that hides a token. None: an id of the model's own, V, read and never predicted.
         special_token_ids: ids never chosen and never drawn as a random token (padding, separators, …).
         split: of the chosen tokens, the shares that are hidden, replaced by a random token, and kept.
-        **options: see `TransformerConfig`: context_length, num_kv_heads, d_ff, tie_embeddings, dropout, ….
+        context_length: most tokens that one sequence may have.
+        num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
+        d_ff: width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
+        rope_base: base of the rotary frequencies.
+        norm_eps: added to the mean square inside RMSNorm.
+        tie_embeddings: use the embedding matrix for the output too.
+        dropout: share of numbers set to 0 in training, in attention and before each addition.
 
     Attributes:
         mask_token_id: the id that hides a token, always an int.
@@ -50,16 +55,28 @@ class MaskedLM(Transformer):
         mask_token_id: int | None = None,
         special_token_ids: Sequence[int] = (),
         split: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        **options,
+        context_length: int = 1024,
+        num_kv_heads: int | None = None,
+        d_ff: int | None = None,
+        rope_base: float = 10000.0,
+        norm_eps: float = 1e-5,
+        tie_embeddings: bool = True,
+        dropout: float = 0.0,
     ):
         config = TransformerConfig(
             vocab_size=vocab_size,
             d_model=d_model,
             num_heads=num_heads,
             num_layers=num_layers,
+            context_length=context_length,
+            num_kv_heads=num_kv_heads,
+            d_ff=d_ff,
+            rope_base=rope_base,
+            norm_eps=norm_eps,
+            tie_embeddings=tie_embeddings,
+            dropout=dropout,
             causal=False,
             extra_input_ids=int(mask_token_id is None),
-            **options,
         )
         check_number("mask_prob", mask_prob, "[0, 1]")
         if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
@@ -74,40 +91,44 @@ class MaskedLM(Transformer):
         self.mask_token_id = vocab_size if mask_token_id is None else mask_token_id
         self.special_token_ids = tuple(sorted(special))
 
-    def forward(
-        self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None
-    ) -> Float[Tensor, "B T V"]:
+    def forward(self, input_ids: Ids, padding_mask: Mask | None = None) -> Logits:
         """Logits (B, T, V), row t for token t; `padding_mask` (B, T) is True where a token is padding."""
         return self.unembed(self.hidden_states(input_ids, padding_mask))
 
     def create_masked_input(
         self,
-        input_ids: Int[Tensor, "B T"],
+        input_ids: Ids,
         *,
         generator: torch.Generator | None = None,
-        padding_mask: Bool[Tensor, "B T"] | None = None,
-        word_ids: Int[Tensor, "B T"] | None = None,
-    ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
+        padding_mask: Mask | None = None,
+        word_ids: Ids | None = None,
+    ) -> tuple[Ids, Mask]:
         """Choose `mask_prob` of the tokens; hide most of them, replace some by a random token, keep the rest.
 
-        One uniform draw a token decides it all: with p = mask_prob and shares 80/10/10 the token is hidden if
-        the draw is below 0.8 p, replaced if below 0.9 p, kept but scored if below p, left alone above.
+        One uniform draw decides what happens to a token: with p = mask_prob and shares 80/10/10 it is hidden
+        if the draw is below 0.8 p, replaced if below 0.9 p, kept but scored if below p, left alone above.
 
         Args:
             input_ids: (B, T), not written to.
             generator: the only source of chance; None: torch's default generator.
             padding_mask: (B, T), True where a token is padding: never chosen.
             word_ids: (B, T), for whole-word masking: which word of its row a token is a piece of, from 0; −1:
-                of none, never chosen. The pieces of a word share one fate. Where `starts` marks the first
+                of none, never chosen. The pieces of a word are treated alike. Where `starts` marks the first
                 pieces, this is `starts.cumsum(1) - 1`.
 
         Returns:
             masked_ids (B, T), and mask (B, T) bool: True where the loss is taken.
 
         Raises:
-            ValueError: ids outside the vocabulary, word ids outside −1 … T − 1, a mask of another shape.
+            TypeError: ids that aren't tensors of int64.
+            ValueError: ids outside the vocabulary, word ids outside −1 … T − 1, a mask or word ids of another
+                shape than `input_ids`.
         """
         check_ids(input_ids, self.embedding.num_embeddings)
+        if padding_mask is not None:
+            check_mask("padding_mask", padding_mask, input_ids.shape)
+        if word_ids is not None:
+            _check_word_ids(word_ids, input_ids.shape)
         shape, device = input_ids.shape, input_ids.device
         source = {"generator": generator, "device": device if generator is None else generator.device}
         draw = torch.rand(shape, **source).to(device)
@@ -119,10 +140,18 @@ class MaskedLM(Transformer):
         if padding_mask is not None:
             maskable &= ~padding_mask
         if word_ids is not None:
-            check_ids(word_ids + 1, input_ids.shape[1] + 1, name="word_ids + 1")
             maskable &= word_ids >= 0
             draw = draw.gather(1, word_ids.clamp(min=0))
         mask = maskable & (draw < self.mask_prob)
         hidden, replaced, _ = self.split
         masked_ids = torch.where(mask & (draw < (hidden + replaced) * self.mask_prob), random, input_ids)
         return masked_ids.masked_fill(mask & (draw < hidden * self.mask_prob), self.mask_token_id), mask
+
+
+def _check_word_ids(word_ids: Tensor, shape: torch.Size) -> None:
+    check_shape("word_ids", word_ids, shape)
+    if word_ids.dtype != torch.int64:
+        raise TypeError(f"word_ids must be a tensor of int64, got {word_ids.dtype}")
+    low, high, last = int(word_ids.min()), int(word_ids.max()), shape[1] - 1
+    if low < -1 or high > last:
+        raise ValueError(f"word_ids must be from -1 to {last}, got {low if low < -1 else high}")

@@ -17,10 +17,10 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lmbook.interface import check_fits, check_ids, check_int, check_number
+from lmbook.interface import Ids, Mask, check_fits, check_ids, check_int, check_mask, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,20 +106,25 @@ def rotate(x: Float[Tensor, "B T N E"], cos: Float[Tensor, "T 1 E"], sin: Float[
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).type_as(x)
 
 
-def visibility(
-    x: Float[Tensor, "B T D"], num_seen: int, causal: bool, padding: Bool[Tensor, "B S"] | None = None
+def attention_mask(
+    num_new: int,
+    num_seen: int,
+    causal: bool,
+    padding_mask: Bool[Tensor, "B S"] | None = None,
+    *,
+    device: torch.device | None = None,
 ) -> Bool[Tensor, "_ 1 T S"]:
     """True where query t may look at source s: not ahead (if causal), not at padding, always at itself.
 
-    The T queries are the last of the S = `num_seen` sources. Padding looks at itself, as the softmax of a row
-    that sees nothing would be 0 / 0.
+    The T = `num_new` queries are the last of the S = `num_seen` sources. Padding looks at itself, as the
+    softmax of a row that sees nothing would be 0 / 0.
     """
-    num_new, past = x.shape[1], num_seen - x.shape[1]
-    everything = torch.ones(num_new, num_seen, dtype=torch.bool, device=x.device)
-    sight = everything.tril(past) if causal else everything
-    if padding is None:
-        return sight[None, None]
-    return sight & ~padding[:, None, None, :] | everything.tril(past).triu(past)
+    past = num_seen - num_new
+    everything = torch.ones(num_new, num_seen, dtype=torch.bool, device=device)
+    ahead_hidden = everything.tril(past) if causal else everything
+    if padding_mask is None:
+        return ahead_hidden[None, None]
+    return ahead_hidden & ~padding_mask[:, None, None, :] | everything.tril(past).triu(past)
 
 
 class RMSNorm(nn.Module):
@@ -145,39 +150,59 @@ class Attention(nn.Module):
     Source: Vaswani et al. 2017, section 3.2; Ainslie et al. 2023, GQA, section 2.
     """
 
-    def __init__(self, config: TransformerConfig, layer: int):
+    def __init__(self, config: TransformerConfig):
         super().__init__()
-        self.config, self.layer = config, layer
+        self.config = config
         heads = config.num_heads + 2 * config.num_kv_heads
         self.qkv = nn.Linear(config.d_model, heads * config.d_head, bias=False)  # one product makes all three
         self.out = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, E), keys and values (B, K, T, E) of x (B, T, D); queries and keys are rotated."""
         c = self.config
         qkv = self.qkv(x).unflatten(-1, (-1, c.d_head))
         qk, v = qkv.split((c.num_heads + c.num_kv_heads, c.num_kv_heads), dim=2)
-        q, k = rotate(qk, *rotary).transpose(1, 2).split((c.num_heads, c.num_kv_heads), dim=1)
+        q, k = rotate(qk, cos, sin).transpose(1, 2).split((c.num_heads, c.num_kv_heads), dim=1)
         return q, k, v.transpose(1, 2)
 
-    def forward(self, x: Tensor, rotary, visible: Tensor | None, causal: bool, cache=None) -> Tensor:
-        """Mix (B, T, D) along time; `visible` (B or 1, 1, T, S) is True where a query may look."""
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        *,
+        cos: Float[Tensor, "T 1 E"],
+        sin: Float[Tensor, "T 1 E"],
+        attn_mask: Bool[Tensor, "_ 1 T S"] | None = None,
+        is_causal: bool = False,
+        cache=None,
+        layer: int = 0,
+    ) -> Float[Tensor, "B T D"]:
+        """Mix (B, T, D) along time.
+
+        Args:
+            x: vectors of the new tokens.
+            cos: cosines of the new tokens' places, from `rotary_tables`.
+            sin: their sines.
+            attn_mask: True where a query may look; None: everywhere, or as `is_causal` says.
+            is_causal: without a mask, a query looks at its own place and those before it.
+            cache: a `KeyValueCache` with the keys and values of the tokens before.
+            layer: the place of this layer in it.
+        """
         c = self.config
-        q, k, v = self.project(x, rotary)
+        q, k, v = self.project(x, cos, sin)
         if cache is not None:
-            k, v = cache.append(self.layer, k, v)
+            k, v = cache.append(layer, k, v)
         context = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=visible, is_causal=causal, enable_gqa=c.num_kv_heads != c.num_heads,
+            q, k, v, attn_mask=attn_mask, is_causal=is_causal, enable_gqa=c.num_kv_heads != c.num_heads,
             dropout_p=c.dropout if self.training else 0.0,
         )  # fmt: skip
         return self.out(context.transpose(1, 2).flatten(2))
 
-    def weights(self, x: Tensor, rotary, visible: Tensor) -> Float[Tensor, "B H T T"]:
-        """What `forward` keeps to itself: softmax of scores, row t how token t shares out its attention."""
-        q, k, _ = self.project(x, rotary)
+    def weights(self, x: Tensor, cos: Tensor, sin: Tensor, attn_mask: Tensor) -> Float[Tensor, "B H T T"]:
+        """The weights that `forward` mixes with: row t is how token t shares out its attention."""
+        q, k, _ = self.project(x, cos, sin)
         k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
         scores = q @ k.mT / math.sqrt(q.shape[-1])
-        return scores.masked_fill(~visible, -math.inf).softmax(-1)
+        return scores.masked_fill(~attn_mask, -math.inf).softmax(-1)
 
 
 class FeedForward(nn.Module):
@@ -198,19 +223,33 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward part, each added to the stream that passes by."""
+    """Attention, then the feed-forward part; the result of each is added to its input."""
 
-    def __init__(self, config: TransformerConfig, layer: int):
+    def __init__(self, config: TransformerConfig):
         super().__init__()
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
-        self.attention = Attention(config, layer)
+        self.attention = Attention(config)
         self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "B T D"], *seen) -> Float[Tensor, "B T D"]:
-        """Pass (B, T, D) on; `seen` is what attention needs to know."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), *seen))
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        *,
+        cos: Float[Tensor, "T 1 E"],
+        sin: Float[Tensor, "T 1 E"],
+        attn_mask: Bool[Tensor, "_ 1 T S"] | None = None,
+        is_causal: bool = False,
+        cache=None,
+        layer: int = 0,
+    ) -> Float[Tensor, "B T D"]:
+        """Vectors (B, T, D) of the next block; the arguments are those of `Attention.forward`."""
+        attended = self.attention(
+            self.attention_norm(x),
+            cos=cos, sin=sin, attn_mask=attn_mask, is_causal=is_causal, cache=cache, layer=layer,
+        )  # fmt: skip
+        x = x + self.dropout(attended)
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -222,7 +261,7 @@ class Transformer(nn.Module):
         self.config = config
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size + config.extra_input_ids, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         if not config.tie_embeddings:
             self.unembedding = nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -249,7 +288,7 @@ class Transformer(nn.Module):
                 weight.normal_(0.0, math.sqrt(variance), generator=generator)
 
     def hidden_states(
-        self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None, cache=None
+        self, input_ids: Ids, padding_mask: Mask | None = None, cache=None
     ) -> Float[Tensor, "B T D"]:
         """Vectors after the last norm, (B, T, D); `unembed` makes logits of them.
 
@@ -265,29 +304,32 @@ class Transformer(nn.Module):
             ValueError: ids outside the vocabulary, no token, more tokens than the context holds, a mask of
                 another shape, a cache of another batch size.
         """
-        x, past = self._embed(input_ids, padding_mask, cache)
-        if cache is not None and padding_mask is None and cache.step.serves(x, cache, self.training):
-            hidden = cache.step(x, cache)  # the same, in the shortest way
-        else:
-            seen = self._sight(x, padding_mask, cache)
-            for block in self.blocks:
-                x = block(x, *seen)
-            hidden = self.norm(x)
+        x = self.transform(self._embed(input_ids, padding_mask, cache), padding_mask, cache)
         if cache is not None:
-            cache.length = past + input_ids.shape[1]
-        return hidden
+            cache.length += input_ids.shape[1]
+        return x
+
+    def transform(
+        self, x: Float[Tensor, "B T D"], padding_mask: Mask | None = None, cache=None
+    ) -> Float[Tensor, "B T D"]:
+        """Pass the tokens' vectors through all blocks and the last norm."""
+        options = attention_inputs(self.config, x, padding_mask, cache)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, **options, layer=layer)
+        return self.norm(x)
 
     def attention_weights(
-        self, input_ids: Int[Tensor, "B T"], padding_mask: Bool[Tensor, "B T"] | None = None
+        self, input_ids: Ids, padding_mask: Mask | None = None
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, for looking at; rows sum to 1. Slower than a forward pass."""
-        x, _ = self._embed(input_ids, padding_mask, None)
-        seen = self._sight(x, padding_mask, None)
-        mask = visibility(x, x.shape[1], self.config.causal, padding_mask)
+        x = self._embed(input_ids, padding_mask)
+        num_tokens, options = x.shape[1], attention_inputs(self.config, x, padding_mask)
+        mask = attention_mask(num_tokens, num_tokens, self.config.causal, padding_mask, device=x.device)
         weights = []
         for block in self.blocks:
-            weights.append(block.attention.weights(block.attention_norm(x), seen[0], mask))
-            x = block(x, *seen)
+            attention, normed = block.attention, block.attention_norm(x)
+            weights.append(attention.weights(normed, options["cos"], options["sin"], mask))
+            x = block(x, **options)
         return weights
 
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
@@ -296,29 +338,33 @@ class Transformer(nn.Module):
             return self.unembedding(hidden)
         return F.linear(hidden, self.embedding.weight[: self.vocab_size])
 
-    def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache) -> tuple[Tensor, int]:
-        """Check the input, cheaply; return its vectors (B, T, D) and the number of tokens before them."""
+    def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache=None) -> Float[Tensor, "B T D"]:
+        """Check the input, cheaply; return its vectors."""
         past = 0 if cache is None else cache.length
         if input_ids.ndim != 2 or input_ids.dtype != torch.int64 or not input_ids.numel():
             check_ids(input_ids, self.embedding.num_embeddings)
         check_fits(self, past + input_ids.shape[1], "the sequence")
-        if padding_mask is not None and padding_mask.shape != input_ids.shape:
-            raise ValueError(f"padding_mask {tuple(padding_mask.shape)} isn't {tuple(input_ids.shape)}")
+        if padding_mask is not None:
+            check_mask("padding_mask", padding_mask, input_ids.shape)
         if cache is not None and cache.batch_size != input_ids.shape[0]:
             raise ValueError(f"the cache holds {cache.batch_size} rows, input_ids {input_ids.shape[0]}")
         try:
-            return self.dropout(self.embedding(input_ids)), past
+            return self.dropout(self.embedding(input_ids))
         except IndexError:  # the lookup has found an id outside the vocabulary: say which
             check_ids(input_ids, self.embedding.num_embeddings)
             raise
 
-    def _sight(self, x: Tensor, padding_mask: Tensor | None, cache) -> tuple:
-        """What each layer's attention needs: rotary tables, mask or None, is_causal, cache."""
-        num_new, past = x.shape[1], 0 if cache is None else cache.length
-        c = self.config
-        tables = rotary_tables(c.context_length, c.d_head, c.rope_base, x.device)
-        rotary = tuple(table[past : past + num_new] for table in tables)
-        padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
-        if padding is None and (past == 0 or num_new == 1):  # the two cases that need no mask
-            return rotary, None, c.causal and num_new > 1, cache
-        return rotary, visibility(x, past + num_new, c.causal, padding), False, cache
+
+def attention_inputs(
+    config: TransformerConfig, x: Float[Tensor, "B T D"], padding_mask: Tensor | None, cache=None
+) -> dict:
+    """The keyword arguments that every block is called with, but for its place."""
+    num_new, past = x.shape[1], 0 if cache is None else cache.length
+    tables = rotary_tables(config.context_length, config.d_head, config.rope_base, x.device)
+    cos, sin = (table[past : past + num_new] for table in tables)
+    padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
+    attn_mask, is_causal = None, config.causal and num_new > 1
+    if padding is not None or (past > 0 and num_new > 1):
+        attn_mask = attention_mask(num_new, past + num_new, config.causal, padding, device=x.device)
+        is_causal = False
+    return {"cos": cos, "sin": sin, "attn_mask": attn_mask, "is_causal": is_causal, "cache": cache}

@@ -1,93 +1,249 @@
-"""One token of one row, read in the shortest way: the step that decoding repeats.
+"""One token of one row, read in a shorter way: the step that decoding repeats.
 
-`Transformer.hidden_states` serves any number of rows and tokens, padded or not, in training too. Here its
-blocks are written down once more for a single vector x (D,), and nothing is left but arithmetic. In a small
-model that pays: its products of a matrix with this vector take some 10 µs each, and looking up modules,
-making room and rearranging axes took as long again. Four thoughts make it short:
+`Transformer.transform` serves any number of rows and tokens, padded or not, in training too. Here its blocks
+are written out once more for a single vector x (D,), without anything but arithmetic. In a small model that
+pays: calling modules, making masks and rearranging axes take as long there as the products do.
 
-- RMSNorm multiplies a vector by *one number*, so W · norm(x) is a product with a factor: `alpha` of `addmv_`.
-- A branch is added to the stream by the product that ends it: x += W · y is one operation.
+- RMSNorm multiplies a vector by one number, so W · norm(x) is a product with a factor: `alpha` of `addmv_`.
+- A branch is added to x by the product that ends it: x += W · y is one operation.
 - A single token needs no mask, as it may see all that is stored; heads that share keys make one product.
-- Each result has its place beforehand: new keys and values in the cache, the others in buffers.
+- Queries, keys and values have buffers of their own, whose views are made once.
 
-Axes: D model width, H query heads, K key/value heads, E a head's width, S tokens seen, N numbers.
+The step must compute the model that is there, whatever a reader has done to it. So it keeps no weight: each
+time, `known_weights` goes through the model, makes sure that every part is what this module has written out,
+and returns the weights as they are now. If anything else is found the step isn't taken.
+
+Axes: D model width, H query heads, K key/value heads, E a head's width, F width of the feed-forward part,
+S tokens read, N numbers.
 """
+
+import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 
-from lmbook.transformer.model import Attention, Block, FeedForward, RMSNorm, rotary_tables
+from lmbook.transformer import model as trunk
+from lmbook.transformer.cache import KeyValueCache, ordinary_tensors
+from lmbook.transformer.model import (
+    Attention,
+    Block,
+    FeedForward,
+    RMSNorm,
+    Transformer,
+    TransformerConfig,
+    rotary_tables,
+)
 
-OURS = {Attention, Block, FeedForward, RMSNorm, nn.Linear, nn.Dropout, nn.Identity, nn.ModuleList}
+# The functions whose result the step computes itself; one that was replaced since is none that it knows.
+WRITTEN_OUT = [
+    (owner, name, getattr(owner, name))
+    for owner, names in {
+        Block: ("__call__", "forward"),
+        Attention: ("__call__", "forward", "project"),
+        FeedForward: ("__call__", "forward"),
+        RMSNorm: ("__call__", "forward"),
+        nn.Linear: ("__call__", "forward"),
+        nn.Dropout: ("__call__", "forward"),
+        nn.Identity: ("__call__", "forward"),
+        nn.Module: ("_call_impl",),
+        Transformer: ("transform",),
+        trunk: ("attention_inputs", "rotary_tables", "rotate"),
+        F: ("linear", "rms_norm", "scaled_dot_product_attention", "silu"),
+    }.items()
+    for name in names
+]
+# How many attributes a module has that nobody has added to or taken from.
+BARE = len(vars(nn.Module()))
+NUM_ATTRIBUTES = {
+    Block: BARE,
+    Attention: BARE + len(("config",)),
+    FeedForward: BARE,
+    RMSNorm: BARE + len(("eps",)),
+    nn.Linear: BARE + len(("in_features", "out_features")),
+    nn.Dropout: BARE + len(("p", "inplace")),
+    nn.Identity: BARE,
+}
 
 
-class SingleToken:
-    """A model's blocks and last norm for one token; a cache has one, with the model's weights as they are."""
+class BlockWeights(NamedTuple):
+    """What one block computes with."""
 
-    def __init__(self, model: nn.Module):
-        self.config, like = model.config, model.embedding.weight
-        parts = [*model.blocks.modules(), model.norm]
-        # Someone's own layer, or a hook on one of ours, must have its say: then modules are called as ever.
-        plain = all(type(p) in OURS and not (p._forward_hooks or p._forward_pre_hooks) for p in parts)
-        # To read the norm's number would make a GPU wait; half precision would round it, and 0 needs epsilon.
-        exact = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
-        self.possible = plain and exact and self.config.norm_eps > 0
-        if self.possible:
-            self.weights = [
-                (b.attention_norm.weight, b.attention.qkv.weight, b.attention.out.weight,
-                 b.feed_forward_norm.weight, b.feed_forward.gate_up.weight, b.feed_forward.down.weight)
-                for b in model.blocks
-            ]  # fmt: skip
-            self.last_norm = model.norm.weight
-            self._make_room(like)
+    attention_eps: float
+    attention_norm: Float[Tensor, " D"]
+    qkv: Float[Tensor, "(H+2*K)*E D"]
+    out: Float[Tensor, "D D"]
+    feed_forward_eps: float
+    feed_forward_norm: Float[Tensor, " D"]
+    gate_up: Float[Tensor, "2*F D"]
+    down: Float[Tensor, "D F"]
 
-    def _make_room(self, like: Tensor) -> None:
-        c, half = self.config, self.config.d_head // 2
-        tables = rotary_tables(c.context_length, c.d_head, c.rope_base, like.device)
-        self.cos, self.sin = (table.to(like.dtype).view(-1, 2, half) for table in tables)
-        self.scaled, self.gate_up = like.new_empty(c.d_model), like.new_empty(2 * c.d_ff)
-        self.gate, self.up = self.gate_up.chunk(2)
-        self.qkv = like.new_empty((c.num_heads + 2 * c.num_kv_heads) * c.d_head)
-        qk, self.v = self.qkv.view(-1, c.d_head).tensor_split((c.num_heads + c.num_kv_heads,))
-        self.halves = qk.view(-1, 2, half)
-        self.rotated = torch.empty_like(self.halves)
-        q, self.k = self.rotated.flatten(1).tensor_split((c.num_heads,))
-        self.q = q.view(c.num_kv_heads, -1, c.d_head)  # (K, H / K, E)
-        self.context = torch.empty_like(self.q)
-        self.factor = like.new_ones(len(self.halves), 1, 1)  # scores are divided by sqrt(E): queries are
-        self.factor[: c.num_heads] = c.d_head**-0.5
 
-    def serves(self, x: Tensor, cache, training: bool) -> bool:
-        """True if x (B, T, D) is one token of one row without padding; no gradient, dropout or autocast."""
-        single = self.possible and x.shape[0] == x.shape[1] == 1 and cache.padding is None
-        bare = not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
-        return single and bare and not (training and self.config.dropout)
+class Unknown(Exception):
+    """Something is there that the step doesn't know."""
 
-    def __call__(self, x: Float[Tensor, "1 1 D"], cache) -> Float[Tensor, "1 1 D"]:
+
+def read_single_token(
+    model: Transformer, x: Float[Tensor, "B T D"], cache: KeyValueCache
+) -> Float[Tensor, "1 1 D"] | None:
+    """What `Transformer.transform` makes of x, or None where that must be asked.
+
+    The step is taken for one token of one row, without padding, gradient or autocast, in float32 or float64
+    on a CPU: to read the norm's number would make a GPU wait, and half precision would round it.
+    """
+    c = model.config
+    exact = x.dtype in (torch.float32, torch.float64) and x.is_cpu
+    if (
+        x.shape != (1, 1, c.d_model)
+        or not exact
+        or type(cache) is not KeyValueCache
+        or cache.padding is not None
+    ):
+        return None
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return None
+    step = cache.workspace
+    if not isinstance(step, SingleTokenStep) or step.config is not c or step.dtype != x.dtype:
+        step = cache.workspace = SingleTokenStep(c, x.dtype)
+    try:
+        return step(x, *known_weights(model, x.dtype), cache)
+    except Unknown:
+        return None
+
+
+def known_weights(model: Transformer, dtype: torch.dtype) -> tuple[list[BlockWeights], float, Tensor]:
+    """The weights of all blocks, then epsilon and weight of the last norm.
+
+    Raises:
+        Unknown: a part of the model isn't what this module has written out.
+    """
+    if hooks._global_forward_hooks or hooks._global_forward_pre_hooks:
+        raise Unknown
+    for owner, name, function in WRITTEN_OUT:
+        if getattr(owner, name) is not function:
+            raise Unknown
+    if type(model.blocks) is not nn.ModuleList:
+        raise Unknown
+    blocks = [_block_weights(block, model.config, dtype) for block in model.blocks]
+    return blocks, *_norm(model.norm, model.config.d_model, dtype)
+
+
+def _block_weights(block: nn.Module, c: TransformerConfig, dtype: torch.dtype) -> BlockWeights:
+    parts = _state(block, Block)["_modules"]
+    attention = _state(parts.get("attention"), Attention)
+    if not (attention.get("config") is c or attention.get("config") == c) or (
+        attention["training"] and c.dropout
+    ):
+        raise Unknown
+    projections = attention["_modules"]
+    feed_forward = _state(parts.get("feed_forward"), FeedForward)["_modules"]
+    dropout = parts.get("dropout")
+    kind = nn.Dropout if type(dropout) is nn.Dropout else nn.Identity
+    if _state(dropout, kind)["training"] and kind is nn.Dropout:
+        raise Unknown
+    d, heads = c.d_model, c.num_heads + 2 * c.num_kv_heads
+    return BlockWeights(
+        *_norm(parts.get("attention_norm"), d, dtype),
+        _matrix(projections.get("qkv"), (heads * c.d_head, d), dtype),
+        _matrix(projections.get("out"), (d, d), dtype),
+        *_norm(parts.get("feed_forward_norm"), d, dtype),
+        _matrix(feed_forward.get("gate_up"), (2 * c.d_ff, d), dtype),
+        _matrix(feed_forward.get("down"), (d, c.d_ff), dtype),
+    )
+
+
+def _state(module: nn.Module, kind: type[nn.Module]) -> dict:
+    """The attributes of `module`, which must be a `kind` with no hook on it and no attribute too many."""
+    if type(module) is not kind:
+        raise Unknown
+    state = module.__dict__
+    if len(state) != NUM_ATTRIBUTES[kind] or "forward" in state:
+        raise Unknown
+    if state["_forward_hooks"] or state["_forward_pre_hooks"]:
+        raise Unknown
+    return state
+
+
+def _matrix(module: nn.Module, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    parameters = _state(module, nn.Linear)["_parameters"]
+    if parameters.get("bias") is not None:
+        raise Unknown
+    return _weight(parameters, shape, dtype)
+
+
+def _norm(module: nn.Module, width: int, dtype: torch.dtype) -> tuple[float, Tensor]:
+    state = _state(module, RMSNorm)
+    eps = state.get("eps")
+    if type(eps) is not float or not 0 < eps < math.inf:  # a vector of zeros needs it
+        raise Unknown
+    return eps, _weight(state["_parameters"], (width,), dtype)
+
+
+def _weight(parameters: dict, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    weight = parameters.get("weight")
+    if type(weight) is not nn.Parameter and type(weight) is not Tensor:
+        raise Unknown
+    if weight.dtype != dtype or weight.shape != shape or not weight.is_cpu or weight.layout != torch.strided:
+        raise Unknown
+    return weight
+
+
+class SingleTokenStep:
+    """The arithmetic of the step, and room for its intermediate results, which a cache keeps."""
+
+    def __init__(self, config: TransformerConfig, dtype: torch.dtype):
+        self.config, self.dtype = config, dtype
+        c, half, cpu = config, config.d_head // 2, torch.device("cpu")
+        with ordinary_tensors():
+            tables = rotary_tables(c.context_length, c.d_head, c.rope_base, cpu)
+            self.cos, self.sin = (table.to(dtype).view(-1, 2, half) for table in tables)
+            room = torch.empty(0, dtype=dtype, device=cpu)
+            self.scaled, self.gate_up = room.new_empty(c.d_model), room.new_empty(2 * c.d_ff)
+            self.gate, self.up = self.gate_up.chunk(2)
+            self.qkv = room.new_empty((c.num_heads + 2 * c.num_kv_heads) * c.d_head)
+            qk, v = self.qkv.view(-1, c.d_head).tensor_split((c.num_heads + c.num_kv_heads,))
+            self.halves = qk.view(-1, 2, half)
+            self.rotated = torch.empty_like(self.halves)
+            q, k = self.rotated.flatten(1).tensor_split((c.num_heads,))
+            self.q = q.view(c.num_kv_heads, -1, c.d_head)  # (K, H / K, E)
+            self.k, self.v = (new.view(1, c.num_kv_heads, 1, c.d_head) for new in (k, v))
+            self.context = torch.empty_like(self.q)
+            self.factor = room.new_ones(len(self.halves), 1, 1)  # scores are divided by sqrt(E): queries are
+            self.factor[: c.num_heads] = c.d_head**-0.5
+
+    def __call__(
+        self,
+        x: Float[Tensor, "1 1 D"],
+        blocks: list[BlockWeights],
+        eps: float,
+        norm: Tensor,
+        cache: KeyValueCache,
+    ) -> Float[Tensor, "1 1 D"]:
         """Pass one vector through; its keys and values go behind those in `cache`."""
         t = cache.length
         cache.reserve(1)
         x, cos, sin = x.flatten().clone(), self.cos[t] * self.factor, self.sin[t] * self.factor
-        for weights, keys, values in zip(self.weights, cache.keys, cache.values, strict=True):
-            attention_norm, qkv, out, feed_forward_norm, gate_up, down = weights
-            keys, values = keys[0, :, : t + 1], values[0, :, : t + 1]  # (K, S, E)
-            self._product(qkv, attention_norm, x, self.qkv)
+        for layer, w in enumerate(blocks):
+            self._product(w.qkv, w.attention_norm, w.attention_eps, x, self.qkv)
             torch.mul(self.halves, cos, out=self.rotated).addcmul_(self.halves.flip(1), sin)  # as `rotate`
-            keys.select(1, t).copy_(self.k)
-            values.select(1, t).copy_(self.v)
-            scores = torch.bmm(self.q, keys.mT)  # (K, H / K, S)
-            torch.bmm(scores.softmax(-1), values, out=self.context)
-            x.addmv_(out, self.context.view(-1))
-            self._product(gate_up, feed_forward_norm, x, self.gate_up)
-            x.addmv_(down, F.silu(self.gate, inplace=True).mul_(self.up))
-        return x.mul(self.last_norm).mul_(self._scale(x)).view(1, 1, -1)
+            keys, values = cache.append(layer, self.k, self.v)  # (1, K, S, E)
+            scores = torch.bmm(self.q, keys[0].mT)  # (K, H / K, S)
+            torch.bmm(scores.softmax(-1), values[0], out=self.context)
+            x.addmv_(w.out, self.context.view(-1))
+            self._product(w.gate_up, w.feed_forward_norm, w.feed_forward_eps, x, self.gate_up)
+            x.addmv_(w.down, F.silu(self.gate, inplace=True).mul_(self.up))
+        return x.mul(norm).mul_(self._scale(x, eps)).view(1, 1, -1)
 
-    def _product(self, matrix: Tensor, norm: Tensor, x: Tensor, result: Tensor) -> None:
+    def _product(self, matrix: Tensor, norm: Tensor, eps: float, x: Tensor, result: Tensor) -> None:
         """Write matrix (N, D) · RMSNorm(x) into `result` (N,)."""
-        result.addmv_(matrix, torch.mul(x, norm, out=self.scaled), beta=0, alpha=self._scale(x))
+        result.addmv_(matrix, torch.mul(x, norm, out=self.scaled), beta=0, alpha=self._scale(x, eps))
 
-    def _scale(self, x: Tensor) -> float:
-        """1 / sqrt(mean square of x), RMSNorm's number."""
-        return (x.dot(x).item() / self.config.d_model + self.config.norm_eps) ** -0.5
+    def _scale(self, x: Tensor, eps: float) -> float:
+        """1 / sqrt(mean square of x + eps), RMSNorm's number."""
+        square = x.dot(x).item()
+        if not square < math.inf:  # a factor of 0 would hide an infinite or missing number
+            raise Unknown
+        return (square / self.config.d_model + eps) ** -0.5

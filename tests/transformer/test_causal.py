@@ -55,7 +55,8 @@ def in_chunks(model, ids, chunks, padding=None):
 def test_cached_logits_equal_uncached(rows, chunks, kv_heads, data):
     """In double precision: in single, sums of another order differ by up to 2e-5, once in 1,000 cases.
 
-    The rotary tables stay float32, so a row that stands elsewhere is the same to their precision only.
+    The rotary tables stay float32. Near place 171, the last one here, they round an angle by up to 8e-6,
+    so the scores of a row that stands elsewhere are the same to some 1e-5: 1e-4 leaves room for their size.
     """
     model, length = small(num_kv_heads=kv_heads).double(), sum(chunks)
     ids = torch.randint(23, (rows, length))
@@ -66,7 +67,8 @@ def test_cached_logits_equal_uncached(rows, chunks, kv_heads, data):
         padded = in_chunks(model, ids, chunks, padding)
         exact(padded, model(ids, padding_mask=padding))
         for row, left in enumerate(lefts):  # … and each row is what it is alone
-            close(padded[row, left:], model(ids[row : row + 1, left:])[0])
+            alone = model(ids[row : row + 1, left:])[0]
+            torch.testing.assert_close(padded[row, left:], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_padding_is_not_read():
@@ -148,8 +150,6 @@ def test_what_does_not_fit_together_is_refused():
         model(ids, cache=model.new_cache(2))
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         model.new_cache(0)
-    with pytest.raises(ValueError, match=r"\(3, 5\).*\(3, 7\)"):  # below the signature that jaxtyping watches
-        model._embed(ids, torch.zeros(3, 5, dtype=torch.bool), None)
 
 
 def test_is_a_causal_language_model():

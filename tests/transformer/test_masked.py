@@ -1,5 +1,9 @@
 """The masked model: what is masked how often, where the loss is taken, training to the exact posterior."""
 
+import inspect
+import re
+from dataclasses import fields
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +14,7 @@ from scipy.stats import binomtest, chisquare
 from lmbook.interface import check_causal
 from lmbook.toy import ToyLanguage
 from lmbook.training import masked_loss, train_mlm, warmup_cosine
-from lmbook.transformer import MaskedLM, masked
+from lmbook.transformer import CausalLM, MaskedLM, TransformerConfig, masked
 
 
 def small(seed=5, **options):
@@ -179,8 +183,82 @@ def test_bad_masking_arguments_are_refused():
     model, ids = small(), torch.zeros(1, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match="got 24"):
         model.create_masked_input(ids + 24)
-    with pytest.raises(ValueError, match=r"word_ids \+ 1.*below vocab_size 4, got 4"):
+    with pytest.raises(ValueError, match="word_ids must be from -1 to 2, got 3"):
         model.create_masked_input(ids, word_ids=ids + 3)
+    with pytest.raises(ValueError, match="word_ids must be from -1 to 2, got -2"):
+        model.create_masked_input(ids, word_ids=ids - 2)
+
+
+WORD_SHAPES = [(1, 7), (2, 7), (13, 1), (1, 1), (7,), (13, 6), (13, 8), (12, 7), (14, 7)]
+PADDING_SHAPES = [(1, 7), (7,), (13, 1), (1, 1), (1,), (), (2, 7), (13, 6), (13, 8), (14, 7)]
+
+
+@pytest.mark.parametrize("shape", WORD_SHAPES, ids=str)
+def test_word_ids_are_not_stretched(as_readers_run_it, shape):
+    ids, state = torch.zeros(13, 7, dtype=torch.int64), torch.get_rng_state()
+    with pytest.raises(ValueError, match=re.escape(f"word_ids must have shape (13, 7), got {shape}")):
+        small().create_masked_input(ids, word_ids=torch.zeros(shape, dtype=torch.int64))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_word_ids_are_int64(as_readers_run_it):
+    ids = torch.zeros(13, 7, dtype=torch.int64)
+    for wrong in (ids.int(), ids.float(), ids.tolist()):
+        with pytest.raises(TypeError, match="word_ids must be a tensor of"):
+            small().create_masked_input(ids, word_ids=wrong)
+
+
+@pytest.mark.parametrize("shape", PADDING_SHAPES, ids=str)
+@pytest.mark.parametrize("cls", [MaskedLM, CausalLM])
+def test_padding_masks_are_not_stretched(as_readers_run_it, cls, shape):
+    model, ids, mask = cls(23, 8, 2, 1), torch.zeros(13, 7, dtype=torch.int64), torch.zeros(shape).bool()
+    calls = [
+        lambda: model(ids, padding_mask=mask),
+        lambda: model.hidden_states(ids, mask),
+        lambda: model.attention_weights(ids, mask),
+    ]
+    if cls is MaskedLM:
+        calls.append(lambda: model.create_masked_input(ids, padding_mask=mask))
+    else:
+        calls.append(lambda: model(ids, padding_mask=mask, cache=model.new_cache(13)))
+    for call in calls:
+        message = re.escape(f"padding_mask must be (13, 7) torch.bool, got {shape} torch.bool")
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_padding_masks_are_bool(as_readers_run_it):
+    model, ids = small(), torch.zeros(2, 3, dtype=torch.int64)
+    for call in (
+        model,
+        model.attention_weights,
+        lambda x, mask: model.create_masked_input(x, padding_mask=mask),
+    ):
+        for dtype in (torch.int64, torch.float32, torch.uint8):
+            with pytest.raises(ValueError, match=rf"\(2, 3\) torch.bool, got \(2, 3\) {dtype}"):
+                call(ids, torch.zeros(2, 3, dtype=dtype))
+        with pytest.raises(TypeError, match="padding_mask must be a tensor of bool, got list"):
+            call(ids, [[False] * 3] * 2)
+
+
+@pytest.mark.parametrize("cls", [MaskedLM, CausalLM])
+def test_help_tells_every_keyword(cls):
+    parameters = inspect.signature(cls).parameters
+    assert not [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    shape = {f.name: f.default for f in fields(TransformerConfig)}
+    for name in (
+        "context_length",
+        "num_kv_heads",
+        "d_ff",
+        "rope_base",
+        "norm_eps",
+        "tie_embeddings",
+        "dropout",
+    ):
+        assert parameters[name].default == shape[name]
+        assert f" {name}: " in cls.__doc__
+    with pytest.raises(TypeError, match="depth"):
+        cls(23, 8, 2, 1, depth=3)
 
 
 def test_own_mask_id_is_read_and_never_predicted():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import FrozenInstanceError
+from functools import partial
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from lmbook.transformer import (
     rotary_tables,
     rotate,
 )
-from lmbook.transformer.model import visibility
+from lmbook.transformer.model import attention_mask
 
 SIZES = {"vocab_size": 23, "d_model": 42, "num_heads": 3, "num_layers": 2}
 
@@ -200,13 +201,12 @@ def test_tables_first_made_in_inference_mode_serve_training():
     model(torch.tensor([[1, 2, 3]])).sum().backward()
 
 
-def test_visibility_by_hand():
-    x, pad = torch.zeros(1, 2, 3), torch.tensor([[True, False, False]])
-    assert visibility(x, 3, True)[0, 0].tolist() == [[1, 1, 0], [1, 1, 1]]
-    assert visibility(x, 3, True, pad)[0, 0].tolist() == [[0, 1, 0], [0, 1, 1]]
-    assert visibility(x, 3, False, pad)[0, 0].tolist() == [[0, 1, 1], [0, 1, 1]]
-    whole = torch.zeros(1, 3, 3)
-    assert visibility(whole, 3, True, pad)[0, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+def test_attention_mask_by_hand():
+    pad = torch.tensor([[True, False, False]])
+    assert attention_mask(2, 3, True)[0, 0].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert attention_mask(2, 3, True, pad)[0, 0].tolist() == [[0, 1, 0], [0, 1, 1]]
+    assert attention_mask(2, 3, False, pad)[0, 0].tolist() == [[0, 1, 1], [0, 1, 1]]
+    assert attention_mask(3, 3, True, pad)[0, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
 
 
 @pytest.mark.parametrize("cls", [CausalLM, MaskedLM])
@@ -217,7 +217,9 @@ def test_attention_weights_are_those_of_the_forward_pass(cls, padded):
     padding = (torch.arange(13) < torch.tensor([0, 2, 3, 0, 7])[:, None]) if padded else None
     inputs, contexts = [], []
     for block in model.blocks:
-        block.attention.register_forward_pre_hook(lambda module, args: inputs.append(args))
+        block.attention.register_forward_pre_hook(
+            lambda module, args, named: inputs.append((*args, named["cos"], named["sin"])), with_kwargs=True
+        )
         block.attention.register_forward_hook(lambda module, args, out: contexts.append(out))
     with torch.inference_mode():
         model(ids, padding_mask=padding)
@@ -227,7 +229,7 @@ def test_attention_weights_are_those_of_the_forward_pass(cls, padded):
             assert weights.shape == (5, 3, 13, 13)
             torch.testing.assert_close(weights.sum(-1), torch.ones(5, 3, 13))
             attention = model.blocks[i].attention
-            values = attention.project(inputs[i][0], inputs[i][1])[2].repeat_interleave(3, dim=1)
+            values = attention.project(*inputs[i])[2].repeat_interleave(3, dim=1)
             mixed = attention.out((weights @ values).transpose(1, 2).flatten(2))
             torch.testing.assert_close(mixed, contexts[i], rtol=1e-5, atol=1e-5)
             future = weights.triu(1)
@@ -398,10 +400,11 @@ def test_dropout_acts_inside_attention_too_and_in_training_alone():
     torch.manual_seed(0)
     config = TransformerConfig(vocab_size=11, d_model=8, num_heads=2, num_layers=1, dropout=0.5)
     attention, x = Transformer(config).blocks[0].attention, torch.randn(2, 13, 8)
-    rotary = tuple(table[:13] for table in rotary_tables(13, 4, 10000.0, x.device))
-    assert not torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))
+    cos, sin = rotary_tables(13, 4, 10000.0, x.device)
+    mixed = partial(attention, x, cos=cos, sin=sin, is_causal=True)
+    assert not torch.equal(mixed(), mixed())
     attention.eval()
-    assert torch.equal(attention(x, rotary, None, True), attention(x, rotary, None, True))
+    assert torch.equal(mixed(), mixed())
 
 
 def test_dropout_acts_on_the_embedding_and_before_each_addition():

@@ -8,7 +8,7 @@ from torch import nn
 
 from lmbook.decoding import greedy_decode
 from lmbook.transformer import CausalLM
-from lmbook.transformer.single_token import SingleToken
+from lmbook.transformer.single_token import SingleTokenStep
 
 SHAPES = st.fixed_dictionaries(
     {
@@ -37,13 +37,14 @@ def close(actual, expected):
 @pytest.fixture
 def steps(monkeypatch):
     """The places that were read by the short step."""
-    places, call = [], SingleToken.__call__
+    places, call = [], SingleTokenStep.__call__
 
-    def noted(self, x, cache):
+    def noted(self, x, blocks, eps, norm, cache):
+        hidden = call(self, x, blocks, eps, norm, cache)
         places.append(cache.length)
-        return call(self, x, cache)
+        return hidden
 
-    monkeypatch.setattr(SingleToken, "__call__", noted)
+    monkeypatch.setattr(SingleTokenStep, "__call__", noted)
     return places
 
 
