@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import ensure_chromium
 import pypdf
-import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
-HTML = ROOT / "_build" / "html"
-PDF = ROOT / "_build" / "book.pdf"
+sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
+import book
+
+HTML = book.ROOT / "_build" / "html"
+PDF = book.ROOT / "_build" / "book.pdf"
 UNPRINTED = "script, .lm-widget, .headerlink, .copybtn, .toggle-button, noscript, details.hide"
 STYLE = """
 @page { size: A4; margin: 20mm 18mm 22mm; }
@@ -41,13 +42,6 @@ details > * { display: block; }
 NUMBER = (
     '<div style="width:100%;text-align:center;font:9px sans-serif"><span class="pageNumber"></span></div>'
 )
-
-
-def page_names() -> list[str]:
-    """Return the pages of the book, such as chapters/index, in the order of _toc.yml."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    entries = [entry for part in toc.get("parts", [toc]) for entry in part.get("chapters", [])]
-    return [toc["root"], *(entry["file"] for entry in entries)]
 
 
 def anchor(page: str, fragment: str = "") -> str:
@@ -112,7 +106,7 @@ def contents(articles: list[Tag], starts: dict[str, int]) -> str:
 
 def document(articles: list[Tag], starts: dict[str, int]) -> str:
     """Return the whole book as one HTML document, which stands in the folder of the site."""
-    first = BeautifulSoup((HTML / f"{page_names()[0]}.html").read_text(encoding="utf-8"), "html.parser")
+    first = BeautifulSoup((HTML / f"{book.pages()[0]}.html").read_text(encoding="utf-8"), "html.parser")
     title = heading(first.find("title")).partition(" —")[0]
     sheets = "".join(
         f'<link rel="stylesheet" href="{normpath(join("chapters", link["href"]))}">'
@@ -163,10 +157,10 @@ def add_outline(articles: list[Tag]) -> None:
 
 def print_book(browser: Browser) -> None:
     """Print the built site with `browser`; exit if a page is missing."""
-    pages = page_names()
+    pages = book.pages()
     missing = [page for page in pages if not (HTML / f"{page}.html").exists()]
     if missing:
-        sys.exit(f"The site isn't built: {HTML.relative_to(ROOT)}/{missing[0]}.html is missing.")
+        sys.exit(f"The site isn't built: {HTML.relative_to(book.ROOT)}/{missing[0]}.html is missing.")
     articles = [article(page, pages) for page in pages]
     page = browser.new_page()
     print_once(page, articles, {})

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+from execute import client
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
@@ -26,14 +26,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 def execute(path: Path) -> NotebookNode:
     """Return the notebook at `path`, freshly executed from top to bottom in its own folder."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        store_widget_state=False,
-        record_timing=False,
-    ).execute()
+    with client(notebook, path.parent, store_widget_state=False) as kernel:
+        kernel.execute()
     return notebook
 
 

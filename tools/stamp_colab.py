@@ -1,6 +1,6 @@
 """Writes the chapters for Colab into _build/colab: each installs the very commit that it belongs to.
 
-`make book` calls this where it knows the repository's address (see tools/address.py); the publishing workflow
+`make book` calls this where it knows the repository's address (see site/book.py); the publishing workflow
 pushes the folder to the branch `colab`, which the Colab buttons of the site open.
 """
 
@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import nbformat
-from address import ROOT, Repository, git, lead_to_pages
+from book import ROOT, Repository, git, lead_to_pages
 from nbformat import NotebookNode
 
 COLAB = ROOT / "_build" / "colab"

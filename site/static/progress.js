@@ -2,13 +2,13 @@
    key and format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
    reach it as `lmProgress`; the event "lm-progress" tells them that another file was imported, or all was forgotten. */
 (() => {
-  const BOOK = {}; // page -> ids of its exercises and quiz questions; written here when the site is built
   const [KEY, VERSION, STATES] = ['lm-book-progress', 1, ['right', 'wrong', 'seen']];
   const COPY = `${KEY}-damaged`;
   const fresh = () => ({ version: VERSION, done: {}, place: null });
   const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
   const HERE = 'Kept in this browser only.';
   let [state, storage, note] = [fresh(), null, HERE];
+  let book = {}; // page -> ids of its exercises and quiz questions; the sidebar holds them
 
   /* What is well formed of something that was stored or imported; null if it isn't progress at all. */
   function sound(data) {
@@ -28,7 +28,7 @@
       return null;
     }
   }
-  /* Where nothing is stored, lm_site has put something in its place that lasts as long as the page. */
+  /* Where nothing is stored, extensions/policy.py has put something in its place that lasts as long as the page. */
   function open() {
     storage = globalThis.localStorage;
     if (storage.lasts === false) note = OFF;
@@ -73,7 +73,7 @@
   const isDone = (id) => ['right', 'seen'].includes(state.done[id]?.state);
 
   function badge(link) {
-    const ids = BOOK[pageOf(link.pathname)];
+    const ids = book[pageOf(link.pathname)];
     if (!ids) return;
     const quiz = ids.filter((id) => id.includes('-quiz-'));
     const exercises = ids.filter((id) => !id.includes('-quiz-'));
@@ -146,7 +146,8 @@
       now.place = later(now.place, read.place);
     });
     showPlace();
-    tell(`Imported: ${Object.keys(read.done).length} answers. Where both knew something, the later one stays.`);
+    const count = Object.keys(read.done).length;
+    tell(`Imported: ${count} ${count === 1 ? 'answer' : 'answers'}. Where both knew something, the later one stays.`);
     dispatchEvent(new Event('lm-progress'));
   }
   let armed = 0;
@@ -168,6 +169,7 @@
   const tell = (text) => (part('said').textContent = text);
 
   function main() {
+    book = JSON.parse(part('exercises')?.textContent ?? '{}');
     draw();
     showPlace();
     follow();

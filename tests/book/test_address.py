@@ -4,14 +4,14 @@ import json
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
-import address
+import book
 import jinja2
-import lm_links
 import nbformat
 import pytest
 import stamp_colab
+from extensions import repository as links
 
-HERE = address.Repository("someone", "a.book")
+HERE = book.Repository("someone", "a.book")
 PAGE = "https://someone.github.io/a.book/chapters/01_probability.html"
 
 
@@ -26,34 +26,34 @@ PAGE = "https://someone.github.io/a.book/chapters/01_probability.html"
     ],
 )
 def test_an_address_on_github_is_understood(text):
-    assert address.parse(text) == HERE
+    assert book.parse(text) == HERE
 
 
 @pytest.mark.parametrize(
     "text", ["", "/somewhere/on/a/disk", "https://gitlab.com/a/b", "https://github.com/a"]
 )
 def test_another_address_is_none(text):
-    assert address.parse(text) is None
+    assert book.parse(text) is None
 
 
 def test_remotes_are_asked_origin_first_and_a_given_address_wins(monkeypatch):
     remotes = {"backup": "https://github.com/x/backup", "origin": "git@github.com:someone/a.book.git"}
     monkeypatch.setattr(
-        address, "git", lambda *words: "backup\norigin" if words == ("remote",) else remotes[words[-1]]
+        book, "git", lambda *words: "backup\norigin" if words == ("remote",) else remotes[words[-1]]
     )
     monkeypatch.delenv("ADDRESS", raising=False)
-    assert address.find_repository() == HERE
+    assert book.find_repository() == HERE
     remotes["origin"] = "/a/disk"
-    assert address.find_repository() == address.Repository("x", "backup")
+    assert book.find_repository() == book.Repository("x", "backup")
     monkeypatch.setenv("ADDRESS", "https://github.com/my/fork")
-    assert address.find_repository() == address.Repository("my", "fork")
+    assert book.find_repository() == book.Repository("my", "fork")
     monkeypatch.setenv("ADDRESS", "https://example.org/fork")
     with pytest.raises(SystemExit, match=r"got https://example\.org/fork"):
-        address.find_repository()
+        book.find_repository()
 
 
 def test_a_repository_named_like_its_pages_is_their_root():
-    assert address.Repository("Someone", "someone.github.io").pages == "https://someone.github.io/"
+    assert book.Repository("Someone", "someone.github.io").pages == "https://someone.github.io/"
 
 
 def notebook() -> nbformat.NotebookNode:
@@ -95,7 +95,7 @@ def test_links_of_outputs_lead_from_colab_to_the_site():
     ],
 )
 def test_on_the_site_links_of_outputs_lead_to_pages(notebooks, pages):
-    assert address.lead_to_pages(notebooks) == pages
+    assert book.lead_to_pages(notebooks) == pages
 
 
 def test_changes_that_are_not_committed_are_not_stamped(monkeypatch, tmp_path):
@@ -136,11 +136,11 @@ def context() -> dict:
 
 
 def test_buttons_lead_to_the_repository_and_are_absent_without_one(monkeypatch, context):
-    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
-    lm_links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
+    monkeypatch.setattr(links, "find_repository", lambda: None)
+    links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
     assert context["header_buttons"] == []
-    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
-    lm_links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
+    monkeypatch.setattr(links, "find_repository", lambda: HERE)
+    links.add_buttons(None, "chapters/02_tokens", "page.html", context, object())
     (group,) = context["header_buttons"]
     assert [one["url"] for one in group["buttons"]] == [
         "https://colab.research.google.com/github/someone/a.book/blob/colab/chapters/02_tokens.ipynb",
@@ -150,11 +150,11 @@ def test_buttons_lead_to_the_repository_and_are_absent_without_one(monkeypatch, 
 
 
 def test_only_notebooks_open_in_colab_and_only_real_pages_have_buttons(monkeypatch, context):
-    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
-    lm_links.add_buttons(None, "search", "search.html", context, None)
+    monkeypatch.setattr(links, "find_repository", lambda: HERE)
+    links.add_buttons(None, "search", "search.html", context, None)
     assert context["header_buttons"] == []
     context["page_source_suffix"] = ".md"
-    lm_links.add_buttons(None, "chapters/glossary", "page.html", context, object())
+    links.add_buttons(None, "chapters/glossary", "page.html", context, object())
     assert [one["text"] for one in context["header_buttons"][0]["buttons"]] == ["Source", "Edit"]
 
 
@@ -164,39 +164,38 @@ def test_a_chapter_says_how_it_last_ran_in_colab(monkeypatch, context, tmp_path)
         "date": "2026-11-05",
         "versions": {"torch": "2.11", "numpy": "2.1", "ipywidgets": "7.7"},
     }
-    monkeypatch.setattr(lm_links, "RUNS", tmp_path / "runs.json")
-    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
+    monkeypatch.setattr(links, "RUNS", tmp_path / "runs.json")
+    monkeypatch.setattr(links, "find_repository", lambda: HERE)
     context["body"] = "<h1>Tokens</h1><h1>More</h1>"
-    lm_links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
+    links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
     assert context["body"] == "<h1>Tokens</h1><h1>More</h1>"  # nothing is known
-    lm_links.RUNS.write_text(json.dumps({"02_tokens": run}), encoding="utf-8")
-    lm_links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
+    links.RUNS.write_text(json.dumps({"02_tokens": run}), encoding="utf-8")
+    links.tell_last_run(None, "chapters/02_tokens", "page.html", context, object())
     title, _, rest = context["body"].partition("\n")
     assert title == "<h1>Tokens</h1>"
     assert "about 71 s with installation; last run on 5 November 2026 with torch 2.11, numpy 2.1" in rest
     assert rest.count("lm-last-run") == 1
 
 
-def test_the_preview_names_the_page_and_where_it_is(monkeypatch, context):
-    app = SimpleNamespace(config=SimpleNamespace(html_title="The Book", root_doc="chapters/index"))
-    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
-    lm_links.add_preview(app, "chapters/x", "page.html", context, object())
-    assert '<meta property="og:title" content="A &amp; B">' in context["metatags"]
-    assert 'content="https://someone.github.io/a.book/chapters/x.html"' in context["metatags"]
-    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
-    context["metatags"] = ""
-    lm_links.add_preview(app, "chapters/x", "page.html", context, object())
-    assert "http" not in context["metatags"]
+@pytest.mark.parametrize(("repository", "site"), [(HERE, "https://someone.github.io/a.book/"), (None, "")])
+def test_opengraph_is_told_where_the_site_is_and_draws_no_pictures(monkeypatch, repository, site):
+    monkeypatch.setattr(links, "find_repository", lambda: repository)
+    config = SimpleNamespace(html_title="The Book", ogp_site_url="", ogp_image=None)
+    links.describe_links(None, config)
+    assert config.ogp_site_name == "The Book"
+    assert config.ogp_site_url == site
+    assert config.ogp_image == (f"{site}preview.png" if site else None)
+    assert config.ogp_social_cards == {"enable": False}
 
 
 @pytest.mark.parametrize("repository", [HERE, None])
 def test_the_map_names_every_page_where_the_address_is_known(monkeypatch, tmp_path, repository):
-    monkeypatch.setattr(lm_links, "find_repository", lambda: repository)
+    monkeypatch.setattr(links, "find_repository", lambda: repository)
     pages = {"chapters/index", "chapters/02_tokens"}
     app = SimpleNamespace(
         outdir=tmp_path, builder=SimpleNamespace(format="html"), env=SimpleNamespace(found_docs=pages)
     )
-    lm_links.write_map(app, None)
+    links.write_map(app, None)
     assert (tmp_path / "preview.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     if repository is None:
         assert not (tmp_path / "sitemap.xml").exists()
@@ -208,11 +207,11 @@ def test_the_map_names_every_page_where_the_address_is_known(monkeypatch, tmp_pa
 
 
 def test_the_page_404_starts_from_the_address_of_the_site(monkeypatch):
-    monkeypatch.setattr(lm_links, "find_repository", lambda: HERE)
-    ((name, context, template),) = lm_links.add_not_found(None)
+    monkeypatch.setattr(links, "find_repository", lambda: HERE)
+    ((name, context, template),) = links.add_not_found(None)
     assert (name, context["base"], template) == ("404", "/a.book/", "404.html")
-    monkeypatch.setattr(lm_links, "find_repository", lambda: None)
-    assert lm_links.add_not_found(None)[0][1]["base"] == ""
+    monkeypatch.setattr(links, "find_repository", lambda: None)
+    assert links.add_not_found(None)[0][1]["base"] == ""
 
 
 def test_the_page_404_says_where_links_start_from_before_its_first_link():
@@ -220,7 +219,7 @@ def test_the_page_404_says_where_links_start_from_before_its_first_link():
         '{% block htmltitle %}<title></title>{% endblock %}{% block css %}<link href="_static/lm.css">'
         "{% endblock %}{% block extrahead %}{% endblock %}{% block body %}{% endblock %}"
     )
-    page = (address.ROOT / "site" / "templates" / "404.html").read_text(encoding="utf-8")
+    page = (book.ROOT / "site" / "templates" / "404.html").read_text(encoding="utf-8")
     loader = jinja2.DictLoader({"layout.html": layout, "404.html": page})
     html = (
         jinja2.Environment(loader=loader)

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-import lm_again
 import pytest
 from docutils import nodes
+from extensions import incremental
 
 
 @pytest.fixture
@@ -19,22 +19,22 @@ def environment(**titles):
 
 def test_every_page_is_drawn_again_when_a_title_changes_and_only_then(app):
     env = environment(one="Tokens", two="Decoding")
-    assert lm_again.draw_titles(app, env) == []  # the first build draws them all anyway
-    assert lm_again.draw_titles(app, env) == []
+    assert incremental.draw_titles(app, env) == []  # the first build draws them all anyway
+    assert incremental.draw_titles(app, env) == []
     env.titles["one"] = nodes.title("", "Words")
-    assert lm_again.draw_titles(app, env) == ["one", "two"]
-    assert lm_again.draw_titles(app, env) == []
+    assert incremental.draw_titles(app, env) == ["one", "two"]
+    assert incremental.draw_titles(app, env) == []
 
 
 def test_the_search_keeps_the_entries_of_pages_that_are_not_drawn(app):
-    lm_again.recall_entries(app, app.env)  # nothing was kept yet
+    incremental.recall_entries(app, app.env)  # nothing was kept yet
     app.env._search_index_index_entries = {"glossary": [("token", "term-token", "main")]}
-    lm_again.keep_entries(app, None)
+    incremental.keep_entries(app, None)
     later = environment()
-    lm_again.recall_entries(app, later)
+    incremental.recall_entries(app, later)
     assert later._search_index_index_entries == app.env._search_index_index_entries
 
 
 def test_a_build_that_fails_keeps_nothing(app):
-    lm_again.keep_entries(app, ValueError("no luck"))
+    incremental.keep_entries(app, ValueError("no luck"))
     assert not list(app.doctreedir.iterdir())

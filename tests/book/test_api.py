@@ -4,8 +4,8 @@ import importlib
 import re
 from pathlib import Path
 
-import lm_api
 import pytest
+from extensions import api
 
 import lmbook
 import lmbook.exercises
@@ -57,11 +57,11 @@ def test_every_entry_is_there_once_and_documented():
     ],
 )
 def test_markdown_becomes_restructured_text(markdown, expected):
-    assert lm_api.restructured(markdown, {"ids"}) == expected
+    assert api.restructured(markdown, {"ids"}) == expected
 
 
 def test_a_table_becomes_a_table():
-    rows = lm_api.restructured("| a | `b` |\n|---|---|\n| 1 | 2 |", {"b"}).splitlines()
+    rows = api.restructured("| a | `b` |\n|---|---|\n| 1 | 2 |", {"b"}).splitlines()
     assert rows == [
         ".. list-table::",
         "   :header-rows: 1",

@@ -16,10 +16,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import build_book
 import nbformat
 import pytest
-from address import ROOT, Repository, git
+from book import ROOT, Repository, chapters, git
 from packaging.requirements import Requirement
 from stamp_colab import stamped
 
@@ -116,7 +115,7 @@ def record(chapter: str, seconds: float, found: dict[str, str]) -> None:
 
 def cases() -> list:
     """The first chapter with our own Python; every other one, and Python 3.13, take long."""
-    pairs = [(version, chapter) for version in ("", "3.13") for chapter in build_book.chapters()]
+    pairs = [(version, chapter) for version in ("", "3.13") for chapter in chapters()]
     marks = [(), *[pytest.mark.slow] * (len(pairs) - 1)]
     named = [f"{chapter.stem}-{version or 'own'}" for version, chapter in pairs]
     return [pytest.param(*p, id=n, marks=m) for p, n, m in zip(pairs, named, marks, strict=True)]

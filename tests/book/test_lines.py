@@ -1,7 +1,7 @@
 """Lines break where they may: what belongs together is tied, and nothing but the prose is touched."""
 
 import pytest
-from lm_lines import PICTURE, tied
+from extensions.typography import PICTURE, tied
 
 NBSP = "\N{NO-BREAK SPACE}"
 MATH = '<span class="math"><math><mi>x</mi></math></span>'

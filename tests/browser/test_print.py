@@ -1,5 +1,6 @@
 """The book on paper: one PDF, its contents, its links, and text in place of widgets."""
 
+import book
 import print_book
 import pypdf
 import pytest
@@ -29,17 +30,15 @@ def links(pdf) -> list[tuple[int, str]]:
 
 def test_every_chapter_is_there_and_in_the_outline(pdf):
     titles = [item.title for item in pdf.outline if not isinstance(item, list)]
-    built = [print_book.article(page, print_book.page_names()) for page in print_book.page_names()]
+    built = [print_book.article(page, book.pages()) for page in book.pages()]
     assert titles == [print_book.heading(one.find("h1")) for one in built]
 
 
 def test_contents_tell_the_page_on_which_a_part_begins(pdf, texts):
     numbers = print_book.page_numbers()
-    first = numbers[
-        print_book.anchor(print_book.page_names()[0])
-    ]  # before it stand the cover and the contents
-    for page in print_book.page_names():
-        built = print_book.article(page, print_book.page_names())
+    first = numbers[print_book.anchor(book.pages()[0])]  # before it stand the cover and the contents
+    for page in book.pages():
+        built = print_book.article(page, book.pages())
         title = print_book.heading(built.find("h1"))
         number = numbers[print_book.anchor(page)]
         assert title.split()[0] in texts[number - 1]

@@ -1,8 +1,9 @@
 /* Draws the page's saved widgets with no kernel.
 
    A page carries the state of its widgets as JSON, and marks each place where one is shown by a script element just
-   after a `div.lm-widget`. Every widget of the book is an anywidget: its state holds its own ES module, which is run
-   here on a stand-in for the Jupyter model. Two views of one model share it, as they do in Jupyter. */
+   after a `div.lm-widget`. Every widget is an anywidget. The views of the book's own are in views.js, by the names of
+   their classes; a widget that a chapter makes itself brings its ES module and style in its state. Views run on a
+   stand-in for the Jupyter model. Two views of one model share it, as they do in Jupyter. */
 (() => {
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
@@ -72,7 +73,9 @@
 
   async function start(saved) {
     addStyle(saved.state._css);
-    const widget = await load(saved.state._esm);
+    const { _anywidget_id: name, _esm: source } = saved.state;
+    const widget = globalThis.lmViews?.[name] ?? (source && await load(source));
+    if (!widget) throw new Error(`the site has no view of ${name}`);
     const model = new Model(saved);
     await widget.initialize?.({ model });
     return { widget, model };
@@ -96,12 +99,7 @@
 
   function main() {
     const holder = document.querySelector(STATE);
-    const { state: saved = {}, lines = [] } = holder ? JSON.parse(holder.textContent) : {};
-    // Lines that several widgets share stand in the page once: a source is then a list of ranges of them.
-    const whole = (source) => source.flatMap(([first, end]) => lines.slice(first, end)).join('\n');
-    for (const { state } of Object.values(saved)) {
-      for (const name of ['_esm', '_css']) if (Array.isArray(state[name])) state[name] = whole(state[name]);
-    }
+    const { state: saved = {} } = holder ? JSON.parse(holder.textContent) : {};
     for (const mark of document.querySelectorAll(VIEW)) {
       const id = JSON.parse(mark.textContent).model_id;
       show(mark.previousElementSibling, id, saved[id]);

@@ -11,14 +11,14 @@ from html import unescape
 from pathlib import Path
 
 import nbformat
-from build_book import chapters
+from book import ROOT, chapters
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
-WIDGETS = Path(__file__).resolve().parents[1] / "lmbook" / "widgets"
+WIDGETS = ROOT / "lmbook" / "widgets"
 VIEW = "application/vnd.jupyter.widget-view+json"
 DRAWN = re.compile(r"<figure\b.*<figcaption>(.*?)</figcaption>", re.DOTALL)  # by a cell, as HTML
 AUTOMATIC = re.compile(r"id\d+")
@@ -49,7 +49,7 @@ class ShownThere(SphinxDirective):
 def summaries() -> dict[str, str]:
     """Return, by their names, the first sentences of the widgets' docstrings."""
     found = {}
-    for path in WIDGETS.glob("*.py"):
+    for path in WIDGETS.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
                 found[node.name] = " ".join(text.partition("\n\n")[0].split())

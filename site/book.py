@@ -1,7 +1,8 @@
-"""Where the book lives. Its address stands in git's remote alone, so that a fork needs no edit.
+"""What the book consists of, and where it lives: the one reader of _toc.yml and of the repository's address.
 
-`make book ADDRESS=https://github.com/OWNER/NAME` names another one. Without either, nothing in the book
-points to a repository: buttons are absent, not dead.
+The address stands in git's remote alone, so that a fork needs no edit; `make book ADDRESS=https://github.com/
+OWNER/NAME` names another one. Without either, nothing in the book points to a repository: buttons are absent,
+not dead.
 """
 
 import os
@@ -17,6 +18,23 @@ GITHUB = re.compile(
 )
 NOTEBOOK_LINK = re.compile(r'(<a href=")(\w+)\.ipynb(?=["#])')
 COLAB_BRANCH = "colab"  # holds the notebooks that tools/stamp_colab.py writes
+
+
+def pages(root: Path = ROOT) -> list[str]:
+    """Return the pages that _toc.yml names, such as chapters/index, in its order."""
+    import yaml  # a build in which nothing has changed does without
+
+    def below(entry: dict) -> list[str]:
+        own = [name for key in ("root", "file") if (name := entry.get(key))]
+        parts = [part for key in ("parts", "chapters", "sections") for part in entry.get(key, [])]
+        return own + [name for part in parts for name in below(part)]
+
+    return below(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
+
+
+def chapters(root: Path = ROOT) -> list[Path]:
+    """Return the notebooks among the pages."""
+    return [path for name in pages(root) if (path := root / f"{name}.ipynb").exists()]
 
 
 @dataclass(frozen=True)

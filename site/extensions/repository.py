@@ -1,21 +1,23 @@
 """What depends on where the site and its repository are: buttons, the social preview, a map, the page 404.
 
-All of it comes from `tools/address.py`. Without an address there are no buttons and no map: nothing is dead.
+All of it comes from `site/book.py`. Without an address there are no buttons and no map: nothing is dead.
 """
 
 import json
 import shutil
 from datetime import datetime
-from html import escape
+from functools import cache
 from pathlib import Path
 
-from address import Repository, find_repository
+import book
+from book import ROOT, Repository, lead_to_pages
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-PREVIEW = "preview.png"
-RUNS = Path(__file__).resolve().parents[1] / "_build" / "colab-runs.json"
+PREVIEW = ROOT / "site" / "preview.png"
+RUNS = ROOT / "_build" / "colab-runs.json"
+find_repository = cache(book.find_repository)  # one answer for all pages of a build
 
 
 def button(label: str, text: str, tooltip: str, icon: str, url: str) -> dict:
@@ -39,20 +41,14 @@ def add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, do
     context["header_buttons"].insert(0, group | {"buttons": places})
 
 
-def add_preview(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Say what other sites show of a page that is linked there."""
-    title, book = context.get("title", ""), app.config.html_title
-    tags = {
-        "og:title": title or book,
-        "og:site_name": book,
-        "og:type": "book" if pagename == app.config.root_doc else "article",
-        "twitter:card": "summary_large_image",
-    }
+def describe_links(app: Sphinx, config: Config) -> None:
+    """Tell opengraph, which says what other sites show of a page that is linked there, where the site is."""
+    config.ogp_site_name = config.html_title
+    config.ogp_social_cards = {"enable": False}  # the same picture for all pages, drawn by hand
     if repository := find_repository():
-        tags |= {"og:url": f"{repository.pages}{pagename}.html", "og:image": f"{repository.pages}{PREVIEW}"}
-    context["metatags"] = context.get("metatags", "") + "".join(
-        f'<meta property="{name}" content="{escape(value)}">\n' for name, value in tags.items()
-    )
+        config.ogp_site_url = repository.pages
+        config.ogp_image = f"{repository.pages}{PREVIEW.name}"
+        config.ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']
 
 
 def add_not_found(app: Sphinx) -> list[tuple[str, dict, str]]:
@@ -66,7 +62,7 @@ def write_map(app: Sphinx, error: Exception | None) -> None:
     """Write the preview's picture, and, where the site's address is known, the map for search engines."""
     if error or app.builder.format != "html":
         return
-    shutil.copyfile(Path(__file__).with_name(PREVIEW), Path(app.outdir, PREVIEW))
+    shutil.copyfile(PREVIEW, Path(app.outdir, PREVIEW.name))
     if repository := find_repository():
         env: BuildEnvironment = app.env
         pages = "".join(
@@ -90,6 +86,12 @@ def tell_last_run(app: Sphinx, pagename: str, templatename: str, context: dict, 
     context["body"] = context["body"].replace("</h1>", f'</h1>\n<p class="lm-last-run">{text}</p>', 1)
 
 
+def lead_on(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Make links to notebooks, which outputs hold, lead to pages."""
+    if "body" in context:
+        context["body"] = lead_to_pages(context["body"])
+
+
 def remember_address(app: Sphinx, config: Config) -> None:
     """Make address and last runs settings, so that all pages are drawn again when they change."""
     repository = find_repository()
@@ -99,9 +101,11 @@ def remember_address(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_config_value("lm_address", "", "html")
+    app.setup_extension("sphinxext.opengraph")
     app.connect("config-inited", remember_address)
+    app.connect("config-inited", describe_links)
+    app.connect("html-page-context", lead_on)
     app.connect("html-page-context", add_buttons, priority=900)
-    app.connect("html-page-context", add_preview)
     app.connect("html-page-context", tell_last_run)
     app.connect("html-collect-pages", add_not_found)
     app.connect("build-finished", write_map)

@@ -1,16 +1,26 @@
 """Makes a build that draws a few pages again give the same site as one that draws them all.
 
-Sphinx leaves two things stale: a chapter's title in the side bars of all other pages, and the search for
-names and terms that stand on pages which were not drawn.
+Sphinx leaves three things stale: pages that older code of the site has drawn, a chapter's title in the side
+bars of all other pages, and the search for names and terms that stand on pages which were not drawn.
 """
 
 import pickle
+from hashlib import sha256
 from pathlib import Path
 
+from book import ROOT
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
 ENTRIES = "search-entries.pickle"  # in the folder of the doctrees: what is there goes when they go
+
+
+def remember_files(app: Sphinx, config: Config) -> None:
+    """Make what the site consists of settings, so that Sphinx draws all pages again when it changes."""
+    for setting, kinds in (("lm_code", ("**/*.py",)), ("lm_looks", ("static/**/*.*", "templates/**/*.*"))):
+        files = sorted(path for kind in kinds for path in (ROOT / "site").glob(kind))
+        config[setting] = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def draw_titles(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -33,6 +43,9 @@ def keep_entries(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_config_value("lm_code", "", "env")
+    app.add_config_value("lm_looks", "", "html")
+    app.connect("config-inited", remember_files)
     app.connect("env-updated", draw_titles)
     app.connect("env-updated", recall_entries)
     app.connect("build-finished", keep_entries)

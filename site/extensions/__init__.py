@@ -1,0 +1,1 @@
+"""What the book's site adds to Sphinx, one thought a file."""

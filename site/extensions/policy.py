@@ -1,0 +1,58 @@
+"""What a page may load: its own site alone, and all that it asks for is there."""
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ConfigError
+
+from extensions import widgets
+
+# What a page may load: its own site, what it carries within itself, and nothing from anywhere else.
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="'
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
+    "style-src 'self' 'unsafe-inline'; object-src 'none'; frame-src 'none'; "
+    "base-uri 'self'; form-action 'self'\">\n"
+)
+
+# Where a browser refuses to store, the theme's scripts must not fail: what they store lasts with the page.
+STORAGE = (
+    "<script>try{localStorage.setItem('lm-try','');localStorage.removeItem('lm-try')}catch{"
+    "const kept=new Map();Object.defineProperty(window,'localStorage',{value:{lasts:false,"
+    "getItem:(k)=>kept.get(k)??null,setItem:(k,v)=>{kept.set(k,String(v))},"
+    "removeItem:(k)=>{kept.delete(k)}}})}</script>\n"
+)
+
+
+def set_policy(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    context["metatags"] = POLICY + STORAGE + context.get("metatags", "")
+
+
+def write_first_page(app: Sphinx, error: Exception | None) -> None:
+    """Let the site's address lead to its first page, a file that jupyter-book leaves as it is."""
+    if error or app.builder.format != "html":
+        return
+    page = f"{app.config.root_doc}.html"
+    Path(app.outdir, "index.html").write_text(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{app.config.html_title}</title>\n'
+        '<link rel="icon" href="data:,">\n'  # it is left at once: nothing may be under way then
+        f'{POLICY}<meta http-equiv="refresh" content="0; url={page}"></head>\n'
+        f'<body><p><a href="{page}">{app.config.html_title}</a></p></body></html>\n',
+        encoding="utf-8",
+    )
+
+
+def check_assets(app: Sphinx, config: Config) -> None:
+    """Stop where a style sheet or script that every page asks for is missing; Sphinx would go on without."""
+    scripts = [name for name in (*config.html_js_files, *config.nb_ipywidgets_js) if name != widgets.SCRIPT]
+    for name in (*config.html_css_files, *scripts):
+        if not any(Path(app.confdir, folder, name).exists() for folder in config.html_static_path):
+            raise ConfigError(f"{name} is missing in {', '.join(config.html_static_path)}")
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", check_assets)
+    app.connect("html-page-context", set_policy)
+    app.connect("build-finished", write_first_page)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,68 @@
+"""Views belong to the site: one script for all widgets, and no word of them in what the build keeps."""
+
+import re
+from pathlib import Path
+
+import anywidget
+import build_book
+import execute
+import nbformat
+from extensions import widgets
+from javascript import run_module
+
+import lmbook.widgets
+
+CLASSES = [cls for name in lmbook.widgets.__all__ if isinstance(cls := getattr(lmbook.widgets, name), type)]
+DRAWN = {f"{cls.__module__}.{cls.__name__}" for cls in CLASSES if issubclass(cls, anywidget.AnyWidget)}
+
+
+def test_every_widget_has_a_view_and_only_those():
+    assert {name for names in widgets.views().values() for name in names} == DRAWN
+
+
+def test_the_script_registers_a_view_for_each_class(tmp_path):
+    asked = (
+        "(0, eval)(saved); print(Object.entries(lmViews).map(([name, view]) => [name, typeof view.render]));"
+    )
+    assert dict(run_module(tmp_path, "", asked, widgets.script())) == dict.fromkeys(DRAWN, "function")
+
+
+def test_the_style_sheet_has_all_that_the_widgets_bring():
+    whole = widgets.style()
+    for cls in CLASSES:
+        if issubclass(cls, anywidget.AnyWidget):
+            rules = re.findall(r"[^{}]+\{[^{}]*\}", str(cls._css))
+            assert rules
+            assert not [rule for rule in rules if rule.strip() not in whole]
+    assert whole.startswith(Path(widgets.WIDGETS / "kit" / "kit.css").read_text(encoding="utf-8"))
+
+
+def test_what_is_kept_of_a_chapter_holds_no_view_of_the_book(tmp_path):
+    def state(name: str) -> dict:
+        return {"state": {"_anywidget_id": name, "_esm": "export", "_css": "p {}", "n": 1}}
+
+    saved = {"state": {"a": state("lmbook.widgets.shannon.ShannonGame"), "b": state("__main__.Own")}}
+    notebook = nbformat.v4.new_notebook(metadata={"widgets": {execute.WIDGET_STATE: saved}})
+    execute.drop_views(notebook)
+    kept = notebook.metadata["widgets"][execute.WIDGET_STATE]["state"]
+    assert kept["a"]["state"] == {"_anywidget_id": "lmbook.widgets.shannon.ShannonGame", "n": 1}
+    assert kept["b"] == state("__main__.Own")  # a chapter's own widget has no other home
+
+
+def test_a_view_that_changes_executes_nothing_and_draws_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(build_book, "ROOT", tmp_path)
+    folder = tmp_path / "lmbook" / "widgets" / "kit"
+    folder.mkdir(parents=True)
+    code, view = folder.parent / "shannon.py", folder / "kit.js"
+    for path in (code, view):
+        path.write_text("1", encoding="utf-8")
+
+    def both() -> tuple[str, str]:
+        return build_book.executed_with(), build_book.fingerprint(build_book.files(*build_book.DRAWS))
+
+    runs, draws = both()
+    view.write_text("2", encoding="utf-8")
+    assert both()[0] == runs
+    assert both()[1] != draws
+    code.write_text("2", encoding="utf-8")
+    assert both()[0] != runs

@@ -1,0 +1,168 @@
+"""Executes chapters side by side into jupyter-cache, and tells how far each is.
+
+A chapter's key in the cache is its code alone. What is kept holds the data of its widgets, not their views,
+which are the site's: a changed view leaves every executed chapter as it is.
+"""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+from tempfile import TemporaryDirectory
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+SECONDS_PER_CELL = 600
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+CLEAR = "\r\x1b[K"  # what stands on the terminal's line
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextmanager
+def client(notebook: NotebookNode, folder: Path, **options: object) -> Iterator[NotebookClient]:
+    """Give what executes `notebook` in `folder`; its kernel listens in the file system, at no port."""
+    with TemporaryDirectory(prefix="kernel-") as sockets:
+        yield NotebookClient(
+            notebook,
+            timeout=SECONDS_PER_CELL,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+            **options,
+        )
+
+
+def let_interrupt(**_: object) -> None:
+    """Undo nbclient's answer to Ctrl+C, which ends one kernel of many and nothing else."""
+    for signal in (SIGINT, SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(signal)
+
+
+def drop_views(notebook: NotebookNode) -> None:
+    """Take the views of the book's own widgets out of the saved state: the site has them."""
+    saved = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {})
+    for model in saved.get("state", {}).values():
+        if model["state"].get("_anywidget_id", "").startswith("lmbook."):
+            for name in ("_esm", "_css"):
+                model["state"].pop(name, None)
+
+
+@dataclass
+class Run:
+    """A chapter that is executed.
+
+    Attributes:
+        cells: how many cells of code it has.
+        done: how many of them were executed.
+        seconds: how long all of them took.
+        error: what went wrong, nothing if all is well.
+    """
+
+    path: Path
+    notebook: NotebookNode
+    cells: int = field(init=False)
+    done: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        code = (cell for cell in self.notebook.cells if cell.cell_type == "code")
+        self.cells = sum(bool(cell.source.strip()) for cell in code)
+
+    def __str__(self) -> str:
+        """Return how far it is, or how long it took."""
+        if self.seconds:
+            end = "failed after" if self.error else "took"
+            return f"{self.path.stem}: {self.done} of {self.cells} cells, {end} {self.seconds:.0f} s"
+        return f"{self.path.stem} {self.done}/{self.cells}"
+
+    async def execute(self, tell: Callable[[], None]) -> None:
+        """Execute the notebook in place, calling `tell` at its start and after each cell."""
+
+        def count(**_: object) -> None:
+            self.done += 1
+            tell()
+
+        start = time.perf_counter()
+        tell()
+        try:
+            hooks = {"on_notebook_start": let_interrupt, "on_cell_executed": count}
+            with client(self.notebook, self.path.parent, **hooks) as kernel:
+                await kernel.async_execute()
+        except Exception as error:  # of the chapter, whatever it is: the others go on
+            self.error = COLOURS.sub("", str(error)) or type(error).__name__
+        self.seconds = time.perf_counter() - start
+
+
+class Display:
+    """What is shown meanwhile: a line a chapter when it ends, and on a terminal one on how far they are."""
+
+    def __init__(self, runs: list[Run]):
+        self.runs, self.live = runs, sys.stdout.isatty()
+
+    def tell(self) -> None:
+        """Write the line over the one before."""
+        if self.live:
+            ended = sum(bool(run.seconds) for run in self.runs)
+            under_way = [str(run) for run in self.runs if run.done and not run.seconds]
+            line = " · ".join([f"{ended} of {len(self.runs)} chapters", *under_way])
+            print(f"{CLEAR}{line[: os.get_terminal_size().columns - 1]}", end="", flush=True)
+
+    def end(self, run: Run) -> None:
+        """Write the line of a chapter that has ended."""
+        print(f"{CLEAR if self.live else ''}{run}", flush=True)
+
+
+async def execute_all(runs: list[Run], keep: Callable[[Run], None]) -> None:
+    """Execute all of them, as many at once as there are processors, and `keep` each that ends well."""
+    display, free = Display(runs), asyncio.Semaphore(len(os.sched_getaffinity(0)))
+
+    async def execute(run: Run) -> None:
+        async with free:
+            await run.execute(display.tell)
+            display.end(run)
+            if not run.error:
+                keep(run)
+
+    await asyncio.gather(*map(execute, runs))
+    if display.live:
+        print(CLEAR, end="")
+
+
+def keep_in(cache: JupyterCacheAbstract, run: Run) -> None:
+    drop_views(run.notebook)
+    data = {"execution_seconds": run.seconds}
+    bundle = CacheBundleIn(run.notebook, str(run.path), data=data)
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def execute_chapters(paths: Iterable[Path], folder: Path) -> None:
+    """Execute the chapters whose code is not in the cache at `folder`; exit if one fails."""
+    cache = get_cache(folder)
+    records = {path: cache.add_nb_to_project(str(path)) for path in paths}
+    waiting = [path for path, one in records.items() if cache.get_cached_project_nb(one.uri) is None]
+    if not waiting:
+        print("Every chapter is in the cache.", flush=True)
+        return
+    print(f"Executing {', '.join(path.stem for path in waiting)}.", flush=True)
+    runs = [Run(path, nbformat.read(path, as_version=4)) for path in waiting]
+    start = time.perf_counter()
+    asyncio.run(execute_all(runs, lambda run: keep_in(cache, run)))
+    failed = [run for run in runs if run.error]
+    for run in failed:
+        print(f"{run.path.name}: {run.error}", file=sys.stderr)
+    if failed:
+        sys.exit("A chapter failed; the site was not built.")
+    print(f"Executed in {time.perf_counter() - start:.0f} s.", flush=True)
