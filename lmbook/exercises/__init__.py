@@ -1,8 +1,8 @@
 """Exercises that answer: right, or what is wrong with this answer, in a notebook as on the published page.
 
 Each chapter's exercises and quiz are one TOML file of this folder; `specification` reads them, `judging`
-judges numbers and choices (as `lmbook/widgets/judging.js` does on the page), `functions` tries a reader's
-function on cases, and `trial` sees to it that no function can harm the notebook.
+judges numbers and choices (as `lmbook/widgets/core/judging.js` does on the page), `reading` reads numbers,
+`functions` tries a reader's function on cases, and `trial` sees to it that no function can harm the notebook.
 
     check("probability-1", 4)          # a number; a choice is a letter, a function is given as it is
     hint("probability-1")              # the first hint, hint("probability-1", 2) the second

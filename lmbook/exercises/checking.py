@@ -4,14 +4,19 @@ import difflib
 import re
 import textwrap
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lmbook.exercises.functions import judge_function
-from lmbook.exercises.judging import judge, say
+from lmbook.exercises.judging import judge
+from lmbook.exercises.reading import say
 from lmbook.exercises.specification import LETTERS, Exercise, chapters, load
+from lmbook.interface import check_number
 
 WIDTH = 76
 MARKS = {"right": "✓", "wrong": "✗", "unreadable": "?", "noted": "→", "seen": "→"}
@@ -57,15 +62,15 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
 
     Args:
         exercise_id: such as "tokens-3", or "tokens-quiz-2" for a question of the quiz.
-        answer: a number, the letter of a choice, or a function.
+        answer: a number (also in a tensor or an array of one entry, a Fraction or a Decimal), the letter of a
+            choice, or a function.
         seconds: how long a function may take over all cases.
 
     Raises:
-        ValueError: there is no such exercise, or `seconds` isn't positive.
+        ValueError: there is no such exercise, or `seconds` isn't above 0 and at most 3,600.
     """
     item = exercise(exercise_id)
-    if not seconds > 0:
-        raise ValueError(f"seconds must be positive, got {seconds}")
+    check_number("seconds", seconds, "(0, 3600]")
     if item.kind == "code":
         given = None if answer is _NOTHING else answer
         return Verdict(item.id, *judge_function(item, given, seconds))
@@ -86,11 +91,13 @@ def exercise(exercise_id: str) -> Exercise:
     Raises:
         ValueError: there is none; the message names the nearest.
     """
+    if not isinstance(exercise_id, str):
+        raise ValueError(f"an exercise has a name such as 'tokens-3', got a {type(exercise_id).__name__}")
     items = {
         item.id: item for chapter in chapters() for item in (*load(chapter).exercises, *load(chapter).quiz)
     }
     if exercise_id not in items:
-        near = ", ".join(difflib.get_close_matches(str(exercise_id), items, n=3, cutoff=0.0))
+        near = ", ".join(difflib.get_close_matches(exercise_id, items, n=3, cutoff=0.0))
         raise ValueError(f"no exercise {exercise_id!r}; the nearest are {near}")
     return items[exercise_id]
 
@@ -99,10 +106,12 @@ def hint(exercise_id: str, number: int = 1) -> Note:
     """Return a hint: 1 is a nudge, the last nearly gives it away.
 
     Raises:
-        ValueError: there is no such exercise, or it has fewer hints.
+        ValueError: there is no such exercise, or it has no hint of that number.
     """
     hints = exercise(exercise_id).hints
-    if not 1 <= number <= len(hints):
+    if not hints:
+        raise ValueError(f"{exercise_id} has no hints")
+    if number not in range(1, len(hints) + 1):
         raise ValueError(f"{exercise_id} has hints 1 to {len(hints)}, got {number}")
     more = f" (There are {len(hints)}.)" if number < len(hints) else ""
     return Note(f"{hints[number - 1]}{more}")
@@ -127,14 +136,45 @@ def _answer(item: Exercise) -> str:
 
 def _as_text(answer: Any, item: Exercise) -> tuple[str, str]:
     """Return an answer as the page would have it, or what keeps it from being one."""
+    try:
+        text = _written(answer)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object may do anything when it is looked at, SystemExit among it
+        text = None
+    if text is not None:
+        return text, ""
+    asked = "A letter" if item.choices else "A number"
+    return "", f"{asked} is asked for, and this is of type {type(answer).__name__}."
+
+
+def _written(answer: Any) -> str | None:
+    """Return a text or a number, whatever it is kept in, as one would type it; None if it is neither."""
     if isinstance(answer, str):
-        return answer, ""
-    if isinstance(answer, Tensor | np.ndarray | np.generic) and np.size(np.asarray(answer)) == 1:
-        answer = np.asarray(answer).item()
-    asked = "a letter" if item.choices else "a number"
-    if callable(answer) or isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "", f"{asked.capitalize()} is asked for, and this is of type {type(answer).__name__}."
-    return repr(answer), ""
+        return str.__str__(answer).encode("utf-8", "replace").decode()
+    if isinstance(answer, Tensor) and answer.numel() == 1:
+        dense = answer.detach() if answer.layout == torch.strided else answer.detach().to_dense()
+        answer = dense.item()
+    elif isinstance(answer, np.ndarray) and answer.size == 1:
+        answer = answer.reshape(-1)[0]
+    if isinstance(answer, bool | np.bool_):
+        return None
+    if isinstance(answer, int | np.integer):
+        return _written_whole(int.__int__(answer) if isinstance(answer, int) else int(answer))
+    if isinstance(answer, float):
+        return repr(float.__float__(answer))
+    if type(answer) is Fraction and answer.denominator == 1:
+        return _written_whole(answer.numerator)
+    return repr(float(answer)) if isinstance(answer, Fraction | Decimal | np.floating) else None
+
+
+def _written_whole(number: int) -> str:
+    if abs(number) < 10**16:
+        return str(number)
+    try:
+        return repr(float(number))
+    except OverflowError:
+        return "inf" if number > 0 else "-inf"
 
 
 def _note(item: Exercise, text: str) -> Verdict:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmbook.exercises.judging import Judgement
 from lmbook.exercises.specification import Exercise
-from lmbook.exercises.trial import Calls, Other, Outcome, call_once, plain, show_call, try_calls
+from lmbook.exercises.trial import Calls, Other, Outcome, call_once, show_call, try_calls
 
 TOLERANCE = 1e-4  # relative: a function that works in float32 is right
 
@@ -68,15 +68,19 @@ def difference(got: Any, want: Any, place: str = "") -> str:
         return "" if got == want else f"gives {_short(got)}{where}, it should be {_short(want)}"
     if isinstance(got, str | Other | list):
         return f"gives {_kind(got)}{where} where a number is asked for"
-    if math.isnan(got):
-        return (
-            ""
-            if want is not None and math.isnan(want)
-            else f"gives NaN{where}: somewhere there is 0/0, ∞ − ∞ or the logarithm of a negative number"
-        )
-    if got == want or math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-9):
+    if got != got:
+        told = f"gives NaN{where}: somewhere there is 0/0, ∞ − ∞ or the logarithm of a negative number"
+        return "" if want != want else told
+    if got == want or _is_close(got, want):
         return ""
     return f"gives {_number(got)}{where}, it should be {_number(want)}"
+
+
+def _is_close(got: int | float, want: int | float | None) -> bool:
+    try:
+        return want is not None and math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=1e-9)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _list_difference(got: Any, want: list, place: str) -> str:
@@ -116,13 +120,18 @@ def _kind(value: Any) -> str:
     if isinstance(value, list):
         return f"a list or tensor of {len(value)}"
     name = type(value).__name__
-    article = "an" if name[0] in "aeiou" else "a"
+    article = "an" if name[:1] in tuple("aeiou") else "a"
     return {"str": "a string", "NoneType": "None", "bool": "True or False"}.get(name, f"{article} {name}")
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return f"an integer of {math.floor(math.log10(abs(value))) + 1} digits"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _short(value: Any) -> str:
-    return reprlib.repr(plain(value))
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return _number(value) if isinstance(value, int) else _kind(value)

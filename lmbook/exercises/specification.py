@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lmbook.exercises.judging import LETTERS
+from lmbook.exercises.reading import spellings
 
 FOLDER = Path(__file__).parent
 KINDS = ("number", "choice", "code", "prediction")
@@ -25,7 +26,7 @@ NATS_PER_BIT = math.log(2)
 COMMON_MISTAKES = (
     ("", -1.0, "The size is right, the sign isn't."),
     (
-        "bits",
+        "bits per",
         NATS_PER_BIT,
         "That is the answer in nats. A bit is log 2 = 0.693 nats, so divide by it to have bits.",
     ),
@@ -127,6 +128,7 @@ class Exercise:
             "output": self.output,
             "stub": self.stub,
             "unit": self.unit,
+            "units": list(spellings(self.unit)),
             "choices": [{"text": c.text, "reason": c.reason, "right": c.right} for c in self.choices],
         }
         if self.answer is not None:
@@ -142,6 +144,8 @@ class Exercise:
 
     def _number(self) -> dict[str, Any]:
         near = half_unit(self.answer, self.digits - 1) if self.digits else 0.0
+        exact = {m.answer for m in self.mistakes}
+        rounded = {float(f"{self.answer:.{digits}g}") for digits in range(1, self.digits)} - exact
         known = [(m.answer, m.reason) for m in self.mistakes]
         known += [
             (self.answer * factor, reason)
@@ -152,6 +156,7 @@ class Exercise:
             "answer": self.answer,
             "digits": self.digits,
             "tolerance": half_unit(self.answer, self.digits) if self.digits else 1e-9 * abs(self.answer),
+            "rounded": sorted(rounded),
             "near": max(near, 0.02 * abs(self.answer)) if self.digits else 0.0,
             "mistakes": [{"answer": a, "tolerance": self._slack(a), "reason": reason} for a, reason in known],
             "bands": [{"upto": min(b.upto, 1e300), "text": b.text} for b in self.bands],

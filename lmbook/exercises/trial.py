@@ -11,12 +11,15 @@ import ctypes
 import io
 import multiprocessing
 import os
+import pickle
 import reprlib
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +28,7 @@ from torch import Tensor
 
 MEMORY = 2**30  # bytes that the copy may take more than the notebook has
 FORKS = sys.platform.startswith("linux")
-PLAIN = (bool, int, float, str, type(None))
+LONGEST = 400  # characters of a value in a call that is shown
 
 
 class Outcome(NamedTuple):
@@ -56,17 +59,21 @@ def try_calls(function: Callable, calls: Calls, seconds: int | float) -> list[Ou
     return _in_a_thread(function, calls, seconds)
 
 
-def call_once(function: Callable, args: tuple[Any, ...]) -> Outcome:
-    """Call `function` on copies of `args`, silently, and let nothing escape."""
+def call_once(function: Callable, args: tuple[Any, ...], caught: type[BaseException] = Exception) -> Outcome:
+    """Call `function` on copies of `args`, silently, and let nothing that is `caught` escape.
+
+    Args:
+        function: the book's own, or the reader's.
+        args: are copied.
+        caught: `BaseException` where the reader's function may raise SystemExit or KeyboardInterrupt itself.
+    """
     given = copy.deepcopy(args)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             value = plain(function(*given))
-        return Outcome(value=value, changed=plain(given) != plain(args))
-    except BaseException as error:
-        # A SystemExit or a KeyboardInterrupt of the reader's own must not end the notebook either.
-        text = str(error).strip().partition("\n")[0]
-        kind = type(error).__name__
+        return Outcome(value=value, changed=repr(plain(given)) != repr(plain(args)))
+    except caught as error:
+        text, kind = _text_of(error), type(error).__name__
         if isinstance(error, SystemExit):
             return Outcome(problem="leaves Python (sys.exit) instead of returning")
         if isinstance(error, RecursionError):
@@ -74,26 +81,57 @@ def call_once(function: Callable, args: tuple[Any, ...]) -> Outcome:
         return Outcome(problem=f"raises {kind}: {text[:200]}" if text else f"raises {kind}")
 
 
+def _text_of(error: BaseException) -> str:
+    """Return the first line of what an error says, which may be an error again."""
+    try:
+        text = "".join([str(error)]).strip().partition("\n")[0]
+    except Exception:
+        return ""
+    return text.encode("utf-8", "replace").decode()
+
+
 def plain(value: Any) -> Any:
-    """Return numbers, texts, None, and lists of them; tensors and arrays become lists, the rest `Other`."""
+    """Return numbers, texts, None, and lists of them; tensors and arrays become lists, the rest `Other`.
+
+    What comes out is of exactly these types: it can travel and be compared without running anybody's code.
+    """
     if isinstance(value, Tensor):
-        return value.detach().cpu().tolist()
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, PLAIN):
+        value = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+        value = value.cpu().tolist()
+    elif isinstance(value, np.ndarray | np.generic):
+        value = float(value) if isinstance(value, np.longdouble) else value.tolist()
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, bytes):
-        return list(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, Fraction | Decimal):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, list | tuple | bytes):
         return [plain(part) for part in value]
     return Other(type(value).__name__)
 
 
 def show_call(name: str, args: tuple[Any, ...]) -> str:
-    """Return `name(args)` as one would type it, shortened."""
+    """Return `name(args)` as one would type it; what is long is shortened, a large tensor is described."""
+    return f"{name}({', '.join(map(_shown, args))})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Tensor):
+        special = value.dtype in (torch.float32, torch.int64, torch.bool)
+        # numpy writes the fewest digits that give the same number again.
+        shown = np.array2string(value.numpy(), separator=", ", threshold=value.numel() + 1)
+        text = f"torch.tensor({' '.join(shown.split())}{'' if special else f', dtype={value.dtype}'})"
+        return text if len(text) <= LONGEST else f"<a tensor {tuple(value.shape)} of {value.dtype}>"
+    if isinstance(value, set):
+        return "{" + ", ".join(map(repr, sorted(value))) + "}" if value else "set()"
     short = reprlib.Repr()
-    short.maxlist = short.maxtuple = short.maxstring = short.maxother = 40
-    return f"{name}({', '.join(short.repr(plain(arg)) for arg in args)})"
+    short.maxlist = short.maxtuple = short.maxstring = short.maxother = LONGEST
+    return short.repr(value)
 
 
 def _in_a_copy(function: Callable, calls: Calls, seconds: int | float) -> list[Outcome]:
@@ -111,8 +149,10 @@ def _in_a_copy(function: Callable, calls: Calls, seconds: int | float) -> list[O
                 outcomes.append(_late(seconds))
                 break
             outcomes.append(reader.recv())
-    except EOFError:
-        copied.join()
+    except (EOFError, OSError, pickle.UnpicklingError):
+        # Not join: it waits for ever for a process that has closed its files and goes on.
+        while copied.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
         outcomes.append(Outcome(problem=f"ends the whole process (exit code {copied.exitcode})"))
     finally:
         copied.kill()
@@ -125,7 +165,7 @@ def _serve(function: Callable, calls: Calls, writer: Any) -> None:
     torch.set_num_threads(1)  # the other threads of a pool don't survive a fork
     _limit_memory()
     for args in calls:
-        outcome = call_once(function, args)
+        outcome = call_once(function, args, BaseException)
         try:
             writer.send(outcome)
         except Exception as error:  # a value that can't travel
@@ -149,7 +189,7 @@ def _in_a_thread(function: Callable, calls: Calls, seconds: int | float) -> list
 
     def work() -> None:
         for args in calls:
-            outcome = call_once(function, args)
+            outcome = call_once(function, args, BaseException)
             if ended.is_set():
                 return
             outcomes.append(outcome)
@@ -169,4 +209,5 @@ def _in_a_thread(function: Callable, calls: Calls, seconds: int | float) -> list
 
 
 def _late(seconds: int | float) -> Outcome:
-    return Outcome(problem=f"had not finished after {seconds:g} s: is there a loop that never ends?")
+    asked = "is there a loop that never ends, or is the same work done again and again?"
+    return Outcome(problem=f"had not finished after {seconds:g} s: {asked}")

