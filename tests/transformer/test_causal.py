@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmbook.evaluation import cross_entropy
-from lmbook.interface import LanguageModel, check_causal
+from lmbook.interface import Cache, LanguageModel, check_causal
 from lmbook.toy import ToyLanguage
 from lmbook.training import causal_loss, evaluate, fit, train_clm, warmup_cosine
-from lmbook.transformer import CausalLM
+from lmbook.transformer import CausalLM, KeyValueCache, TransformerConfig
 
 
 def small(**options):
@@ -136,6 +136,40 @@ def test_truncating_into_padding_and_going_on():
         cache.truncate(2)
         rest = model(ids[:, 2:], cache=cache, padding_mask=padding[:, 2:])
         close(rest, model(ids, padding_mask=padding)[:, 2:])
+
+
+@pytest.mark.parametrize("first", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize("then", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_cache_serves_in_every_mode(first, then, rows, padded):
+    model, ids = small(), torch.randint(23, (rows, 83))
+    padding = (torch.arange(83) < 2).expand(rows, 83) if padded else None
+    with torch.no_grad():
+        whole = model(ids, padding_mask=padding)
+    with first():
+        cache = model.new_cache(rows)
+        parts = [model(ids[:, :5], cache=cache, padding_mask=None if padding is None else padding[:, :5])]
+        parts += [model(ids[:, t : t + 1], cache=cache) for t in range(5, 9)]
+        order = torch.arange(rows).flip(0)
+        cache.select(order)
+    with then():
+        cache.select(order)
+        parts += [model(ids[:, t : t + 1], cache=cache) for t in range(9, 80)]  # the buffers grow on the way
+    with first():
+        parts.append(model(ids[:, 80:], cache=cache))
+    close(torch.cat([part.detach() for part in parts], 1), whole)
+
+
+def test_a_cache_is_no_longer_than_the_context():
+    config = TransformerConfig(vocab_size=5, d_model=4, num_heads=1, num_layers=1, context_length=7)
+    cache = KeyValueCache(config, 2, dtype=torch.float64)
+    assert cache.keys[0].shape == cache.values[0].shape == (2, 1, 7, 4)
+    assert cache.keys[0].dtype == torch.float64
+    assert isinstance(cache, Cache)
+    cache.reserve(7)
+    with pytest.raises(ValueError, match="room for 7 tokens, the sequence is 8 tokens long"):
+        cache.reserve(8)
 
 
 def test_last_only_is_the_last_row():
