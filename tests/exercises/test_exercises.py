@@ -137,7 +137,7 @@ class TestMistakes:
             value = eval(mistake.code, dict(started(item.id.split("-")[0])))
             assert value == pytest.approx(mistake.answer, rel=1e-6, abs=1e-9), mistake.code
             typed = as_typed(mistake.answer, item)
-            if float(typed) in item.page().get("rounded", ()):  # the right answer to fewer digits is the same number
+            if float(typed) in item.page().get("rounded", ()):  # it is the right one to fewer digits
                 typed = repr(mistake.answer)
             verdict = check(item.id, typed)
             assert (verdict.state, verdict.text) == ("wrong", mistake.reason)
