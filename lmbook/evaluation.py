@@ -8,8 +8,9 @@ Axes: B batch, T time, V vocabulary, K bins.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +22,9 @@ from lmbook.interface import (
     check_fits,
     check_ids,
     check_int,
+    check_logits_shape,
     check_not_nan,
+    check_shape,
     evaluating,
 )
 
@@ -45,8 +48,8 @@ def surprisal(
 
     Raises:
         TypeError: a masked model (its rows are about the tokens themselves), or ids that aren't int64.
-        ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, NaN logits, or logits
-            that allow no token at all.
+        ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, logits that aren't
+            (B, T, V), NaN logits, or logits that allow no token at all.
     """
     check_causal(model, "surprisal")
     vocab_size = getattr(model, "vocab_size", None)
@@ -60,10 +63,9 @@ def surprisal(
         for row in range(0, len(ids), batch_size):
             batch = ids[row : row + batch_size]
             for start, stop, first in _windows(ids.shape[1] - 1, window, overlap):
-                logits = model(batch[:, start:stop])[:, first - start :]
-                losses[row : row + batch_size, first:stop] = _nll(
-                    logits, batch[:, first + 1 : stop + 1]
-                ).cpu()
+                logits = _logits(model, batch[:, start:stop])[:, first - start :]
+                nll = _nll(logits, batch[:, first + 1 : stop + 1])
+                losses[row : row + batch_size, first:stop] = nll.cpu()
     return losses
 
 
@@ -118,7 +120,8 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
 
     Source: Salazar, Liang, Nguyen & Kirchhoff, "Masked language model scoring", ACL 2020, section 2.
     """
-    if getattr(masked_model, "predicts", "next") != "same" or not hasattr(masked_model, "mask_token_id"):
+    is_masked = getattr(masked_model, "predicts", "next") == "same" and hasattr(masked_model, "mask_token_id")
+    if not (is_masked and callable(masked_model)):
         raise TypeError(
             "pseudo_perplexity needs a masked model, with a mask_token_id; "
             f"got {type(masked_model).__name__}. Score a causal model with perplexity."
@@ -136,7 +139,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
             each = torch.arange(len(copies), device=ids.device)
             masked = ids[row]
             masked[each, position] = masked_model.mask_token_id
-            logits = masked_model(masked)[each, position]
+            logits = _logits(masked_model, masked)[each, position]
             total += float(_nll(logits, ids[row, position]).sum())
     return float(torch.tensor(total / ids.numel(), dtype=torch.float64).exp())
 
@@ -144,13 +147,19 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
 def distinct_n(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: int) -> float:
     """Distinct n-grams as a share of all n-grams of the sequences, pooled: 1 where nothing repeats.
 
+    Args:
+        sequences: ids, (B, T) or a list of lists.
+        n: length of an n-gram.
+
     Raises:
-        ValueError: n below 1, or no sequence as long as n.
+        TypeError: a single sequence, or what isn't an id.
+        ValueError: n below 1, a tensor of another shape, or no sequence as long as n.
 
     Source: Li, Galley, Brockett, Gao & Dolan, "A diversity-promoting objective function for neural
     conversation models", NAACL 2016, section 5; they divide by the number of tokens, which stays below 1 for
     n > 1.
     """
+    check_int("n", n)
     counts = sum((_ngrams(sequence, n) for sequence in _lists(sequences)), Counter())
     if not counts:
         raise ValueError(f"need a sequence of at least {n} tokens")
@@ -164,17 +173,20 @@ def self_similarity(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: 
     as often, times exp(1 − r / c) where the sequence, c tokens long, is shorter than r, the nearest length
     among the others. It isn't smoothed: one order with nothing in common makes it 0.
 
+    Args and errors as `distinct_n`.
+
     Raises:
         ValueError: n below 1, fewer than two sequences, or one shorter than n.
 
     Source: Zhu et al., "Texygen: a benchmarking platform for text generation models", SIGIR 2018, section 3;
     Papineni, Roukos, Ward & Zhu, "BLEU", ACL 2002, section 2.
     """
+    check_int("n", n)
     texts = _lists(sequences)
-    if len(texts) < 2 or n < 1 or min(map(len, texts)) < n:
+    if len(texts) < 2 or min(map(len, texts)) < n:
         shortest = min(map(len, texts), default=0)
         raise ValueError(
-            f"need 2 sequences of n ≥ 1 tokens; got {len(texts)}, the shortest of {shortest}, n = {n}"
+            f"need 2 sequences of n tokens; got {len(texts)}, the shortest of {shortest}, n = {n}"
         )
     log_precision = torch.zeros(len(texts), dtype=torch.float64)
     for order in range(1, n + 1):
@@ -215,14 +227,22 @@ def calibration(
         the expected calibration error: the mean over tokens of their bin's |accuracy − confidence|.
 
     Raises:
-        ValueError: num_bins below 1, no targets, a target outside the vocabulary, NaN logits.
+        TypeError: logits that aren't floats, targets that aren't int64.
+        ValueError: num_bins below 1, no targets, targets of another shape or outside the vocabulary,
+            NaN logits, or a row that allows no token at all.
 
     Source: Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
     """
     check_int("num_bins", num_bins)
-    check_not_nan(logits)
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise TypeError(f"logits must be a tensor of floats, got {got}")
+    if logits.ndim == 0:
+        raise ValueError("logits must have shape (…, V), got ()")
+    check_shape("targets", targets, logits.shape[:-1])
     check_ids(targets.reshape(1, -1), logits.shape[-1], name="targets")
-    confidence, best = logits.double().softmax(-1).reshape(-1, logits.shape[-1]).max(-1)
+    _check_distributions(logits)
+    confidence, best = logits.detach().double().softmax(-1).reshape(-1, logits.shape[-1]).max(-1)
     hit = (best == targets.reshape(-1)).double()
     bins = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
     count = torch.bincount(bins, minlength=num_bins)
@@ -258,13 +278,28 @@ def _windows(length: int, window: int, overlap: int) -> Iterator[tuple[int, int,
         start, first = max(0, stop - overlap), stop
 
 
+def _logits(model, ids: Tensor) -> Tensor:
+    logits = model(ids)
+    check_logits_shape(logits, ids.shape, getattr(model, "vocab_size", None))
+    return logits
+
+
+def _check_distributions(logits: Float[Tensor, "*rows V"]) -> None:
+    """Raise ValueError where softmax of a row is no distribution."""
+    check_not_nan(logits)
+    if not logits.amax(-1).isfinite().all():
+        raise ValueError("the model returned logits whose probabilities don't exist: all −inf, or one +inf")
+
+
 def _nll(logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """−log softmax of the targets, float64; inf where a target is impossible."""
-    check_not_nan(logits)
+    _check_distributions(logits)
+    if targets.max() >= logits.shape[-1]:  # of a model that doesn't tell its vocab_size
+        raise ValueError(
+            f"ids must be below {logits.shape[-1]}, the number of logits; got {int(targets.max())}"
+        )
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     log_total = logits.logsumexp(-1)
-    if not log_total.isfinite().all():
-        raise ValueError("the model returned logits whose probabilities don't exist: all −inf, or one +inf")
     return log_total.double() - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).double()
 
 
@@ -274,11 +309,23 @@ def _width(model, ids: Tensor) -> int:
 
 
 def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
-    return sequences.tolist() if isinstance(sequences, Tensor) else [list(map(int, s)) for s in sequences]
+    if isinstance(sequences, Tensor) and sequences.ndim != 2:
+        raise ValueError(f"sequences must be (B, T), or a list of lists; got shape {tuple(sequences.shape)}")
+    kind = "sequences must be (B, T), or a list of lists of ids"
+    if not isinstance(sequences, Iterable) or isinstance(sequences, str):
+        raise TypeError(f"{kind}; got {sequences!r}")
+    lists = []
+    for sequence in sequences:
+        if not isinstance(sequence, Iterable) or (isinstance(sequence, Tensor) and sequence.ndim != 1):
+            raise TypeError(f"{kind}; got the sequence {sequence!r}")
+        lists.append(sequence.tolist() if isinstance(sequence, Tensor) else [*sequence])
+        for token in lists[-1]:
+            if not isinstance(token, Integral) or isinstance(token, bool):
+                raise TypeError(f"{kind}; got the id {token!r}")
+    return lists
 
 
 def _ngrams(sequence: list[int], n: int) -> Counter:
-    check_int("n", n)
     return Counter(zip(*(sequence[i:] for i in range(n)), strict=False))
 
 

@@ -31,6 +31,7 @@ modeling", ICASSP 1995. Differs from them in having no symbols for the beginning
 Axes: B batch, T time, V vocabulary, R = B·T rows; M the distinct n-grams of one order, C its contexts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,8 +81,12 @@ class NGramLM:
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
         check_number("k", k, "(0, inf)")
-        if discount is not None and (smoothing != "kneser-ney" or not 0 < discount <= 1):
-            raise ValueError(f"discount must be above 0 and at most 1, with kneser-ney; got {discount}")
+        if not k * vocab_size < math.inf:
+            raise ValueError(f"k times vocab_size must be finite, got k = {k} and {vocab_size} tokens")
+        if discount is not None:
+            check_number("discount", discount, "(0, 1]")
+            if smoothing != "kneser-ney":
+                raise ValueError(f"a discount is for kneser-ney, the smoothing is {smoothing}")
         if weights is not None and smoothing != "interpolated":
             raise ValueError(f"weights are for interpolated, the smoothing is {smoothing}")
         self.order, self.vocab_size, self.smoothing, self.k = order, vocab_size, smoothing, k
@@ -149,8 +154,11 @@ class NGramLM:
         self._check_fitted()
         if len(ngram) > self.order:
             raise ValueError(f"counted are n-grams up to order {self.order}, got {len(ngram)} ids")
-        if any(not 0 <= token < self.vocab_size for token in ngram):
-            raise ValueError(f"ids must be at least 0 and below {self.vocab_size}, got {list(ngram)}")
+        ngram = ngram.tolist() if isinstance(ngram, Tensor) else [*ngram]
+        for token in ngram:
+            check_int("an id", token, 0)
+        if max(ngram, default=0) >= self.vocab_size:
+            raise ValueError(f"ids must be at least 0 and below {self.vocab_size}, got {ngram}")
         index = np.array(0)
         for level, token in zip(self._levels, ngram, strict=False):
             index = level.find(index, np.array(int(token)))
@@ -291,8 +299,10 @@ def _checked_weights(weights: Sequence[float] | None, order: int) -> tuple[float
     if weights is None:
         powers = [2.0**n for n in range(1, order + 1)]
         return (0.001, *(0.999 * power / sum(powers) for power in powers))
-    if len(weights) != order + 1 or abs(sum(weights) - 1) > 1e-9 or min(weights) < 0 or weights[0] <= 0:
+    weights = tuple(float(weight) for weight in weights)
+    within = all(0 <= weight <= 1 for weight in weights)  # False for NaN
+    if len(weights) != order + 1 or not (within and weights[0] > 0 and abs(sum(weights) - 1) <= 1e-9):
         raise ValueError(
-            f"weights must be λ₀ > 0 and {order} more, none below 0, that sum to one; got {tuple(weights)}"
+            f"weights must be λ₀ > 0 and {order} more, none below 0, that sum to one; got {weights}"
         )
-    return tuple(float(weight) for weight in weights)
+    return weights

@@ -262,7 +262,7 @@ def test_self_similarity_by_hand():
     for bad in ([[1, 2, 3, 4]], [[1, 2, 3, 4], [1, 2, 3]]):
         with pytest.raises(ValueError, match=r"need 2 sequences.* n = 4"):
             self_similarity(bad)
-    with pytest.raises(ValueError, match="n = 0"):
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         self_similarity([[1], [1]], 0)
 
 

@@ -8,7 +8,8 @@ process, which has imported the heavy packages once, and the tests run until the
 are printed; the exit code is 1 if fewer than `--at-least` percent were killed. Checks of types are off: the
 tests themselves must notice.
 
-tests/equivalent_mutants.txt lists changes that change nothing, each with its reason; they don't count.
+tests/equivalent_mutants.txt lists changes that change nothing, each with its reason; they don't count. A
+module is named there by its path inside lmbook, such as decoding/filters.py.
 """
 
 import argparse
@@ -92,6 +93,12 @@ def equivalent() -> set[str]:
     return {line.rpartition(" | ")[0] for line in lines if line.count(" | ") >= 3}
 
 
+def name_in_package(path: Path) -> str:
+    """The path from the folder `lmbook` on, as the list names modules: decoding/filters.py."""
+    parts = path.parts
+    return "/".join(parts[parts.index("lmbook") + 1 :]) if "lmbook" in parts else path.name
+
+
 def load_instead(path: Path, source: str) -> None:
     """From now on an import of the module at `path` gets `source`."""
     original = importlib.machinery.SourceFileLoader.get_data
@@ -126,7 +133,7 @@ def judge(path: Path, tests: list[str], jobs: int, every: int, limit: int) -> tu
     """Run mutants, `jobs` at a time, each for at most `limit` CPU seconds; their number and the survivors."""
     code, harmless = path.read_text().splitlines(), equivalent()
     named = (
-        (f"{path.name} | {code[line - 1].strip()} | {change}", source)
+        (f"{name_in_package(path)} | {code[line - 1].strip()} | {change}", source)
         for line, change, source in mutants(ast.parse("\n".join(code)))
     )
     pending = itertools.islice((mutant for mutant in named if mutant[0] not in harmless), 0, None, every)

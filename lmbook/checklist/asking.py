@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lmbook.interface import check_ids
+from lmbook.interface import LanguageModel, check_ids, check_logits_shape
 
 TOLERANCE = 1e-4  # of logits: float32 sums in another order differ by less, every bug by more
 
@@ -21,12 +21,23 @@ def check_size(ids: Tensor, rows: int = 1, length: int = 2) -> None:
         raise ValueError(f"ids must have at least {rows} rows for this check, got {len(ids)}")
 
 
-def run(code: Callable[[], Tensor], what: str) -> Tensor:
+def run(code: Callable[[], object], what: str) -> object:
     """The result of `code`; whatever it raises is a failed check."""
     try:
         return code()
     except Exception as error:
         raise CheckFailed(f"fails on {what}: {type(error).__name__}: {error}".strip()) from error
+
+
+def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
+    """The model's logits (B, T, V); the check fails where they have another shape or are no distribution."""
+    logits = run(lambda: model(ids), what)
+    run(lambda: check_logits_shape(logits, ids.shape, getattr(model, "vocab_size", None)), what)
+    best = logits.amax(-1)
+    if not best.isfinite().all():
+        wrong = best[~best.isfinite()][0].item()
+        raise CheckFailed(f"the logits of {what} are no distribution: the best of a row is {wrong}")
+    return logits
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:

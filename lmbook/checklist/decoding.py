@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, run
 from lmbook.decoding.sampling import greedy_decode
-from lmbook.interface import Ids, LanguageModel, check_ids, evaluating
+from lmbook.interface import Ids, LanguageModel, check_ids, check_int, evaluating
 
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
 
@@ -37,6 +38,7 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
         for mode in (True, False):
             with _watched(model) as (read, recorded):
                 out = decode(model.train(mode), ids)
+            _check_grown(out, ids)
             if model.training != mode:
                 raise CheckFailed(f"found the model in {names[mode]} mode, left it in {names[not mode]} mode")
             if not torch.equal(ids, prompt) or not torch.equal(out[:, : ids.shape[1]], prompt):
@@ -47,6 +49,16 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
                 raise CheckFailed(f"{max(read.values())} tokens were read for a result of {out.numel()}")
     finally:
         model.train(was_training)
+
+
+def _check_grown(out: object, ids: Ids) -> None:
+    """Fail unless `out` is (B, T + n) int64 for ids (B, T)."""
+    is_ids = isinstance(out, Tensor) and out.dtype == torch.int64 and out.ndim == 2
+    if not (is_ids and out.shape[0] == ids.shape[0] and out.shape[1] >= ids.shape[1]):
+        got = f"{tuple(out.shape)} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+        raise CheckFailed(
+            f"the result must be ids, {ids.shape[0]} rows that begin with the prompt; got {got}"
+        )
 
 
 @contextlib.contextmanager
@@ -80,6 +92,8 @@ def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> 
         CheckFailed: a row depends on others, loses all its tokens, keeps another number; the input is written
             to; the filter fails.
     """
+    if keeps is not None:
+        check_int("keeps", keeps)
     sizes = (max(2, keeps // 2), 2 * keeps) if keeps else (11,)
     for vocab_size, square in itertools.product(sizes, (False, True)):
         _check_filtered(keep, _rows_to_filter(vocab_size if square else 4, vocab_size), keeps)
@@ -92,9 +106,11 @@ def _check_filtered(keep: Callable[[Tensor], Tensor], logits: Tensor, keeps: int
     alone = run(lambda: torch.cat([keep(row[None]) for row in given]), "a single row")
     if not torch.equal(given, logits):
         raise CheckFailed("the logits given were written to")
+    if not isinstance(kept, Tensor) or kept.shape != logits.shape or alone.shape != logits.shape:
+        raise CheckFailed(f"{what} have lost their shape")
     left = kept.isfinite().sum(-1)
-    if kept.shape != logits.shape or left.min() == 0 or kept.isnan().any():
-        raise CheckFailed(f"a row of {what} has lost all its tokens, or its shape")
+    if left.min() == 0 or kept.isnan().any() or kept.isposinf().any():
+        raise CheckFailed(f"a row of {what} has lost all its tokens, or holds NaN or inf")
     if not torch.allclose(kept, alone):
         row = int((kept != alone).any(-1).nonzero()[0])
         raise CheckFailed(
@@ -123,7 +139,9 @@ def check_zero_temperature(
     Raises:
         CheckFailed: it fails, or gives another text.
     """
+    check_ids(ids, None)
     out = run(lambda: decode(model, ids), "temperature 0")
+    _check_grown(out, ids)
     best = greedy_decode(model, ids, out.shape[1] - ids.shape[1])
     if not torch.equal(out, best):
         raise CheckFailed(f"{int((out != best).sum())} tokens at temperature 0 aren't the most probable ones")
@@ -144,19 +162,26 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     vocab_size = model(prompt).shape[-1]
     every = torch.tensor(list(itertools.product(range(vocab_size), repeat=max_length)))
     best = _log_prob(model, torch.cat((prompt.expand(len(every), -1), every), dim=1), max_length).max()
+    if not best.isfinite():
+        raise CheckFailed(f"the model's logits are no distribution: the best continuation has log P {best}")
     for num_beams in (1, 2, len(every)):
         out, score = search(model, prompt, num_beams, max_length)
+        _check_grown(out, prompt)
+        if out.shape[1] != prompt.shape[1] + max_length or not out[:, : prompt.shape[1]].equal(prompt):
+            raise CheckFailed(f"the result isn't the prompt and {max_length} tokens more")
         real = _log_prob(model, out, max_length)[0]
-        if abs(float(score[0]) - float(real)) > TOLERANCE:
+        if not abs(float(score[0]) - float(real)) <= TOLERANCE:
             raise CheckFailed(f"{num_beams} beams: the score is {score[0]:.4f}, log P of the text {real:.4f}")
         if num_beams == 1 and not torch.equal(out, greedy_decode(model, prompt, max_length)):
             raise CheckFailed("one beam isn't greedy decoding")
-    if real < best - TOLERANCE:
+    if not real >= best - TOLERANCE:
         raise CheckFailed(f"{num_beams} beams, all there are, find {real:.4f}; the best has {best:.4f}")
 
 
 def _log_prob(model: LanguageModel, ids: Ids, count: int) -> Float[Tensor, " B"]:
-    """Total log P of each row's last `count` tokens, given those before."""
+    """Total log P of each row's last `count` tokens, given those before; −inf after the impossible."""
     with evaluating(model):
         log_probs = model(ids)[:, -count - 1 : -1].double().log_softmax(-1)
-    return log_probs.gather(-1, ids[:, -count:, None])[..., 0].sum(-1)
+    each = log_probs.gather(-1, ids[:, -count:, None])[..., 0]
+    after_impossible = F.pad(each.isneginf().cumsum(-1)[:, :-1], (1, 0)) > 0
+    return each.masked_fill(after_impossible, 0.0).sum(-1)

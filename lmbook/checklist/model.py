@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, run
-from lmbook.interface import Ids, LanguageModel, check_ids, evaluating
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, read
+from lmbook.interface import Ids, LanguageModel, check_ids, check_number, evaluating
 
 
 def check_rows(model: LanguageModel, ids: Ids) -> None:
@@ -25,10 +25,10 @@ def check_rows(model: LanguageModel, ids: Ids) -> None:
     side = min(ids.shape)
     for batch in (ids, ids[:side, :side]):
         with evaluating(model):
-            together = run(lambda batch=batch: model(batch), f"a batch of shape {tuple(batch.shape)}")
-            alone = run(lambda batch=batch: torch.cat([model(row[None]) for row in batch]), "a single row")
+            together = read(model, batch, f"a batch of shape {tuple(batch.shape)}")
+            alone = torch.cat([read(model, row[None], "a single row") for row in batch])
         off = distance(together, alone).amax((1, 2))
-        if off.max() > TOLERANCE:
+        if not off.max() <= TOLERANCE:
             row = int(off.argmax())
             raise CheckFailed(f"row {row}'s logits change by {off[row]:.3g} when it is read alone")
 
@@ -41,10 +41,11 @@ def check_future(model: LanguageModel, ids: Ids) -> None:
     """
     check_size(ids)
     with evaluating(model):
-        whole = model(ids)
+        whole = read(model, ids, "the whole text")
         for stop in range(1, ids.shape[1]):
-            off = float(distance(whole[:, :stop], model(ids[:, :stop])).max())
-            if off > TOLERANCE:
+            cut = read(model, ids[:, :stop], f"the first {stop} tokens")
+            off = float(distance(whole[:, :stop], cut).max())
+            if not off <= TOLERANCE:
                 raise CheckFailed(f"logits before place {stop} change by {off:.3g} when it and the rest go")
 
 
@@ -59,8 +60,9 @@ def check_order(model: LanguageModel, ids: Ids) -> None:
     if torch.equal(turned, ids):
         raise ValueError("ids must not read the same in reverse; check_order needs different tokens")
     with evaluating(model):
-        off = float(distance(model(ids)[:, -1], model(turned)[:, -1]).max())
-    if off <= TOLERANCE:
+        there, back = read(model, ids, "the text"), read(model, turned, "the text reversed")
+    off = float(distance(there[:, -1], back[:, -1]).max())
+    if not off > TOLERANCE:
         raise CheckFailed(
             f"with the tokens before it reversed, the last row moves by less than {TOLERANCE:g}"
         )
@@ -106,12 +108,16 @@ def check_logits(model: LanguageModel, reference: LanguageModel, ids: Ids, toler
     """Log-probabilities equal those of a reference: the only test of loaded weights that can be trusted.
 
     Raises:
-        CheckFailed: one of them is off by more than `tolerance` nats.
+        CheckFailed: one of them is off by more than `tolerance` nats, or logits are no distribution.
     """
     check_ids(ids, None)
+    check_number("tolerance", tolerance, "[0, inf)")
     with evaluating(model), evaluating(reference):
-        ours, theirs = (m(ids).double().log_softmax(-1) for m in (model, reference))
+        ours = read(model, ids, "the model").double().log_softmax(-1)
+        theirs = read(reference, ids, "the reference").double().log_softmax(-1)
+    if ours.shape != theirs.shape:
+        raise CheckFailed(f"logits have shape {tuple(ours.shape)}, the reference's {tuple(theirs.shape)}")
     off = float(distance(ours, theirs).max())
-    if off > tolerance:
+    if not off <= tolerance:
         same = float((ours.argmax(-1) == theirs.argmax(-1)).double().mean())
         raise CheckFailed(f"log P is off by up to {off:.3g} nats; the best token is the same in {same:.0%}")

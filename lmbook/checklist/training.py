@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size
-from lmbook.interface import Ids, Logits, Mask
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, run
+from lmbook.interface import Ids, Logits, Mask, check_mask, check_shape
 
 
 def check_masking(
@@ -36,6 +36,8 @@ def check_masking(
     ids = torch.randint(vocab_size, (1000, 1000), generator=torch.Generator().manual_seed(0))
     before = ids.clone()
     masked, mask = mask_tokens(ids)
+    run(lambda: check_mask("the mask", mask, before.shape), "1,000,000 tokens")
+    run(lambda: check_shape("the masked ids", masked, before.shape), "1,000,000 tokens")
     if not torch.equal(ids, before):
         raise CheckFailed("the ids given were written to: the targets are gone")
     if not torch.equal(masked[~mask], ids[~mask]):
@@ -94,5 +96,5 @@ def check_epoch_loss(epoch_loss: Callable[[list[Ids]], float], ids: Ids) -> None
     """
     check_size(ids, rows=3)
     whole, cut = epoch_loss([ids]), epoch_loss([ids[:-1], ids[-1:]])
-    if not math.isclose(whole, cut, abs_tol=TOLERANCE):
+    if not (math.isfinite(whole) and math.isclose(whole, cut, abs_tol=TOLERANCE)):
         raise CheckFailed(f"the same rows give {whole:.4f} in one batch and {cut:.4f} in two")

@@ -18,36 +18,72 @@ Axes: T time, V vocabulary, W windows of n tokens; … any leading axes, the row
 import inspect
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lmbook.interface import RowIds, RowLogits, check_int, check_number
+from lmbook.interface import RowIds, RowLogits, check_int, check_number, check_shape
 
 Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 
 
 def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
-    """One function of (logits, ids) that applies `filters` in order; a parameter `ids` is given the ids."""
+    """One function of (logits, ids) that applies `filters` in order.
+
+    A filter with a parameter `ids` is given the ids, unless they were bound with `functools.partial`. The
+    filters of this module are run once on a single logit, so that they refuse wrong arguments at once; a
+    reader's own filter is called for the logits of a model only.
+
+    Raises:
+        TypeError: not a list of functions; later, a filter that returns no tensor of floats.
+        ValueError: an argument of a filter outside its limits; later, a filter that changes the shape.
+    """
     if not (isinstance(filters, Iterable) and all(map(callable, functions := [*filters]))):
         raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
-    steps = [(step, "ids" in inspect.signature(step).parameters) for step in functions]
+    steps = [(step, _looks_back(step)) for step in functions]
+    for step in functions:
+        if _is_own(step):
+            ids = {"ids": torch.zeros(1, 1, dtype=torch.int64, device="cpu")} if _has_ids(step) else {}
+            step(torch.zeros(1, 1, device="cpu"), **ids)
 
     def composed(logits: Tensor, ids: Tensor) -> Tensor:
         for step, looks_back in steps:
-            logits = step(logits, ids=ids) if looks_back else step(logits)
+            filtered = step(logits, ids=ids) if looks_back else step(logits)
+            if not isinstance(filtered, Tensor) or not filtered.is_floating_point():
+                raise TypeError(f"a filter must return logits, a tensor of floats; {step!r} doesn't")
+            check_shape("what a filter returns", filtered, logits.shape)
+            logits = filtered
         return logits
 
     return composed
+
+
+def _is_own(step: Filter) -> bool:
+    function = step.func if isinstance(step, partial) else step
+    return any(function is own for own in _OWN)
+
+
+def _has_ids(step: Filter) -> bool:
+    try:
+        return "ids" in inspect.signature(step).parameters
+    except (TypeError, ValueError):  # of a function written in C
+        return False
+
+
+def _looks_back(step: Filter) -> bool:
+    bound = isinstance(step, partial) and "ids" in step.keywords
+    return _has_ids(step) and not bound
 
 
 def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     """Divide by `tau`: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone,
     exactly.
 
-    Below 1e-30, where the division would overflow, `tau` counts as 0.
+    Below 1e-30 `tau` counts as 0. Where a quotient is beyond the range of its type, the row's best logit is
+    subtracted from all of them first, which softmax doesn't see.
 
     Raises:
         ValueError: `tau` is negative or not finite.
@@ -55,8 +91,11 @@ def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     Source: Ackley, Hinton and Sejnowski 1985, A Learning Algorithm for Boltzmann Machines.
     """
     check_number("temperature", tau, "[0, inf)")
+    _check_rows(logits)
     if tau >= 1e-30:
-        return logits / tau
+        divided, best = logits / tau, logits.amax(-1, keepdim=True)
+        beyond = (divided.isinf() & logits.isfinite()).any(-1, keepdim=True) & best.isfinite()
+        return torch.where(beyond, (logits - best) / tau, divided)
     best = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, logits.argmax(-1, keepdim=True), True)
     return _keep(logits, best)
 
@@ -72,6 +111,7 @@ def top_k(logits: RowLogits, k: int) -> RowLogits:
     Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
     """
     check_int("k", k)
+    _check_rows(logits)
     if k >= logits.shape[-1]:
         return logits
     last = logits.topk(k).values[..., -1:]
@@ -91,6 +131,7 @@ def top_p(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
     check_number("p", p, "(0, 1]")
+    _check_rows(logits)
     if p == 1:
         return logits
     order = logits.argsort(descending=True, stable=True)
@@ -107,6 +148,7 @@ def min_p(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Nguyen et al. 2024, Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs.
     """
     check_number("min_p", p, "[0, 1]")
+    _check_rows(logits)
     if p == 0:
         return logits
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
@@ -125,6 +167,7 @@ def typical(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Meister et al. 2023, Locally Typical Sampling.
     """
     check_number("typical p", p, "(0, 1]")
+    _check_rows(logits)
     if p == 1:
         return logits
     probs = _softmax(logits)
@@ -148,8 +191,9 @@ def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> 
     Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
     """
     check_number("penalty", penalty, "(0, inf)")
+    _check_rows(logits, ids)
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
-    return torch.where(_counts(ids, logits) > 0, penalised, logits)
+    return _changed(logits, penalised, (_counts(ids, logits) > 0) & (logits != 0))
 
 
 def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
@@ -161,7 +205,9 @@ def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> R
     Source: OpenAI API reference, parameter frequency_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
-    return logits - penalty * _counts(ids, logits)
+    _check_rows(logits, ids)
+    counts = _counts(ids, logits)
+    return _changed(logits, logits - penalty * counts, counts > 0)
 
 
 def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
@@ -173,7 +219,8 @@ def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> Ro
     Source: OpenAI API reference, parameter presence_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
-    return logits - penalty * _counts(ids, logits).clamp(max=1)
+    _check_rows(logits, ids)
+    return _changed(logits, logits - penalty, _counts(ids, logits) > 0)
 
 
 def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
@@ -187,6 +234,7 @@ def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
     """
     check_int("n", n)
+    _check_rows(logits, ids)
     length = ids.shape[-1]
     if length < n:
         return logits
@@ -195,6 +243,32 @@ def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     banned = _counts(windows[..., -1].where(begun, -1), logits) > 0
     left = logits.masked_fill(banned, -math.inf)
     return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
+
+
+_OWN = (temperature, top_k, top_p, min_p, typical)
+_OWN += (repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngram)
+
+
+def _check_rows(logits: object, *ids: object) -> None:
+    """Raise unless logits are (…, V) of floats and `ids`, where a filter takes them, (…, T) of the same."""
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise TypeError(f"logits must be a tensor of floats, got {got}")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must have shape (…, V), V at least 1; got {tuple(logits.shape)}")
+    for seen in ids:
+        if not isinstance(seen, Tensor) or seen.dtype != torch.int64:
+            got = seen.dtype if isinstance(seen, Tensor) else type(seen).__name__
+            raise TypeError(f"ids must be a tensor of int64, got {got}")
+        if seen.ndim == 0 or seen.shape[:-1] != logits.shape[:-1]:
+            got = f"{tuple(seen.shape)} for {tuple(logits.shape)}"
+            raise ValueError(f"ids must be (…, T), with the rows of the logits (…, V); got {got}")
+
+
+def _changed(logits: RowLogits, changed: RowLogits, where: Bool[Tensor, "*rows V"]) -> RowLogits:
+    """`changed` where asked for and finite before, within the range of its type, so that no row is lost."""
+    limit = torch.finfo(logits.dtype).max
+    return torch.where(where & logits.isfinite(), changed.clamp(-limit, limit), logits)
 
 
 def _keep(logits: RowLogits, kept: Bool[Tensor, "*rows V"]) -> RowLogits:

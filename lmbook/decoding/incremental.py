@@ -24,6 +24,8 @@ from lmbook.interface import (
     check_fits,
     check_ids,
     check_int,
+    check_logits_shape,
+    check_mask,
     check_not_nan,
 )
 
@@ -48,11 +50,7 @@ def check_request(
             raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
     if padding_mask is None:
         return
-    if not isinstance(padding_mask, Tensor):
-        raise TypeError(f"padding_mask must be a tensor of bool, got {type(padding_mask).__name__}")
-    if padding_mask.shape != input_ids.shape or padding_mask.dtype != torch.bool:
-        got = f"{tuple(padding_mask.shape)} {padding_mask.dtype}"
-        raise ValueError(f"padding_mask must be {tuple(input_ids.shape)} torch.bool, got {got}")
+    check_mask("padding_mask", padding_mask, input_ids.shape)
     if padding_mask[:, -1].any() or (padding_mask[:, 1:] & ~padding_mask[:, :-1]).any():
         raise ValueError("padding_mask must be True on the left of a row only, and leave it at least 1 token")
 
@@ -103,26 +101,37 @@ class IncrementalForward:
 
     def __init__(self, model: LanguageModel, batch_size: int, padding_mask: Mask | None = None):
         self.model, self.padding_mask = model, padding_mask
+        self.vocab_size = getattr(model, "vocab_size", None)
         self.cache = model.new_cache(batch_size) if hasattr(model, "new_cache") else None
 
     def __call__(self, ids: Ids, count: int = 1) -> Float[Tensor, "B N V"]:
         """Logits at the last `count` places of ids (B, T); a cache is given only what it has not seen."""
-        new, options = self._unseen(ids)
+        new, keywords = self._unseen(ids)
         if new.shape[1] > count and hasattr(self.model, "unembed"):
-            return self.model.unembed(self.model.hidden_states(new, **options)[:, -count:])
-        return self.model(new, **options)[:, -count:]
+            return self.unembed(self.model.hidden_states(new, **keywords)[:, -count:])
+        logits = self.model(new, **keywords)
+        check_logits_shape(logits, new.shape, self.vocab_size)
+        return logits[:, -count:]
+
+    def unembed(self, states: Float[Tensor, "B N D"]) -> Float[Tensor, "B N V"]:
+        """Logits of hidden states, of a model that shows them."""
+        logits = self.model.unembed(states)
+        check_logits_shape(logits, states.shape[:2], self.vocab_size)
+        return logits
 
     def hidden(self, ids: Ids, count: int) -> Float[Tensor, "B N D"]:
         """Hidden states at the last `count` places, of a model that shows them."""
-        new, options = self._unseen(ids)
-        return self.model.hidden_states(new, **options)[:, -count:]
+        new, keywords = self._unseen(ids)
+        return self.model.hidden_states(new, **keywords)[:, -count:]
 
     def _unseen(self, ids: Ids) -> tuple[Int[Tensor, "B _"], dict]:
-        options = {} if self.cache is None else {"cache": self.cache}
+        keywords = {} if self.cache is None else {"cache": self.cache}
         seen = 0 if self.cache is None else self.cache.length
         if self.padding_mask is not None and seen == 0:
-            options["padding_mask"] = F.pad(self.padding_mask, (0, ids.shape[1] - self.padding_mask.shape[1]))
-        return ids[:, seen:], options
+            keywords["padding_mask"] = F.pad(
+                self.padding_mask, (0, ids.shape[1] - self.padding_mask.shape[1])
+            )
+        return ids[:, seen:], keywords
 
     def truncate(self, length: int) -> None:
         """Forget all but the first `length` tokens."""

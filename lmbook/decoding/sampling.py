@@ -11,7 +11,6 @@ Axes: B batch, T time, V vocabulary.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 
 import torch
@@ -77,7 +76,7 @@ def sample_decode(
         model: any causal language model.
         input_ids: (B, T) prompts.
         filters: functions of logits, or of (logits, ids) with the row's tokens so far, prompt included, −1
-            where there is padding. See `lmbook.filters`.
+            where there is padding; called once for each new token. See `lmbook.filters`.
         max_length: number of new tokens.
         generator: source of the draws; torch's default one where None.
         eos_token_id: a row stops after this token.
@@ -91,7 +90,7 @@ def sample_decode(
     """
     check_request(model, "sample_decode", input_ids, max_length, eos_token_id, padding_mask)
     check_generator(generator, input_ids.device)
-    rule = checked_rule(filters, model, input_ids)
+    rule = compose(filters)
 
     def choose(logits: Tensor, ids: Tensor) -> Tensor:
         return draw(next_probabilities(logits, ids, rule), generator)
@@ -115,8 +114,15 @@ def top_k_decode(
     Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
     """
     steps = (partial(filters.temperature, tau=temperature), partial(filters.top_k, k=k))
-    options = {"generator": generator, "eos_token_id": eos_token_id, "padding_mask": padding_mask}
-    return sample_decode(model, input_ids, steps, max_length, **options)
+    return sample_decode(
+        model,
+        input_ids,
+        steps,
+        max_length,
+        generator=generator,
+        eos_token_id=eos_token_id,
+        padding_mask=padding_mask,
+    )
 
 
 def nucleus_decode(
@@ -135,8 +141,15 @@ def nucleus_decode(
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
     steps = (partial(filters.temperature, tau=temperature), partial(filters.top_p, p=p))
-    options = {"generator": generator, "eos_token_id": eos_token_id, "padding_mask": padding_mask}
-    return sample_decode(model, input_ids, steps, max_length, **options)
+    return sample_decode(
+        model,
+        input_ids,
+        steps,
+        max_length,
+        generator=generator,
+        eos_token_id=eos_token_id,
+        padding_mask=padding_mask,
+    )
 
 
 def next_probabilities(logits: RowLogits, ids: RowIds, rule: Rule) -> RowLogits:
@@ -154,15 +167,6 @@ def next_probabilities(logits: RowLogits, ids: RowIds, rule: Rule) -> RowLogits:
 def draw(probs: Float[Tensor, "B V"], generator: Generator | None) -> Int[Tensor, " B"]:
     """One token for each row."""
     return torch.multinomial(probs, 1, generator=generator)[:, 0]
-
-
-def checked_rule(filters: Iterable[Filter], model: LanguageModel, input_ids: Ids) -> Rule:
-    """Compose the filters; one run on flat logits lets them refuse their arguments before any work."""
-    rule = compose(filters)
-    vocab_size = getattr(model, "vocab_size", None) or 1
-    with suppress(RuntimeError, IndexError):  # of a reader's own filter that needs a V which the model hides
-        rule(torch.zeros(1, vocab_size, device=input_ids.device), input_ids[:1])
-    return rule
 
 
 def _generate(

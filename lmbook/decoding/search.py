@@ -23,7 +23,16 @@ from torch import Tensor
 
 from lmbook.decoding.filters import top_k
 from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, prompts
-from lmbook.interface import Ids, LanguageModel, Mask, RowLogits, check_int, check_number, evaluating
+from lmbook.interface import (
+    Ids,
+    LanguageModel,
+    Mask,
+    RowLogits,
+    check_int,
+    check_logits_shape,
+    check_number,
+    evaluating,
+)
 
 Found = tuple[Int[Tensor, "B _"], Float[Tensor, " B"]]
 EXHAUSTIVE_LIMIT = 1_000_000  # continuations: a few seconds of a small model
@@ -42,7 +51,8 @@ def beam_search(
     """Keep the `num_beams` most probable prefixes at each step; return the best continuation that was met.
 
     A prefix that produces `eos_token_id` while among the best is finished and leaves its place to the next.
-    The search ends when no prefix can overtake the best finished one. One beam is greedy decoding.
+    The search ends when no prefix can overtake the best finished one. Without a length penalty
+    one beam is greedy decoding.
 
     Args:
         model: any causal language model.
@@ -59,7 +69,7 @@ def beam_search(
 
     Raises:
         TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, `length_penalty` negative or not
-            finite.
+            finite, or so high that `max_length` to its power is beyond 1e304.
 
     Source: Graves 2012, Sequence Transduction with Recurrent Neural Networks, section 3; Murray and Chiang
     2018, Correcting Length Bias in Neural Machine Translation; Stahlberg and Byrne 2019, On NMT Search Errors
@@ -67,7 +77,7 @@ def beam_search(
     """
     check_request(model, "beam_search", input_ids, max_length, eos_token_id, padding_mask)
     check_int("num_beams", num_beams)
-    _check_penalty(length_penalty)
+    _check_penalty(length_penalty, max_length)
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _beam_row(model, prompt, num_beams, max_length, length_penalty, eos_token_id)
@@ -93,15 +103,14 @@ def exhaustive_search(
         Ids (B, T + max_length) and scores (B,), as `beam_search`.
 
     Raises:
-        TypeError, ValueError: as `greedy_decode`; no `vocab_size`; more than 1,000,000 continuations.
+        TypeError, ValueError: as `beam_search`; no `vocab_size`; more than 1,000,000 continuations.
     """
     check_request(model, "exhaustive_search", input_ids, max_length, eos_token_id, padding_mask)
-    _check_penalty(length_penalty)
-    if not hasattr(model, "vocab_size"):
+    _check_penalty(length_penalty, max_length)
+    if getattr(model, "vocab_size", None) is None:
         raise TypeError(f"exhaustive_search needs a model with vocab_size; {type(model).__name__} has none")
-    size = model.vocab_size**max_length
-    if size > EXHAUSTIVE_LIMIT:
-        what = f"{model.vocab_size} ** {max_length} = {size} continuations"
+    if max_length * math.log(model.vocab_size) > math.log(EXHAUSTIVE_LIMIT) + 1e-9:
+        what = f"{model.vocab_size} ** {max_length}"
         raise ValueError(f"exhaustive_search tries at most {EXHAUSTIVE_LIMIT} continuations, got {what}")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,8 +165,11 @@ def contrastive_search(
     return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)[0]
 
 
-def _check_penalty(penalty: float | int) -> None:
+def _check_penalty(penalty: float | int, max_length: int) -> None:
     check_number("length_penalty", penalty, "[0, inf)")
+    if penalty * math.log(max(max_length, 1)) > math.log(1e304):
+        limit = math.log(1e304) / math.log(max_length)
+        raise ValueError(f"length_penalty must be at most {limit:.0f} for {max_length} tokens, got {penalty}")
 
 
 def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
@@ -186,6 +198,10 @@ def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_pen
         check_possible(logits)
         totals = scores[:, None] + _log_softmax(logits)  # (N, V)
         if eos is not None:
+            if eos >= totals.shape[1]:  # of a model that doesn't tell its vocab_size
+                raise ValueError(
+                    f"eos_token_id must be below {totals.shape[1]}, the number of logits; got {eos}"
+                )
             ended = _best(totals, num_beams)[:, eos]
             rank = ended.max().item() / length**length_penalty
             if rank > best_rank:
@@ -215,11 +231,14 @@ def _exhaust_row(model, prompt: Tensor, max_length: int, length_penalty, eos: in
     heads = itertools.product(range(model.vocab_size), repeat=max_length - 1)
     while chunk := list(itertools.islice(heads, 1024)):
         head = torch.tensor(chunk, dtype=torch.int64, device=prompt.device)  # (N, L − 1)
-        logits = model(torch.cat((prompt.expand(len(head), -1), head), dim=1))[:, prompt.shape[1] - 1 :]
+        read = torch.cat((prompt.expand(len(head), -1), head), dim=1)
+        logits = model(read)
+        check_logits_shape(logits, read.shape, model.vocab_size)
+        logits = logits[:, prompt.shape[1] - 1 :]
         stem = head[:, None].expand(-1, len(last), -1)  # (N, V, L − 1)
         tokens = torch.cat((stem, last.expand(len(head), -1)[..., None]), dim=-1)
         totals, lengths, tokens = _score(logits, tokens, eos)
-        ranks = totals / lengths**length_penalty
+        ranks = totals / lengths.double() ** length_penalty
         if ranks.max() > best_rank:
             n, v = divmod(int(ranks.argmax()), len(last))
             best, best_rank = (torch.cat((prompt[0], tokens[n, v])), totals[n, v]), ranks.max()
@@ -250,7 +269,7 @@ def _contrastive_row(
     reader = IncrementalForward(model, 1)
     ids, states = prompt, reader.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
     for _ in range(max_length):
-        logits = model.unembed(states[:, -1:])[0, 0]
+        logits = reader.unembed(states[:, -1:])[0, 0]
         check_possible(logits)
         logp = _log_softmax(logits)
         candidates = top_k(logp, k).isfinite().nonzero()  # (N, 1)

@@ -25,11 +25,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from lmbook.decoding import filters as keep
+from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
 from lmbook.decoding.incremental import IncrementalForward, check_request, prompts
-from lmbook.decoding.sampling import Rule, checked_rule, draw, next_probabilities
-from lmbook.interface import Ids, LanguageModel, Mask, check_generator, check_int, evaluating
+from lmbook.decoding.sampling import Rule, draw, next_probabilities
+from lmbook.interface import Ids, LanguageModel, Mask, check_generator, check_int, check_shape, evaluating
 
 Probabilities = Float[Tensor, "*rows V"]
 
@@ -65,15 +65,40 @@ class SpeculationStats:
 
 
 def acceptance(target: Probabilities, draft: Probabilities) -> Probabilities:
-    """min(1, p / q), the probability that a proposal is accepted; 1 where q is 0 and it never is made."""
+    """min(1, p / q), the probability that a proposal is accepted; 1 where q is 0 and it never is made.
+
+    Args:
+        target: p, (…, V).
+        draft: q, of the same shape.
+
+    Raises:
+        TypeError: not tensors of floats.
+        ValueError: another shape, or numbers that are below 0, NaN or infinite.
+    """
+    _check_probabilities(target, draft)
     return torch.where(draft > target, target / draft, 1.0)
 
 
 def residual(target: Probabilities, draft: Probabilities) -> Probabilities:
-    """max(p − q, 0), normalised: the distribution after a refusal. Where p = q, which forbids one, p."""
+    """max(p − q, 0), normalised: the distribution after a refusal. Where p = q, which forbids one, p.
+
+    Args and errors as `acceptance`.
+    """
+    _check_probabilities(target, draft)
     rest = (target - draft).clamp(min=0.0)
     total = rest.sum(-1, keepdim=True)
     return torch.where(total > 0, rest / total, target)
+
+
+def _check_probabilities(target: object, draft: object) -> None:
+    for name, probs in (("target", target), ("draft", draft)):
+        if not isinstance(probs, Tensor) or not probs.is_floating_point():
+            got = probs.dtype if isinstance(probs, Tensor) else type(probs).__name__
+            raise TypeError(f"{name} must be probabilities, a tensor of floats; got {got}")
+        wrong = ~((probs >= 0) & probs.isfinite())
+        if wrong.any():
+            raise ValueError(f"{name} must be at least 0 and finite, got {probs[wrong][0].item()}")
+    check_shape("draft", draft, target.shape)
 
 
 def toss(probability: Float[Tensor, ""], generator: Generator | None) -> bool:
@@ -127,7 +152,7 @@ def speculative_decode(
     check_generator(generator, input_ids.device)
     if not isinstance(stats, SpeculationStats | None):
         raise TypeError(f"stats must be SpeculationStats or None, got {stats!r}")
-    rule = checked_rule((partial(keep.temperature, tau=temperature), compose(filters)), target, input_ids)
+    rule = _rule(temperature, filters)
     stats = SpeculationStats() if stats is None else stats
     ids = F.pad(input_ids, (0, max_length), value=eos_token_id or 0)
     with evaluating(target), evaluating(draft):
@@ -136,6 +161,12 @@ def speculative_decode(
             tokens = speculation.run(prompt, max_length, num_draft)
             ids[row, padding : padding + len(tokens)] = tokens
     return ids
+
+
+def _rule(tau: float | int, steps: Iterable[Filter]) -> Rule:
+    """Temperature, then the reader's filters: the same for both models."""
+    warmed, filtered = compose([partial(filters.temperature, tau=tau)]), compose(steps)
+    return lambda logits, ids: filtered(warmed(logits, ids), ids)
 
 
 class _Speculation:

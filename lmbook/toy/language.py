@@ -11,13 +11,14 @@ Axes: B batch, T time, V vocabulary, S states; row S of the tables is the dead s
 
 import math
 from collections.abc import Iterator
+from numbers import Integral
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids, check_int
+from lmbook.interface import check_generator, check_ids, check_int, check_mask
 from lmbook.toy.grammar import Grammar, animals
 
 
@@ -67,8 +68,10 @@ class ToyLanguage:
         """Return the ids of the words of `text`; "." is a word of its own.
 
         Raises:
-            ValueError: an unknown word.
+            TypeError: not a string. ValueError: an unknown word.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, got {type(text).__name__}")
         words = text.replace(".", " . ").split()
         unknown = [word for word in words if word not in self._id_of]
         if unknown:
@@ -77,8 +80,19 @@ class ToyLanguage:
         return [self._id_of[word] for word in words]
 
     def decode(self, ids: Int[Tensor, " T"] | list[int]) -> str:
-        """Return the text of `ids`, one sentence after the other."""
-        return " ".join(self.vocab[int(i)] for i in ids).replace(" .", ".")
+        """Return the text of `ids`, one sentence after the other.
+
+        Raises:
+            TypeError: what isn't an id. ValueError: an id outside the vocabulary, or a batch.
+        """
+        if isinstance(ids, Tensor) and ids.ndim != 1:
+            raise ValueError(f"decode takes the ids of one text, (T,); got shape {tuple(ids.shape)}")
+        tokens = ids.tolist() if isinstance(ids, Tensor) else [*ids]
+        for token in tokens:
+            check_int("an id", token, 0)
+            if token >= self.vocab_size:
+                raise ValueError(f"an id must be below vocab_size {self.vocab_size}, got {token}")
+        return " ".join(self.vocab[token] for token in tokens).replace(" .", ".")
 
     def states(self, input_ids: Int[Tensor, "B T"]) -> Int[Tensor, "B T+1"]:
         """Return the state before each token and after the last; S is the dead state."""
@@ -104,6 +118,7 @@ class ToyLanguage:
         """Draw texts of `length` words from the start of the language, one a row."""
         check_int("num_sequences", num_sequences)
         check_int("length", length)
+        check_generator(generator, torch.device("cpu"))
         cumulative = self._probs.cumsum(dim=1)
         cumulative /= cumulative[:, -1:].clamp(min=1e-300)  # the last step is exactly 1
         draws = torch.rand(num_sequences, length, dtype=torch.float64, generator=generator)
@@ -180,12 +195,17 @@ class ToyLanguage:
             If the language can't produce the visible tokens, hidden ones are uniform.
 
         Raises:
-            ValueError: a position outside the sequence, or a mask of another shape.
+            TypeError: ids that aren't int64, or a position that is neither an int nor a tensor.
+            ValueError: a position outside the sequence, a mask of another shape or dtype, a visible id
+                outside the vocabulary.
 
         Source: Rabiner (1989), section III.B, forward–backward.
         """
+        check_ids(ids.clamp(min=0) if isinstance(ids, Tensor) else ids, None, name="ids")
         if isinstance(position, Tensor):
             return self._posterior(ids, position)
+        if not isinstance(position, Integral) or isinstance(position, bool):
+            raise TypeError(f"position must be an int or a mask (B, T), got {position!r}")
         if not -ids.shape[1] <= position < ids.shape[1]:
             raise ValueError(f"position {position} is outside a sequence of length {ids.shape[1]}")
         hidden = torch.zeros_like(ids, dtype=torch.bool)
@@ -248,9 +268,7 @@ class ToyLanguage:
             yield (now, tuple((ways[left, word] / total[word]).round(13).tolist())), float(total[word])
 
     def _posterior(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        if hidden.shape != ids.shape or hidden.dtype != torch.bool:
-            got = f"{hidden.dtype} {tuple(hidden.shape)}"
-            raise ValueError(f"the mask must be bool {tuple(ids.shape)}, got {got}")
+        check_mask("position", hidden, ids.shape)
         ids = ids.masked_fill(hidden, 0)
         check_ids(ids, self.vocab_size, name="ids")
         forward = [torch.zeros(len(ids), len(self._probs), dtype=torch.float64)]
@@ -286,10 +304,10 @@ def _check_grammar(grammar: Grammar) -> None:
         raise ValueError("a grammar needs at least one state")
     for state, row in grammar.items():
         for word, (p, after) in row.items():
-            if not p > 0:
+            if not 0 < p < math.inf:
                 raise ValueError(f"P({word!r}) after state {state!r} must be positive, got {p}")
             if after not in grammar:
                 raise ValueError(f"{word!r} after state {state!r} leads to the undefined state {after!r}")
         total = math.fsum(p for p, _ in row.values())
-        if abs(total - 1) > 1e-9:
+        if not abs(total - 1) <= 1e-9:
             raise ValueError(f"the probabilities after state {state!r} sum to {total}, not to 1")

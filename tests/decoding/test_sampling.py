@@ -23,8 +23,15 @@ from table_models import (
 from lmbook.decoding import greedy_decode, nucleus_decode, sample_decode, top_k_decode
 from lmbook.decoding import sampling as decoding
 from lmbook.decoding.incremental import check_request, left_pad
-from lmbook.decoding.sampling import checked_rule
-from lmbook.filters import no_repeat_ngram, repetition_penalty, temperature, top_k, top_p
+from lmbook.filters import (
+    compose,
+    no_repeat_ngram,
+    presence_penalty,
+    repetition_penalty,
+    temperature,
+    top_k,
+    top_p,
+)
 from lmbook.transformer import CausalLM
 
 PROMPTS = torch.tensor([[0, 2, 1], [1, 1, 0], [2, 0, 0], [0, 0, 0], [1, 2, 2]])
@@ -564,14 +571,10 @@ def test_impossible_tokens_are_welcome_and_never_chosen():
         assert decode(model, torch.tensor([[0]] * 7), max_length=3)[:, 1:].eq(1).all()
 
 
-def test_filters_check_their_arguments_on_the_device_of_the_ids():
-    devices = []
-
-    def note(logits):
-        devices.append(logits.device.type)
-        return logits
-
-    ids = torch.zeros(1, 2, dtype=torch.int64)
-    with torch.device("meta"):  # where tensors go that nobody places
-        checked_rule([note], TableModel(7), ids)
-    assert devices == ["cpu"]
+def test_filters_check_their_arguments_whatever_the_default_device():
+    with torch.device("meta"):  # where tensors go that nobody places, and can't be compared
+        rule = compose([partial(temperature, tau=2.0), partial(presence_penalty, penalty=1.0)])
+        with pytest.raises(ValueError, match="temperature must be at least 0"):
+            compose([partial(temperature, tau=-1.0)])
+    got = rule(torch.tensor([[2.0, 4.0]]), torch.tensor([[1]]))
+    assert got.tolist() == [[1.0, 1.0]]
