@@ -92,56 +92,64 @@ def parser() -> argparse.ArgumentParser:
         "`lmbook.pretrain export RUN FOLDER` writes a run's model for the package transformers.",
         argument_default=argparse.SUPPRESS,
     )
-    usual = {field.name: field.default for field in fields(Settings)}
-
-    def add(group, name, text, **options):
-        default = usual[name.replace("-", "_")]
-        if default not in (None, False, ()) and "%(" not in text:
-            text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
-        group.add_argument(f"--{name}", help=text, **options)
-
-    texts = made.add_argument_group("texts")
-    known = ", ".join(CORPORA)
-    add(texts, "corpus", f"{known}, text files in UTF-8, folders of .txt files", nargs="+")
-    add(texts, "validation", "files or folders to validate on, instead of a share of the corpus", nargs="+")
-    add(texts, "separator", "text between the documents of a file; without it a file is one document")
-    add(texts, "tokens", "folder where tokens are kept, for several runs (default OUT/tokens)", type=Path)
-    add(texts, "tokenizer", "a token is a character, a byte, or learned byte pairs",
-        choices=["char", "byte", "bpe"])  # fmt: skip
-    add(texts, "vocab-size", "tokens of bpe", type=int)
-    model = made.add_argument_group("model")
-    sizes = "; ".join(f"{name}: d_model {d}, heads {h}, layers {n}" for name, (d, h, n) in PRESETS.items())
-    add(model, "preset", sizes, choices=PRESETS)
-    for name in "d-model", "num-heads", "num-layers":
-        add(model, name, "instead of the preset's", type=int)
-    add(model, "context-length", "T, tokens a row", type=int)
-    training = made.add_argument_group("training")
-    add(training, "batch-size", "B, rows a step over all processes", type=int)
-    add(training, "accumulate", "parts in which a process takes its rows, to save memory", type=int)
-    length = training.add_mutually_exclusive_group()
-    add(length, "steps", "length of the run; more than before goes on with a finished one", type=int)
-    add(length, "minutes", "of training in all, instead of steps", type=float)
-    add(training, "learning-rate", "the highest, after the warmup", type=float)
-    add(training, "schedule", "how the rate falls after the warmup", choices=SCHEDULES)
-    add(training, "warmup", "steps of linear rise (default 100, at most a tenth of --steps)", type=int)
-    add(training, "final-rate", "last rate as a share of the highest", type=float)
-    add(training, "weight-decay", "of matrices", type=float)
-    add(training, "betas", "of AdamW", type=float, nargs=2)
-    add(training, "max-grad-norm", "a longer gradient is scaled down to it; inf: never", type=float)
-    add(training, "seed", "of weights and batches", type=int)
-    add(training, "bf16", "compute products in bfloat16; weights stay float32", action="store_true")
-    add(training, "fsdp", "share weights and optimizer state out among processes", action="store_true")
-    add(training, "compile", "let torch compile the model", action="store_true")
+    _add_texts_and_model(made)
+    _add_training(made)
     run = made.add_argument_group("run")
     run.add_argument("--out", type=Path, required=True, help="folder of the run")
-    add(run, "resume", "go on from the folder's checkpoint, with its settings", action="store_true")
-    add(run, "checkpoint-every", "steps", type=int)
-    add(run, "validate-every", "steps", type=int)
-    add(run, "validation-tokens", "at most; of more, rows are chosen evenly", type=int)
-    add(run, "log-every", "steps", type=int)
-    add(run, "sample-every", "steps; without it no text is written", type=int)
-    add(run, "prompt", "begin of the samples (default: that of the validation text)")
+    _add(run, "resume", "go on from the folder's checkpoint, with its settings", action="store_true")
+    _add(run, "checkpoint-every", "steps", type=int)
+    _add(run, "validate-every", "steps", type=int)
+    _add(run, "validation-tokens", "at most; of more, rows are chosen evenly", type=int)
+    _add(run, "log-every", "steps", type=int)
+    _add(run, "sample-every", "steps; without it no text is written", type=int)
+    _add(run, "prompt", "begin of the samples (default: that of the validation text)")
     return made
+
+
+def _add(group, name: str, text: str, **options) -> None:
+    """An option whose help says its default, where it has one."""
+    default = next(field.default for field in fields(Settings) if field.name == name.replace("-", "_"))
+    if default not in (None, False, ()):
+        text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+    group.add_argument(f"--{name}", help=text, **options)
+
+
+def _add_texts_and_model(made: argparse.ArgumentParser) -> None:
+    texts = made.add_argument_group("texts")
+    known = ", ".join(CORPORA)
+    _add(texts, "corpus", f"{known}, text files in UTF-8, folders of .txt files", nargs="+")
+    _add(texts, "validation", "files or folders to validate on, instead of a share of the corpus", nargs="+")
+    _add(texts, "separator", "text between the documents of a file; without it a file is one document")
+    _add(texts, "tokens", "folder where tokens are kept, for several runs (default OUT/tokens)", type=Path)
+    kinds = ["char", "byte", "bpe"]
+    _add(texts, "tokenizer", "a token is a character, a byte, or learned byte pairs", choices=kinds)
+    _add(texts, "vocab-size", "tokens of bpe", type=int)
+    model = made.add_argument_group("model")
+    sizes = "; ".join(f"{name}: d_model {d}, heads {h}, layers {n}" for name, (d, h, n) in PRESETS.items())
+    _add(model, "preset", sizes, choices=PRESETS)
+    for name in "d-model", "num-heads", "num-layers":
+        _add(model, name, "instead of the preset's", type=int)
+    _add(model, "context-length", "T, tokens a row", type=int)
+
+
+def _add_training(made: argparse.ArgumentParser) -> None:
+    training = made.add_argument_group("training")
+    _add(training, "batch-size", "B, rows a step over all processes", type=int)
+    _add(training, "accumulate", "parts in which a process takes its rows, to save memory", type=int)
+    length = training.add_mutually_exclusive_group()
+    _add(length, "steps", "length of the run; more than before goes on with a finished one", type=int)
+    _add(length, "minutes", "of training in all, instead of steps", type=float)
+    _add(training, "learning-rate", "the highest, after the warmup", type=float)
+    _add(training, "schedule", "how the rate falls after the warmup", choices=SCHEDULES)
+    _add(training, "warmup", "steps of linear rise (default 100, at most a tenth of --steps)", type=int)
+    _add(training, "final-rate", "last rate as a share of the highest", type=float)
+    _add(training, "weight-decay", "of matrices", type=float)
+    _add(training, "betas", "of AdamW", type=float, nargs=2)
+    _add(training, "max-grad-norm", "a longer gradient is scaled down to it; inf: never", type=float)
+    _add(training, "seed", "of weights and batches", type=int)
+    _add(training, "bf16", "compute products in bfloat16; weights stay float32", action="store_true")
+    _add(training, "fsdp", "share weights and optimizer state out among processes", action="store_true")
+    _add(training, "compile", "let torch compile the model", action="store_true")
 
 
 def settings_from(given: dict, saved: dict | None = None) -> Settings:
@@ -194,16 +202,21 @@ def check_settings(settings: Settings, processes: int) -> None:
     check_names(s.corpus, s.validation)
     if s.separator == "":
         raise ValueError("--separator must be a text of 1 character or more, got none")
+    if s.out.exists() and not s.out.is_dir():
+        raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
+    _check_tools(settings, processes)
+
+
+def _check_tools(settings: Settings, processes: int) -> None:
+    s = settings
     if importlib.util.find_spec("safetensors") is None:
         raise ValueError("checkpoints need the package safetensors: pip install safetensors")
     if s.fsdp and processes == 1:
         raise ValueError("--fsdp shares a model out among processes; start them with torchrun")
-    if s.fsdp and importlib.util.find_spec("torch.distributed._composable.fsdp") is None:
+    if s.fsdp and not hasattr(importlib.import_module("torch.distributed.fsdp"), "fully_shard"):
         raise ValueError("--fsdp needs torch 2.6 or later: pip install --upgrade torch")
     if s.compile and not _compiler():
         raise ValueError("--compile needs a C++ compiler: install g++ or clang++, or set CXX to its name")
-    if s.out.exists() and not s.out.is_dir():
-        raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
 
 
 def _check_numbers(settings: Settings) -> None:

@@ -70,7 +70,10 @@ def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     if saved:
         saved = load_checkpoint(settings.out / NAME)  # again, as nobody else writes it now
     corpus = processes.by_first(_prepare_tokens, settings, held, saved[1] if saved else None)
-    return Run(settings, processes, TokenFolder.read(settings.tokens), corpus, saved)
+    tokens = TokenFolder.read(settings.tokens)
+    if tokens is None:
+        raise ValueError(f"--tokens {str(settings.tokens)!r} must be a folder that all processes see")
+    return Run(settings, processes, tokens, corpus, saved)
 
 
 def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
@@ -112,8 +115,9 @@ def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | Non
         OSError: too little space.
     """
     sources = find_sources(settings.corpus, settings.validation)
-    size = sum(source.path.stat().st_size if source.path else len(source.text) for source in sources)
-    held[0].check_space((2 if settings.tokenizer == "bpe" else 1) * size)
+    if TokenFolder.read(settings.tokens) is None:
+        size = sum(source.path.stat().st_size if source.path else len(source.text) for source in sources)
+        held[0].check_space((2 if settings.tokenizer == "bpe" else 1) * size)
     recipe = {
         "kind": settings.tokenizer,
         "vocab_size": settings.vocab_size if settings.tokenizer == "bpe" else None,

@@ -162,6 +162,9 @@ class Run:
         numbers = " and ".join(f"{size:,} tokens of {name}" for name, size in sizes.items())
         many = f" × {self.processes.count}" * (self.processes.count > 1)
         tell(f"{self.parameters:,} parameters, {numbers} text, on {self.device}{many}")
+        if self.settings.steps:
+            read = self.settings.steps * self.settings.batch_size * self.settings.context_length
+            tell(f"{self.settings.steps} steps read the training text {read / sizes['training']:.2g} times")
         if sys.stderr.isatty() and find_spec("tqdm"):
             from tqdm import tqdm
 

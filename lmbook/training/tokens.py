@@ -142,8 +142,15 @@ def prepare_tokens(
         and tokenizer in (None, found.tokenizer)
     ):
         return found, fingerprints
+    _make_tokens(folder, Split.of(sources, recipe["separator"]), recipe, tokenizer, fingerprints)
+    return TokenFolder.read(folder), fingerprints
+
+
+def _make_tokens(
+    folder: Path, split: Split, recipe: dict, tokenizer: str | None, fingerprints: list[Fingerprint]
+) -> None:
+    """Write tokens and index; whoever has mapped what was there before keeps it."""
     folder.mkdir(parents=True, exist_ok=True)
-    split = Split.of(sources, recipe["separator"])
     made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, recipe)
     writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
     try:
@@ -167,7 +174,6 @@ def prepare_tokens(
             writer.file.close()
         for left_over in folder.glob(f"*.{os.getpid()}.partial"):
             left_over.unlink()
-    return TokenFolder.read(folder), fingerprints
 
 
 def make_tokenizer(split: Split, recipe: dict) -> Tokenizer:
