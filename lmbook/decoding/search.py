@@ -109,8 +109,10 @@ def exhaustive_search(
     _check_penalty(length_penalty, max_length)
     if getattr(model, "vocab_size", None) is None:
         raise TypeError(f"exhaustive_search needs a model with vocab_size; {type(model).__name__} has none")
-    if max_length * math.log(model.vocab_size) > math.log(EXHAUSTIVE_LIMIT) + 1e-9:
-        what = f"{model.vocab_size} ** {max_length}"
+    digits = max_length * math.log10(model.vocab_size)
+    if digits > 20 or model.vocab_size**max_length > EXHAUSTIVE_LIMIT:
+        size = "" if digits > 20 else f" = {model.vocab_size**max_length}"
+        what = f"{model.vocab_size} ** {max_length}{size} continuations"
         raise ValueError(f"exhaustive_search tries at most {EXHAUSTIVE_LIMIT} continuations, got {what}")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
