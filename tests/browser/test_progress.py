@@ -84,7 +84,7 @@ def test_export_forget_import(page, site, open_widgets, tmp_path):
     expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_have_text("")
 
     page.locator(".lm-progress-import").set_input_files(file)
-    expect(page.locator(".lm-progress-said")).to_contain_text("Imported: 1 answers")
+    expect(page.locator(".lm-progress-said")).to_contain_text("Imported: 1 answer.")
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
     expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_contain_text("✓")
 
