@@ -1,12 +1,13 @@
 // The attention explorer: a trained transformer runs in the page, and every head shows what it looks at.
 import { comparison, likeliest, sentenceField, svg, wordRow } from './kit/sentence.js';
 import { splitWords } from './core/words.js';
-import { announcer, formatProb, frame, h, live, newId } from './kit/kit.js';
-import { loadModels, roundingNote } from './core/models.js';
+import { announcer, formatProb, frame, h, live, newId, setter } from './kit/kit.js';
+import { readPair, runsHere } from './kit/page_model.js';
 
 const LINES = 7; // words that get a line of their own
-const MAX_WORDS = 24;
 const SHADES = 12;
+
+/** @typedef {{ ids: number[] } & ReturnType<typeof look>} Seen */
 
 // All that the model makes of `ids`: its attention, and after each word the next one's distribution.
 export function look(net, ids) {
@@ -70,23 +71,19 @@ function headGrid(layers, heads, onpick) {
 }
 
 function render({ model, el }) {
-  const [net, language] = loadModels(model.get('headers'), model.get('weights'));
-  const { tokens: vocab } = net.tokenizer;
-  const exact = language.automaton;
+  const { net, exact, vocab } = readPair(model);
   const subjectStates = model.get('subject_states');
-  let seen = { ids: [] }; // the last sentence that could be read, and what the model makes of it
+  /** @type {Seen} */
+  let seen = { ids: [], attention: [], dists: [] }; // the last sentence that could be read, and what the model makes of it
   let peek = -1; // the word under the pointer looks, without being chosen
 
-  const set = (changes) => {
-    model.set(changes);
-    model.save_changes();
-  };
+  const set = setter(model);
   const setSentence = (sentence) => set({ sentence, target: -1, place: Math.max(splitWords(sentence).length - 3, 0) });
 
   const sentence = sentenceField({
     vocab,
     exact,
-    room: Math.min(MAX_WORDS, net.contextLength),
+    net,
     empty: 'Write a word of the language: a model reads something before it predicts.',
     advice: 'Choose a word: it looks back at those before it. What comes after it is hidden: dashed.',
     oninput: setSentence,
@@ -125,19 +122,25 @@ function render({ model, el }) {
     ),
     finding,
     table.node,
-    h('p', { class: 'lmw-quiet' }, `The model runs in this page. ${roundingNote(net.rounding)}`),
+    runsHere(net),
   );
   root.classList.add('lmw-attention');
   const heard = announcer(root);
   words.node.addEventListener('focusin', (event) => {
-    const place = words.buttons().indexOf(event.target);
+    const place = words.placeOf(event.target);
     if (place >= 0 && place !== model.get('place')) set({ place, target: -1 });
   });
   words.node.addEventListener('pointerover', (event) => {
-    const place = words.buttons().indexOf(event.target.closest('button'));
-    if (event.pointerType === 'mouse' && place !== peek) draw(peek = place);
+    const place = words.placeOf(event.target);
+    if (event.pointerType === 'mouse' && place !== peek) lookFrom(place);
   });
-  words.node.addEventListener('pointerleave', () => draw(peek = -1));
+  words.node.addEventListener('pointerleave', () => lookFrom(-1));
+
+  /** @param {number} place */
+  function lookFrom(place) {
+    peek = place;
+    draw();
+  }
 
   // Reads the sentence; where it can't be read the last one stays.
   function read() {

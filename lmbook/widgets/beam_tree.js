@@ -1,5 +1,5 @@
 // The tree of a beam search, grown a step at a time: what was kept, what was dropped, and greedy decoding beside it.
-import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
+import { announcer, button, formatProb, frame, h, live, plural, setter } from './kit/kit.js';
 import { loadModels } from './core/models.js';
 import { beamSteps, decodeSteps } from './core/search.js';
 
@@ -16,7 +16,7 @@ export function growTree(model, start, numBeams, length) {
     steps.push({ kept, dropped });
     before = beams;
   }
-  return { steps, found: steps.at(-1).kept[0] };
+  return { steps, found: steps[steps.length - 1].kept[0] };
 }
 
 export function greedyPath(model, start, length) {
@@ -33,10 +33,7 @@ const keyOf = (ids) => ids.join(' ');
 function render({ model, el }) {
   const models = loadModels(model.get('headers'), model.get('tables'));
   const length = model.get('length');
-  const set = (changes) => {
-    model.set(changes);
-    model.save_changes();
-  };
+  const set = setter(model);
   const choice = h(
     'select',
     { onchange: () => set({ search: Number(choice.value), steps: 0 }) },

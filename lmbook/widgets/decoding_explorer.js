@@ -2,12 +2,11 @@
 import { comparison, likeliest, sentenceField } from './kit/sentence.js';
 import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './core/filters.js';
 import { softmax, temperature, topK, topP, typical } from './core/filters.js';
-import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
+import { announcer, button, frame, h, live, newId, plural, setter } from './kit/kit.js';
 import { sampleFrom, seededRandom } from './core/random.js';
-import { loadModels, roundingNote } from './core/models.js';
+import { readPair, runsHere } from './kit/page_model.js';
 
 const LINES = 12; // words that get a line of their own
-const MAX_WORDS = 24;
 const MAX_DRAWS = 10_000;
 const LAST = 12; // drawn words that are told
 
@@ -28,7 +27,7 @@ function applyFilter(key, logits, ids, value) {
 export function stagesOf(logits, ids, chain) {
   const stages = [{ key: '', logits: Float64Array.from(logits) }];
   for (const { key, on, value } of chain) {
-    if (on) stages.push({ key, logits: applyFilter(key, stages.at(-1).logits, ids, value) });
+    if (on) stages.push({ key, logits: applyFilter(key, stages[stages.length - 1].logits, ids, value) });
   }
   return stages;
 }
@@ -43,7 +42,9 @@ export function summary(probs, isPossible) {
 
 // How often each word comes in `draws` draws from `probs`, and the last few. The same seed draws the same words.
 export function drawWords(probs, draws, seed) {
-  const [counts, last] = [new Float64Array(probs.length), []];
+  const counts = new Float64Array(probs.length);
+  /** @type {number[]} */
+  const last = [];
   const kept = [...probs.keys()].filter((w) => probs[w] > 0);
   const shares = kept.map((w) => probs[w]);
   const random = seededRandom(seed);
@@ -82,15 +83,11 @@ function filterRow({ key, name, from, to, step, digits }, on) {
 }
 
 function render({ model, el }) {
-  const [net, { automaton }] = loadModels(model.get('headers'), model.get('weights'));
-  const vocab = net.tokenizer.tokens;
+  const { net, exact: automaton, vocab } = readPair(model);
   let ids = []; // of the last prompt that could be read
   let logits = null; // what the model says after it
 
-  const set = (changes) => {
-    model.set(changes);
-    model.save_changes();
-  };
+  const set = setter(model);
   const chainNow = () => model.get('chain').map((step) => ({ ...step }));
   const change = (key, changes) =>
     set({ chain: chainNow().map((step) => (step.key === key ? { ...step, ...changes } : step)) });
@@ -98,12 +95,11 @@ function render({ model, el }) {
   const prompt = sentenceField({
     vocab,
     exact: automaton,
-    room: Math.min(MAX_WORDS, net.contextLength),
+    net,
     empty: 'Write some words of the language, or pick a prompt.',
     advice: 'The filters act from top to bottom. Move one, and see what it finds.',
     oninput: (text) => set({ prompt: text }),
-  });
-  prompt.node.firstChild.textContent = 'Your prompt';
+  }, 'Your prompt');
   const presets = model.get('presets');
   const picker = h(
     'select',
@@ -154,13 +150,7 @@ function render({ model, el }) {
       h('label', { class: 'lmd-seed' }, h('span', {}, 'Seed'), seed),
     ),
     told,
-    h(
-      'p',
-      { class: 'lmw-quiet' },
-      `✗ marks what no speaker of the language would say here. The model runs in this page. ${
-        roundingNote(net.rounding)
-      }`,
-    ),
+    runsHere(net, '✗ marks what no speaker of the language would say here. '),
   );
   root.classList.add('lmw-decoding');
   const heard = announcer(root);
@@ -192,9 +182,9 @@ function render({ model, el }) {
   function order(chain) {
     const wanted = chain.map(({ key }) => rows.get(key).node);
     if (wanted.every((node, i) => list.children[i] === node)) return;
-    const active = list.contains(document.activeElement) ? document.activeElement : null;
+    const active = document.activeElement;
     list.append(...wanted);
-    active?.focus({ preventScroll: true });
+    if (active instanceof HTMLElement && list.contains(active)) active.focus({ preventScroll: true });
   }
 
   function drawChain(chain, stages, left) {

@@ -1,13 +1,15 @@
 // The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram say what stands there.
-import { comparison, likeliest, sentenceField, wordRow } from './kit/sentence.js';
+import { comparison, likeliest, MAX_WORDS, sentenceField, wordRow } from './kit/sentence.js';
 import { sampleFrom, seededRandom } from './core/random.js';
 import { readModels } from './core/toy_models.js';
 import { joinWords } from './core/words.js';
-import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
-import { loadModel, roundingNote } from './core/models.js';
+import { announcer, button, field, formatProb, frame, h, live, plural, setter } from './kit/kit.js';
+import { loadModel } from './core/models.js';
+import { runsHere } from './kit/page_model.js';
 
 const LINES = 8; // words that get a line of their own
-const MAX_WORDS = 24;
+
+/** @import { Column } from './kit/sentence.js' */
 
 // ---- Three ways to fill a gap -------------------------------------------------------------------------------------------
 
@@ -118,10 +120,7 @@ function render({ model, el }) {
   let ids = []; // of the last sentence that could be read
   let queue = []; // its places in the random order in which the slider hides them
 
-  const set = (changes) => {
-    model.set(changes);
-    model.save_changes();
-  };
+  const set = setter(model);
   const hiddenNow = () => model.get('hidden').filter((t) => t < ids.length);
   const hide = (hidden, place = hidden.includes(model.get('place')) ? model.get('place') : hidden[0] ?? 0) =>
     set({ hidden: [...hidden].sort((a, b) => a - b), place });
@@ -129,7 +128,7 @@ function render({ model, el }) {
   const sentence = sentenceField({
     vocab,
     exact: models.exact,
-    room: Math.min(MAX_WORDS, net.contextLength),
+    net,
     empty: 'Write some words of the language, or take a new sentence.',
     advice: 'Press a word to hide it, press it again to show it.',
     oninput: (text) => set({ sentence: text }),
@@ -152,6 +151,8 @@ function render({ model, el }) {
     maskAtRate();
   }, { title: 'Hide as many other words, at random' });
   const holes = h('select', { onchange: () => set({ place: Number(holes.value) }) });
+  const answersFor = field('Answers for', holes);
+  /** @type {Column[]} */
   const columns = [
     ['model', 'model', 'Model'],
     ['exact', 'exact', 'Exact'],
@@ -166,18 +167,14 @@ function render({ model, el }) {
     sentence.message,
     words.node,
     h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, rateName, slider), again),
-    h('label', { class: 'lmw-field' }, h('span', {}, 'Answers for'), holes),
+    answersFor,
     table.node,
-    h(
-      'p',
-      { class: 'lmw-quiet' },
-      `Surprise: −log P of the hidden word, ◂, in nats. The model runs in this page. ${roundingNote(net.rounding)}`,
-    ),
+    runsHere(net, 'Surprise: −log P of the hidden word, ◂, in nats. '),
   );
   root.classList.add('lmw-masked');
   const heard = announcer(root);
   words.node.addEventListener('focusin', (event) => {
-    const t = words.buttons().indexOf(event.target);
+    const t = words.placeOf(event.target);
     if (hiddenNow().includes(t) && t !== model.get('place')) set({ place: t });
   });
 
@@ -208,7 +205,7 @@ function render({ model, el }) {
   }
 
   function drawAnswers(answers, chosen) {
-    table.node.hidden = holes.parentNode.hidden = !chosen;
+    table.node.hidden = answersFor.hidden = !chosen;
     if (!chosen) return;
     const { place, dists, surprises } = chosen;
     const truth = ids[place];

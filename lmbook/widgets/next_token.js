@@ -1,17 +1,52 @@
 // The next-token demo: two models of one language, side by side, after the words so far.
 import { sampleFrom, seededRandom } from './core/random.js';
 import { readModels } from './core/toy_models.js';
-import { joinWords, nearestWord, splitWords } from './core/words.js';
-import { announcer, button, formatProb, frame, h, live, newId, plural, readText, roving, setBar } from './kit/kit.js';
+import { joinWords } from './core/words.js';
+import {
+  announcer,
+  button,
+  field,
+  formatProb,
+  formatShare,
+  frame,
+  h,
+  line,
+  live,
+  plural,
+  roving,
+  setBar,
+  setter,
+} from './kit/kit.js';
+import { hintOf, readText, wordsInput } from './kit/text_field.js';
 
-// The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
+/** @import { Drawn } from './kit/kit.js' */
+/** @import { Reading } from './kit/text_field.js' */
+
+const MAX_CHARACTERS = 2000;
+
+/**
+ * What both models say after the words so far: P of each word, and the words that get a line.
+ * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], wrong: boolean }} Shown
+ */
+
+/**
+ * The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
+ * @param {Float64Array} p
+ * @param {Float64Array} q
+ * @param {number} count
+ */
 export function chooseWords(p, q, count) {
+  /** @param {number} w */
   const height = (w) => Math.max(p[w], q[w]);
   const all = Array.from(p, (_, w) => w);
   const chosen = all.sort((a, b) => height(b) - height(a) || a - b).slice(0, count);
   return chosen.sort((a, b) => p[b] - p[a] || q[b] - q[a] || a - b);
 }
 
+/**
+ * A line: a word, and of both models a bar and a number.
+ * @param {(() => void) | null} choose null: the line of all other words
+ */
 function makeRow(choose) {
   const word = h('b');
   const bars = [h('span', { class: 'lmw-bar' }), h('span', { class: 'lmw-bar lmw-of-other' })];
@@ -20,147 +55,163 @@ function makeRow(choose) {
   const node = choose
     ? h('button', { type: 'button', class: 'lmw-row', onclick: choose }, cells)
     : h('div', { class: 'lmw-row lmw-rest' }, cells);
-  return { node, word, bars, numbers };
+  /**
+   * @param {string} label
+   * @param {[p: number, q: number]} values
+   * @param {number} scale
+   */
+  function fill(label, values, scale) {
+    word.textContent = label;
+    values.forEach((value, i) => {
+      setBar(bars[i], value / scale);
+      numbers[i].textContent = formatShare(value);
+    });
+    [node.dataset.exact, node.dataset.bigram] = values.map(String);
+  }
+  return { node, fill };
 }
 
-function fillRow(row, label, p, q, scale) {
-  row.word.textContent = label;
-  [p, q].forEach((value, i) => {
-    setBar(row.bars[i], value / scale);
-    row.numbers[i].textContent = value === 0 || value === 1 ? String(value) : value.toFixed(4); // never wider
-  });
-  row.node.dataset.exact = p;
-  row.node.dataset.bigram = q;
+/**
+ * The lines of the words that may come next, and one for all others.
+ * @param {string[]} vocab
+ * @param {number} count
+ * @param {(line: number) => void} onpick
+ */
+function wordList(vocab, count, onpick) {
+  const rows = Array.from({ length: count }, (_, i) => makeRow(() => onpick(i)));
+  const rest = makeRow(null);
+  const others = vocab.length - count;
+  rest.node.title = `The other ${plural(others, 'word')} of the vocabulary together`;
+  rest.node.hidden = others === 0;
+  const list = h(
+    'ol',
+    { 'aria-label': 'Words that may come next; press one to continue the text' },
+    rows.map((row) => h('li', {}, row.node)),
+  );
+  roving(list);
+  /** @param {Shown} shown */
+  function draw({ p, q, words }) {
+    const scale = Math.max(...words.map((w) => Math.max(p[w], q[w])));
+    words.forEach((w, i) => {
+      const { node, fill } = rows[i];
+      fill(vocab[w], [p[w], q[w]], scale);
+      node.dataset.word = vocab[w];
+      node.classList.toggle('lmw-never', p[w] === 0);
+      node.title = `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
+      const exact = p[w] === 0 ? 'never' : formatProb(p[w]);
+      node.setAttribute('aria-label', `${vocab[w]}: exact ${exact}, bigram ${formatProb(q[w])}`);
+    });
+    /** @param {Float64Array} probs */
+    const left = (probs) => probs.reduce((sum, value, w) => (words.includes(w) ? sum : sum + value), 0);
+    rest.fill(`${others} others`, [left(p), left(q)], scale);
+  }
+  return { list, rest: rest.node, draw };
 }
 
+/**
+ * The names of both models, what each has read, and a button that draws from it: `draw('p')` or `draw('q')`.
+ * @param {string[]} vocab
+ * @param {number} seed
+ * @param {(which: 'p' | 'q') => void} sample
+ */
+function modelHeads(vocab, seed, sample) {
+  const title = `Draw the next word at random (seed ${seed}: the same words after each “Start again”)`;
+  /**
+   * @param {string} name
+   * @param {'p' | 'q'} which
+   */
+  const sampler = (name, which) =>
+    button('Sample', () => sample(which), { 'aria-label': `Sample from the ${name}`, title, 'data-sample': name });
+  const [reads, readsLast] = [h('small'), h('small')];
+  const node = h(
+    'div',
+    { class: 'lmw-head' },
+    h('span', { class: 'lmw-quiet' }, 'What comes next?'),
+    h('div', {}, h('span', { class: 'lmw-exact' }, 'Exact language', reads), sampler('exact language', 'p')),
+    h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', readsLast), sampler('bigram', 'q')),
+  );
+  /** @param {number[]} ids */
+  function draw(ids) {
+    reads.textContent = ids.length ? `reads all ${plural(ids.length, 'word')}` : 'a text begins';
+    readsLast.textContent = `reads only “${ids.length ? vocab[ids[ids.length - 1]] : '.'}”`;
+  }
+  return { node, draw };
+}
+
+/**
+ * What stands below the field, and whether it is a complaint.
+ * @param {Reading} reading
+ * @param {boolean} isPossible
+ * @returns {[text: string, isWrong: boolean]}
+ */
+function remark({ pending, problem }, isPossible) {
+  if (problem) return [problem, true];
+  if (pending.length) return [hintOf(pending) + (pending.length > 6 ? ', …' : ''), false];
+  if (isPossible) return ['Struck out: words that the exact language never says here.', false];
+  return [
+    'This language can’t produce these words (P = 0). After them every word is equally likely, by convention.',
+    true,
+  ];
+}
+
+/** @param {Drawn} widget */
 function render({ model, el }) {
   const { vocab, exact, ngramDist } = readModels(model, 2);
   const count = Math.min(model.get('num_words'), vocab.length);
+  const set = setter(model);
   let random = seededRandom(model.get('seed'));
-  let shown = null;
+  let shown = look({ ids: [], pending: [], problem: '' });
 
-  const messageId = newId('message');
-  const input = h('input', {
-    type: 'text',
-    autocomplete: 'off',
-    autocapitalize: 'none',
-    spellcheck: 'false',
-    maxlength: 2000,
-    'aria-describedby': messageId,
-  });
-  const message = h('p', { class: 'lmw-message', id: messageId });
-  const undo = button('Undo', () => setWords(shown.wrong ? shown.ids : shown.ids.slice(0, -1)), {
+  /** @param {Reading} reading */
+  function look({ ids, pending, problem }) {
+    const [p, q] = [exact.dist(ids), ngramDist(ids, 2)];
+    return { ids, p, q, words: chooseWords(p, q, count), wrong: Boolean(problem || pending.length) };
+  }
+  const setText = (/** @type {string} */ prefix) => set({ prefix });
+  const spell = (/** @type {number[]} */ ids) => joinWords(ids.map((id) => vocab[id]));
+  const append = (/** @type {number} */ word) => setText(spell([...shown.ids, word]));
+
+  const text = wordsInput(MAX_CHARACTERS, setText);
+  const undo = button('Undo', () => setText(spell(shown.wrong ? shown.ids : shown.ids.slice(0, -1))), {
     title: 'Take the last word away',
   });
   const restart = button('Start again', () => {
     random = seededRandom(model.get('seed'));
     setText(model.get('start'));
   });
-  const sampleTitle = `Draw the next word at random (seed ${
-    model.get('seed')
-  }: the same words after each “Start again”)`;
-  const sampler = (name, which) =>
-    button('Sample', () => append(sampleFrom(shown[which], random())), {
-      'aria-label': `Sample from the ${name}`,
-      title: sampleTitle,
-      'data-sample': name,
-    });
-  const [reads, readsLast] = [h('small'), h('small')];
-  const rows = Array.from({ length: count }, (_, i) => makeRow(() => append(shown.words[i])));
-  const rest = makeRow(null);
-  const list = h(
-    'ol',
-    { 'aria-label': 'Words that may come next; press one to continue the text' },
-    rows.map((row) => h('li', {}, row.node)),
-  );
-
+  const heads = modelHeads(vocab, model.get('seed'), (which) => append(sampleFrom(shown[which], random())));
+  const rows = wordList(vocab, count, (i) => append(shown.words[i]));
   const root = frame(
     el,
     'next-token',
     'Next-token demo',
-    h(
-      'div',
-      { class: 'lmw-line' },
-      h('label', { class: 'lmw-field' }, h('span', {}, 'The text so far: press a word below, or type'), input),
-      undo,
-      restart,
-    ),
-    message,
-    h(
-      'div',
-      { class: 'lmw-head' },
-      h('span', { class: 'lmw-quiet' }, 'What comes next?'),
-      h('div', {}, h('span', { class: 'lmw-exact' }, 'Exact language', reads), sampler('exact language', 'p')),
-      h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', readsLast), sampler('bigram', 'q')),
-    ),
-    list,
-    rest.node,
+    line(field('The text so far: press a word below, or type', text.input), undo, restart),
+    text.message,
+    heads.node,
+    rows.list,
+    rows.rest,
   );
   root.classList.add('lmw-next');
-  roving(list);
   const heard = announcer(root);
 
-  const setText = (text) => {
-    model.set('prefix', text);
-    model.save_changes();
-  };
-  const setWords = (ids) => setText(joinWords(ids.map((id) => vocab[id])));
-  const append = (word) => setWords([...shown.ids, word]);
-
-  function say(text, wrong = false) {
-    message.textContent = text;
-    message.classList.toggle('lmw-wrong', wrong);
-  }
-
   function draw() {
-    if (input.value !== model.get('prefix')) {
-      input.value = model.get('prefix');
-      input.scrollLeft = input.scrollWidth;
+    const prefix = model.get('prefix');
+    if (text.input.value !== prefix) {
+      text.show(prefix);
+      text.input.scrollLeft = text.input.scrollWidth;
     }
-    const { ids, pending, problem } = readText(input.value, vocab, { splitWords, nearestWord });
-    const p = exact.dist(ids);
-    const q = ngramDist(ids, 2);
-    const words = chooseWords(p, q, count);
-    shown = { ids, p, q, words, wrong: problem || pending.length };
-    const scale = Math.max(...words.map((w) => Math.max(p[w], q[w])));
-    const possible = exact.isPossible(ids);
-    words.forEach((w, i) => {
-      fillRow(rows[i], vocab[w], p[w], q[w], scale);
-      rows[i].node.dataset.word = vocab[w];
-      rows[i].node.classList.toggle('lmw-never', p[w] === 0);
-      rows[i].node.title = `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
-      rows[i].node.setAttribute(
-        'aria-label',
-        `${vocab[w]}: exact ${p[w] === 0 ? 'never' : formatProb(p[w])}, bigram ${formatProb(q[w])}`,
-      );
-    });
-    const left = (probs) => vocab.reduce((sum, _, w) => (words.includes(w) ? sum : sum + probs[w]), 0);
-    const others = vocab.length - count;
-    fillRow(rest, `${others} others`, left(p), left(q), scale);
-    rest.node.title = `The other ${plural(others, 'word')} of the vocabulary together`;
-    rest.node.hidden = others === 0;
-    reads.textContent = ids.length ? `reads all ${plural(ids.length, 'word')}` : 'a text begins';
-    readsLast.textContent = `reads only “${ids.length ? vocab[ids.at(-1)] : '.'}”`;
-    undo.disabled = input.value.trim() === '';
-    root.dataset.prefix = joinWords(ids.map((id) => vocab[id]));
-    if (problem) say(problem, true);
-    else if (pending.length) say(`… ${pending.slice(0, 6).join(', ')}${pending.length > 6 ? ', …' : ''}`);
-    else if (!possible) {
-      say(
-        'This language can’t produce these words (P = 0). After them every word is equally likely, by convention.',
-        true,
-      );
-    } else say('Struck out: words that the exact language never says here.');
-    const best = words[0];
-    heard.say(
-      problem ||
-        `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, exact ${formatProb(p[best])}, bigram ${
-          formatProb(q[best])
-        }.`,
-    );
+    const reading = readText(prefix, vocab);
+    shown = look(reading);
+    const { ids, p, q, words: [best] } = shown;
+    rows.draw(shown);
+    heads.draw(ids);
+    undo.disabled = prefix.trim() === '';
+    root.dataset.prefix = spell(ids);
+    text.tell(...remark(reading, exact.isPossible(ids)));
+    const numbers = `exact ${formatProb(p[best])}, bigram ${formatProb(q[best])}`;
+    heard.say(reading.problem || `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, ${numbers}.`);
   }
 
-  input.addEventListener('input', () => setText(input.value));
   return live(root, model, ['prefix'], draw, heard.stop);
 }
 

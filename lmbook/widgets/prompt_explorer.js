@@ -1,7 +1,9 @@
 // Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all the others.
 import { comparison } from './kit/sentence.js';
-import { announcer, formatProb, frame, h, live } from './kit/kit.js';
+import { announcer, formatProb, frame, h, live, setter } from './kit/kit.js';
 import { unpack } from './core/bytes.js';
+
+/** @import { Column } from './kit/sentence.js' */
 
 const LINES = 12;
 
@@ -47,13 +49,10 @@ function render({ model, el }) {
   const get = (name) => model.get(name);
   const [taus, ps] = [get('temperatures'), get('nuclei')];
   const read = get('prompts').map((_, i) => readPrompt(get, i));
-  const set = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const choice = h(
     'select',
-    { onchange: () => set('prompt', Number(choice.value)) },
+    { onchange: () => set({ prompt: Number(choice.value) }) },
     get('prompts').map((text, i) => h('option', { value: i }, text)),
   );
   const slider = (name, grid) => {
@@ -63,11 +62,12 @@ function render({ model, el }) {
       min: 0,
       max: grid.length - 1,
       step: 1,
-      oninput: () => set(name, Number(input.value)),
+      oninput: () => set({ [name]: Number(input.value) }),
     });
     return { label, input, node: h('label', { class: 'lmw-field' }, label, input) };
   };
   const [warmth, nucleus] = [slider('temperature', taus), slider('nucleus', ps)];
+  /** @type {Column[]} */
   const columns = [['before', 'exact', 'T = 1'], ['after', 'other', 'With T and p']];
   const table = comparison('Next token', columns, LINES);
   const facts = h('p', { class: 'lmw-message' });

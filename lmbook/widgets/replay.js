@@ -1,7 +1,7 @@
 // A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
 import { comparison, likeliest, svg, wordRow } from './kit/sentence.js';
 import { unpack } from './core/bytes.js';
-import { announcer, button, formatProb, frame, h, live, plural } from './kit/kit.js';
+import { announcer, button, formatProb, frame, h, live, plural, setter } from './kit/kit.js';
 
 const LINES = 7; // words that get a line of their own
 const PLAY_EVERY = 450; // milliseconds; calmer where the reader wants little motion
@@ -77,10 +77,7 @@ function render({ model, el }) {
   let timer = null;
   let shown = null; // {row, words}: the words of the table belong to a place, not to a checkpoint
 
-  const set = (changes) => {
-    model.set(changes);
-    model.save_changes();
-  };
+  const set = setter(model);
   const choice = h(
     'select',
     { onchange: () => pickSentence(Number(choice.value)) },

@@ -1,5 +1,5 @@
 // Shannon's game: guess the next letter until it is right; the numbers of guesses bound the entropy of English.
-import { announcer, button, frame, h, live, plural, roving, setBar } from './kit/kit.js';
+import { announcer, button, frame, h, live, plural, roving, setBar, setter } from './kit/kit.js';
 
 const ALPHABET = ' abcdefghijklmnopqrstuvwxyz';
 const KEY_ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', ' '];
@@ -85,9 +85,10 @@ function makeScores() {
     ),
   );
   const write = (name, value, digits = 4) => {
-    const target = node.querySelector(`[data-score="${name}"]`);
+    const target = [...node.querySelectorAll('td')].find((one) => one.dataset.score === name);
+    if (!target) throw new RangeError(`the table has no score ${name}`);
     target.textContent = value === null ? '–' : (value < 0 ? '−' : '') + Math.abs(value).toFixed(digits);
-    target.dataset.value = value ?? '';
+    target.dataset.value = String(value ?? '');
   };
   return { node, write };
 }
@@ -143,19 +144,13 @@ function render({ model, el }) {
   const current = () => passages[model.get('passage')];
   const results = () => model.get('guesses')[model.get('passage')];
   const place = () => current().given + results().length;
-  const set = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const setResults = (list) =>
-    set(
-      'guesses',
-      model.get('guesses').map((old, i) => (i === model.get('passage') ? list : old)),
-    );
+    set({ guesses: model.get('guesses').map((old, i) => (i === model.get('passage') ? list : old)) });
 
   const choice = h(
     'select',
-    { onchange: () => set('passage', Number(choice.value)) },
+    { onchange: () => set({ passage: Number(choice.value) }) },
     passages.map((one, i) => h('option', { value: i }, one.name)),
   );
   const reveal = button('Show the letter', () => place() < current().text.length && found(27), {
@@ -293,10 +288,11 @@ function render({ model, el }) {
 
   // Letters count wherever the focus is, except where a select wants them; the space bar presses a focused button.
   root.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('select')) return;
+    const target = event.target instanceof Element ? event.target : root;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest('select')) return;
     const letter = event.key.toLowerCase();
     if (letter.length !== 1 || !ALPHABET.includes(letter)) return;
-    if (letter === ' ' && event.target.closest('button')) return;
+    if (letter === ' ' && target.closest('button')) return;
     event.preventDefault();
     guess(letter);
   });

@@ -1,7 +1,7 @@
 // Byte-pair merges, one by one, on the reader's own sentence. The numbers are those of TokenMerges in Python.
 import { unpack } from './core/bytes.js';
 import { cutPieces, mergePair } from './core/pieces.js';
-import { announcer, button, frame, h, live, newId, plural } from './kit/kit.js';
+import { announcer, button, frame, h, live, newId, plural, setter } from './kit/kit.js';
 
 const PLAY_EVERY = 700; // milliseconds
 // ---- The merges ---------------------------------------------------------------------------------------------------------
@@ -177,14 +177,9 @@ function render({ model, el }) {
   let done = []; // the merges that change this sentence
   let timer = null;
 
-  const go = (m) => {
-    model.set('num_merges', Math.min(Math.max(m, 0), merges.size));
-    model.save_changes();
-  };
-  const setSentence = (text) => {
-    model.set('sentence', text);
-    model.save_changes();
-  };
+  const set = setter(model);
+  const go = (m) => set({ num_merges: Math.min(Math.max(m, 0), merges.size) });
+  const setSentence = (sentence) => set({ sentence });
   const at = () => model.get('num_merges');
   const following = () => done.find((m) => m >= at());
   const step = () => following() !== undefined && go(following() + 1);

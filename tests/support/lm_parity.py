@@ -30,7 +30,7 @@ SHARED = [
         *("core/bytes", "core/random", "core/words", "core/pieces", "core/filters", "core/session"),
         *("core/transformer", "core/tokenizers", "core/ngram", "core/toy_language", "core/models"),
         *("core/toy_models", "core/search", "core/slices", "playground/settings", "playground/own_text"),
-        *("factors",),
+        *("chain_rule_factors",),
     )
 ]
 EXPORTED = re.compile(r"^export (?:const|class|(?:async )?function\*?) (\w+)", re.MULTILINE)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { runningLogs, widestGap } from '../../lmbook/widgets/factors.js';
+import { runningLogs, widestGap } from '../../lmbook/widgets/chain_rule_factors.js';
 
 /** @type {(pairs: [number, number][]) => { p: number, q: number }[]} */
 const factors = (pairs) => pairs.map(([p, q]) => ({ p, q }));
