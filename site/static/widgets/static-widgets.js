@@ -72,6 +72,7 @@
   }
 
   async function start(saved) {
+    await new Promise((next) => setTimeout(next)); // the page is painted before its widgets are drawn, one by one
     addStyle(saved.state._css);
     const { _anywidget_id: name, _esm: source } = saved.state;
     const widget = globalThis.lmViews?.[name] ?? (source && await load(source));
