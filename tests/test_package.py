@@ -96,6 +96,12 @@ def test_the_refusal_works():
     assert list(imported(["matplotlib", "numpy"], None)["failed"]) == ["matplotlib"]
 
 
+def test_widgets_without_their_packages_name_the_command_that_installs_them():
+    failed = imported(["lmbook.widgets"], None)["failed"]["lmbook.widgets"]
+    assert failed.startswith("ModuleNotFoundError: lmbook.widgets needs the package anywidget")
+    assert failed.endswith(": pip install anywidget ipywidgets")
+
+
 def test_importing_the_package_brings_no_widgets_plots_or_data():
     loaded = set(imported(["lmbook"], None)["loaded"])
     assert "lmbook" in loaded

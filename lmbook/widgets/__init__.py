@@ -1,5 +1,13 @@
 """The book's widgets: figures that answer, in Jupyter and on the published page alike."""
 
+try:
+    import anywidget  # noqa: F401
+    import ipywidgets  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"lmbook.widgets needs the package {error.name}: pip install anywidget ipywidgets", name=error.name
+    ) from None
+
 from lmbook.widgets.attention import AttentionExplorer
 from lmbook.widgets.beam_tree import BeamTree
 from lmbook.widgets.chain_rule import ChainRuleExplorer
