@@ -27,6 +27,8 @@ class CausalLM(Transformer):
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
+        causal: False leaves out the causal mask, so that each token sees those after it: the bug that
+            chapter 3 shows.
 
     Raises:
         ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
@@ -48,6 +50,7 @@ class CausalLM(Transformer):
         norm_eps: float = 1e-5,
         tie_embeddings: bool = True,
         dropout: float = 0.0,
+        causal: bool = True,
     ):
         config = TransformerConfig(
             vocab_size=vocab_size,
@@ -61,6 +64,7 @@ class CausalLM(Transformer):
             norm_eps=norm_eps,
             tie_embeddings=tie_embeddings,
             dropout=dropout,
+            causal=causal,
         )
         super().__init__(config)
 
@@ -96,7 +100,12 @@ class CausalLM(Transformer):
                 return hidden
         return super().transform(x, padding_mask, cache)
 
-    def new_cache(self, batch_size: int) -> KeyValueCache:
-        """An empty key/value cache for `batch_size` rows, on the model's device and in its precision."""
+    def new_cache(self, batch_size: int) -> KeyValueCache | None:
+        """An empty key/value cache for `batch_size` rows, on the model's device and in its precision.
+
+        None without the causal mask: each new token changes what the earlier ones have computed.
+        """
+        if not self.config.causal:
+            return None
         weight = self.embedding.weight
         return KeyValueCache(self.config, batch_size, dtype=weight.dtype, device=weight.device)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmbook import greedy_decode
 from lmbook.interface import Cache, LanguageModel, check_causal
 from lmbook.transformer import CausalLM, KeyValueCache, TransformerConfig
 
@@ -185,3 +186,13 @@ def test_is_a_causal_language_model():
     check_causal(small(), "test")
     assert isinstance(small(), LanguageModel)
     assert (small().vocab_size, small().context_length, small().accepts_padding) == (23, 211, True)
+
+
+def test_a_model_without_the_causal_mask_is_decoded_without_a_cache():
+    model, ids = small(causal=False), torch.randint(23, (2, 5), generator=torch.Generator().manual_seed(3))
+    assert model.new_cache(2) is None
+    expected = ids
+    for _ in range(4):
+        with torch.no_grad():
+            expected = torch.cat((expected, model(expected)[:, -1:].argmax(-1)), dim=1)
+    assert greedy_decode(model, ids, 4).equal(expected)
