@@ -7,8 +7,8 @@ callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1.
 - `context_length`, an int or None (no limit), lets it refuse sequences that don't fit;
 - `markov_order`, an int, says that a prediction depends on that many last tokens alone (an n-gram's
   order − 1), so that a consumer may leave the tokens before them out and get the same numbers;
-- `new_cache(batch_size)` returns a `Cache` (or None: there is none to be had); `model(input_ids, cache=cache)` then takes only the tokens that
-  the cache has not seen and advances it;
+- `new_cache(batch_size)` returns a `Cache`, or None where the model can't have one;
+  `model(input_ids, cache=cache)` then takes only the tokens that the cache has not seen and advances it;
 - `accepts_padding = True` says that `model(input_ids, padding_mask=mask)` takes left-padded prompts, mask
   (B, T) bool, True where a token is padding: a row's logits are those that it would have alone;
 - `hidden_states(input_ids, padding_mask=, cache=)` and `unembed(states)` split the call in two, so that a
