@@ -1,20 +1,20 @@
-"""What every language model of the book has in common, and the checks that every consumer shares.
+"""The interface of every language model in the book, and the checks that its users share.
 
 A language model is a function from a prefix to a distribution over the next token. Here that is any
 callable `model(input_ids) -> logits`; row t of the logits predicts token t + 1. Everything else is optional:
 
-- `vocab_size`, an int, lets a consumer refuse ids that the model doesn't know;
-- `context_length`, an int or None (no limit), lets it refuse sequences that don't fit;
-- `markov_order`, an int, says that a prediction depends on that many last tokens alone (an n-gram's
-  order − 1), so that a consumer may leave the tokens before them out and get the same numbers;
+- `vocab_size`, an int: callers refuse ids outside the vocabulary;
+- `context_length`, an int or None (no limit): callers refuse sequences that don't fit;
+- `markov_order`, an int: a prediction depends on that many last tokens only (an n-gram's order − 1), so a
+  caller may leave out the tokens before them and get the same numbers;
 - `new_cache(batch_size)` returns a `Cache`, or None where the model can't have one;
-  `model(input_ids, cache=cache)` then takes only the tokens that the cache has not seen and advances it;
+  `model(input_ids, cache=cache)` then takes only the tokens that are not in the cache, and adds them to it;
 - `accepts_padding = True` says that `model(input_ids, padding_mask=mask)` takes left-padded prompts, mask
-  (B, T) bool, True where a token is padding: a row's logits are those that it would have alone;
+  (B, T) bool, True where a token is padding. A row's logits don't depend on its padding;
 - `hidden_states(input_ids, padding_mask=, cache=)` and `unembed(states)` split the call in two, so that a
-  consumer computes no logits that nobody asks about;
-- `predicts = "same"` marks a model whose row t is about token t itself (a masked model): perplexity and the
-  decoders refuse it by name.
+  caller computes only the logits it needs;
+- `predicts = "same"` marks a model whose row t predicts token t itself (a masked model). Perplexity and the
+  decoders refuse it.
 
 Axes: B batch, T time, V vocabulary, R rows kept; *rows any leading axes.
 """
@@ -33,10 +33,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Ids = Int[Tensor, "B T"]  # tokens, int64
-Mask = Bool[Tensor, "B T"]  # what True means is said where a mask is used
+Mask = Bool[Tensor, "B T"]  # each use says what True means
 Logits = Float[Tensor, "B T V"]  # what a model returns for ids (B, T)
 RowIds = Int[Tensor, "*rows T"]  # the tokens so far of each row, as filters take them
-RowLogits = Float[Tensor, "*rows V"]  # the logits of one token of each row, as filters take them
+RowLogits = Float[Tensor, "*rows V"]  # the next token's logits of each row, as filters take them
 
 
 @runtime_checkable
@@ -50,16 +50,16 @@ class LanguageModel(Protocol):
 
 @runtime_checkable
 class Cache(Protocol):
-    """What a model remembers of the tokens that it has read, so that it need not read them again."""
+    """What a model stores about the tokens it has read, so that it doesn't read them again."""
 
     @property
     def length(self) -> int:
-        """Number of tokens of each row that were read, padding included."""
+        """Number of tokens read in each row, padding included."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """B, the rows that are held."""
+        """B, the number of rows."""
         ...
 
     def truncate(self, length: int) -> None:
@@ -73,7 +73,7 @@ class Cache(Protocol):
 
 @runtime_checkable
 class TextCodec(Protocol):
-    """What turns text into ids and back: a tokenizer, or the toy language, whose tokens are words."""
+    """Converts text to ids and back: a tokenizer, or the toy language, whose tokens are words."""
 
     @property
     def vocab_size(self) -> int:
@@ -114,7 +114,7 @@ def check_int(name: str, value: object, least: int = 1) -> None:
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers between two limits, from which both the test and its words are made.
+    """Numbers between two limits: `in` tests a value, `words` describes the limits.
 
     >>> Interval.of("(0, 1]").words, 0.0 in Interval.of("(0, 1]"), 1.0 in Interval.of("(0, 1]")
     ('above 0 and at most 1', False, True)
@@ -128,7 +128,7 @@ class Interval:
     @staticmethod
     @cache
     def of(notation: str) -> "Interval":
-        """The interval in mathematical notation: "[0, 1)" is from 0, which belongs to it, to below 1."""
+        """Parse mathematical notation: "[0, 1)" is from 0, included, to 1, excluded."""
         begin, low, high, end = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", notation).groups()
         return Interval(float(low), float(high), begin == "[", end == "]")
 
@@ -139,7 +139,7 @@ class Interval:
 
     @property
     def words(self) -> str:
-        """What must hold of a number in it, such as "at least 0 and finite"."""
+        """The limits in words, such as "at least 0 and finite"."""
         low = f"{'at least' if self.has_low else 'above'} {self.low:g}" if self.low > -math.inf else ""
         if self.high < math.inf:
             high = f"{'at most' if self.has_high else 'below'} {self.high:g}"
@@ -152,7 +152,7 @@ def check_number(name: str, value: object, within: str) -> None:
     """Raise unless `value` is a number in the interval `within`, such as "(0, 1]".
 
     Raises:
-        TypeError: not a number. ValueError: beyond a limit, or NaN.
+        TypeError: not a number. ValueError: outside the interval, or NaN.
     """
     interval = Interval.of(within)
     if not isinstance(value, Real) or isinstance(value, bool):
@@ -165,7 +165,7 @@ def check_generator(generator: object, device: torch.device) -> None:
     """Raise unless `generator` is None, torch's default one, or a generator that draws on `device`.
 
     Raises:
-        TypeError: not a generator. ValueError: one of another kind of device.
+        TypeError: not a generator. ValueError: a generator of another device type.
     """
     if not isinstance(generator, torch.Generator | None):
         raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
@@ -196,7 +196,7 @@ def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", m
 
 
 def check_shape(name: str, value: object, shape: Sequence[int]) -> None:
-    """Raise unless `value` is a tensor of exactly this shape: an axis of 1 is not stretched.
+    """Raise unless `value` is a tensor of exactly this shape: an axis of 1 is not broadcast.
 
     Raises:
         TypeError: not a tensor. ValueError: another shape.
@@ -208,15 +208,15 @@ def check_shape(name: str, value: object, shape: Sequence[int]) -> None:
 
 
 def check_mask(name: str, mask: object, shape: Sequence[int]) -> None:
-    """Raise unless `mask` is a tensor of bool of exactly this shape: an axis of 1 is not stretched.
+    """Raise unless `mask` is a tensor of bool of exactly this shape: an axis of 1 is not broadcast.
 
     Args:
-        name: what the caller calls the mask, such as "padding_mask".
-        mask: what was given.
-        shape: what it must have, such as `input_ids.shape`.
+        name: the mask's name in the message, such as "padding_mask".
+        mask: the value to check.
+        shape: the required shape, such as `input_ids.shape`.
 
     Raises:
-        TypeError: not a tensor. ValueError: another shape, or a tensor of something else.
+        TypeError: not a tensor. ValueError: another shape or dtype.
     """
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name} must be a tensor of bool, got {type(mask).__name__}")
@@ -228,12 +228,13 @@ def check_mask(name: str, mask: object, shape: Sequence[int]) -> None:
 def check_logits_shape(logits: object, ids_shape: Sequence[int], vocab_size: int | None) -> None:
     """Raise unless a model's `logits` are (B, T, V) for ids (B, T).
 
-    A model that returns (B, V), the last token's logits alone, would otherwise be read as (T, V) or (B, T).
+    Without this check, the (B, V) of a model that returns only the last token's logits could pass for
+    (T, V) or (B, T).
 
     Args:
-        logits: what the model returned.
-        ids_shape: (B, T), the shape of the ids that it was given; T = 1 where it was asked for the last only.
-        vocab_size: V. None: unknown, any V of at least 1 will do.
+        logits: the model's output.
+        ids_shape: (B, T), the shape of its input; T = 1 if only the last token's logits were asked for.
+        vocab_size: V. None: unknown, any V of at least 1 passes.
 
     Raises:
         TypeError: not a tensor of floats. ValueError: another shape.
@@ -259,7 +260,7 @@ def check_fits(model: LanguageModel, length: int, what: str) -> None:
 
 
 def check_not_nan(logits: Tensor) -> None:
-    """Raise ValueError if any of `logits` (…, V) is NaN; −inf, an impossible token, is welcome."""
+    """Raise ValueError if any of `logits` (…, V) is NaN. −inf, an impossible token, is allowed."""
     if torch.isnan(logits).any():
         row = tuple(torch.isnan(logits).nonzero()[0].tolist())
         raise ValueError(f"the model returned NaN logits, first at index {row}")
@@ -267,7 +268,7 @@ def check_not_nan(logits: Tensor) -> None:
 
 @contextmanager
 def evaluating(model: LanguageModel) -> Iterator[None]:
-    """Run `model` in eval mode without gradients, then leave each part in the mode it was found in."""
+    """Run `model` in eval mode without gradients, then restore the mode of each of its modules."""
     modes = {m: m.training for m in model.modules()} if isinstance(model, torch.nn.Module) else {}
     for module in modes:
         module.training = False
