@@ -1,7 +1,7 @@
-"""The one architecture of the book, and the two models that are made of it.
+"""The book's transformer, and the two models built on it.
 
-`model` is the trunk; `causal` and `masked` extend it; `cache` holds the keys and values of what a causal
-model has read, and `single_token` reads one more token in a shorter way.
+`model` is the trunk; `causal` and `masked` extend it; `cache` holds the keys and values of the tokens that a
+causal model has read; `single_token` is a faster path for reading one more token.
 """
 
 from lmbook.transformer.cache import KeyValueCache

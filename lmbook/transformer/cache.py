@@ -1,4 +1,4 @@
-"""What a causal model remembers of the tokens it has read: the keys and values of each layer.
+"""The key/value cache of a causal model: the keys and values of the tokens it has read, by layer.
 
 Axes: B batch, T new tokens, S all tokens read, K key/value heads, E a head's width, R rows kept.
 """
@@ -17,19 +17,19 @@ from lmbook.transformer.model import TransformerConfig
 class KeyValueCache:
     """Keys and values of the tokens read so far, in buffers that double when they are full.
 
-    A step then costs one token's work plus a look at what is stored; only the new entries are copied.
-    Made by `CausalLM.new_cache`. Memory: 2 · num_layers · B · K · capacity · E numbers, the capacity being a
-    power of two times 64, below twice the length.
+    A step computes the new token only and copies only its entries. Made by `CausalLM.new_cache`.
+    Memory: 2 · num_layers · B · K · capacity · E numbers, where the capacity is a power of two times 64,
+    below twice the length.
 
     Args:
         config: shape of the model.
-        batch_size: B, the rows that are read together.
+        batch_size: B, the number of rows.
         dtype, device: those of the model's weights; None: torch's defaults.
 
     Attributes:
         keys, values: one buffer (B, K, capacity, E) a layer; the first `length` places are in use.
-        padding: (B, context_length) bool, True where a token was padding; None if none ever was.
-        workspace: whoever reads with this cache may keep room for its intermediate results here.
+        padding: (B, context_length) bool, True where a token was padding; None if there was no padding.
+        workspace: a place for the reader's buffers of intermediate results.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class KeyValueCache:
         self.workspace: object = None
 
     def reserve(self, num_new: int, padding_mask: Tensor | None = None) -> Tensor | None:
-        """Make room for `num_new` tokens, note which are padding; return that for all, (B, S), or None."""
+        """Make room for `num_new` tokens, store their padding mask; return the whole mask (B, S), or None."""
         end = self.length + num_new
         if end > self.limit:
             raise ValueError(f"the cache has room for {self.limit} tokens, the sequence is {end} tokens long")
@@ -73,7 +73,7 @@ class KeyValueCache:
     def append(
         self, layer: int, keys: Float[Tensor, "B K T E"], values: Float[Tensor, "B K T E"]
     ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
-        """Store a layer's new keys and values behind those it has; return all of them."""
+        """Append a layer's new keys and values; return all of them."""
         return self._store(self.keys, layer, keys), self._store(self.values, layer, values)
 
     def _store(self, buffers: list[Tensor], layer: int, new: Tensor) -> Tensor:
@@ -85,13 +85,13 @@ class KeyValueCache:
             or buffer.dtype != new.dtype
             or buffer.device != new.device
         ):
-            buffer = self._moved(buffer, shape, new)  # it is full, or the model is another than it was
+            buffer = self._moved(buffer, shape, new)  # it is full, or the model has changed
             buffers[layer : layer + 1] = [buffer]
         buffer.narrow(2, self.length, num_new).copy_(new)
         return buffer.narrow(2, 0, self.length + num_new)
 
     def _moved(self, buffer: Tensor | None, shape: tuple[int, ...], new: Tensor) -> Tensor:
-        """A buffer of this shape, of the kind of `new`, that holds what `buffer` holds."""
+        """Copy `buffer` into a new one of this shape, with the dtype and device of `new`."""
         with ordinary_tensors():
             moved = new.new_empty(shape)
             if self.length and buffer is not None:
@@ -109,7 +109,7 @@ class KeyValueCache:
         self.length = length
 
     def select(self, rows: Int[Tensor, " R"]) -> None:
-        """Keep rows `rows` in that order; a row may be taken more than once (beam search reorders so)."""
+        """Keep rows `rows` in that order; a row may be taken more than once (beam search needs this)."""
         with ordinary_tensors():
             self.keys = [k.index_select(0, rows) for k in self.keys]
             self.values = [v.index_select(0, rows) for v in self.values]
@@ -120,7 +120,7 @@ class KeyValueCache:
 
 @contextmanager
 def ordinary_tensors() -> Iterator[None]:
-    """Make tensors that may be written to in every mode: those of `inference_mode` refuse it outside."""
+    """Make ordinary tensors: those made in `inference_mode` can't be written to outside it."""
     grad = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.set_grad_enabled(grad):
         yield

@@ -27,8 +27,7 @@ class CausalLM(Transformer):
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
-        causal: False leaves out the causal mask, so that each token sees those after it: the bug that
-            chapter 3 shows.
+        causal: False leaves out the causal mask, so each token sees those after it: the bug in chapter 3.
 
     Raises:
         ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
@@ -79,10 +78,10 @@ class CausalLM(Transformer):
         """Logits (B, T, V), row t for token t + 1.
 
         Args:
-            input_ids: (B, T) int64. With a cache: the tokens that it has not seen.
-            padding_mask: (B, T), True where a token is padding; a cache remembers it.
-            cache: from `new_cache`; advanced by T.
-            last_only: logits of the last place alone, (B, 1, V): all that decoding needs.
+            input_ids: (B, T) int64. With a cache: only the tokens that are not in it.
+            padding_mask: (B, T), True where a token is padding; a cache stores it.
+            cache: from `new_cache`; the T tokens are added to it.
+            last_only: return the last place's logits only, (B, 1, V), which is what decoding needs.
         """
         hidden = self.hidden_states(input_ids, padding_mask, cache)
         return self.unembed(hidden[:, -1:] if last_only else hidden)
@@ -93,7 +92,7 @@ class CausalLM(Transformer):
         padding_mask: Mask | None = None,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Pass the tokens' vectors through all blocks and the last norm; a single token takes a short way."""
+        """Pass the vectors through all blocks and the last norm; a single token takes the fast path."""
         if cache is not None and padding_mask is None:
             hidden = read_single_token(self, x, cache)
             if hidden is not None:
@@ -103,7 +102,7 @@ class CausalLM(Transformer):
     def new_cache(self, batch_size: int) -> KeyValueCache | None:
         """An empty key/value cache for `batch_size` rows, on the model's device and in its precision.
 
-        None without the causal mask: each new token changes what the earlier ones have computed.
+        None without the causal mask: there each new token changes the results of the earlier ones.
         """
         if not self.config.causal:
             return None

@@ -13,7 +13,7 @@ from lmbook.transformer.model import Transformer, TransformerConfig
 
 
 class MaskedLM(Transformer):
-    """The trunk without the causal mask: row t of the logits is about token t itself, seen from both sides.
+    """A transformer without the causal mask: row t predicts token t itself, from both sides.
 
     Args:
         vocab_size: V.
@@ -21,9 +21,9 @@ class MaskedLM(Transformer):
         num_heads: H, must divide `d_model`.
         num_layers: blocks.
         mask_prob: share of tokens that are chosen.
-        mask_token_id: the id that hides a token. None: an id of the model's own, V, read and never predicted.
+        mask_token_id: the id that hides a token. None: V, an extra id that is read but never predicted.
         special_token_ids: ids never chosen and never drawn as a random token (padding, separators, …).
-        split: of the chosen tokens, the shares that are hidden, replaced by a random token, and kept.
+        split: shares of the chosen tokens that are hidden, replaced by a random token, and kept.
         context_length: most tokens that one sequence may have.
         num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
         d_ff: width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
@@ -110,14 +110,14 @@ class MaskedLM(Transformer):
 
         Args:
             input_ids: (B, T), not written to.
-            generator: the only source of chance; None: torch's default generator.
+            generator: random numbers come from here; None: torch's default generator.
             padding_mask: (B, T), True where a token is padding: never chosen.
-            word_ids: (B, T), for whole-word masking: which word of its row a token is a piece of, from 0; −1:
-                of none, never chosen. The pieces of a word are treated alike. Where `starts` marks the first
-                pieces, this is `starts.cumsum(1) - 1`.
+            word_ids: (B, T), for whole-word masking: the index of each token's word in its row, from 0, or −1
+                for a token outside words, which is never chosen. All pieces of a word are treated alike. If
+                `starts` marks the first pieces, this is `starts.cumsum(1) - 1`.
 
         Returns:
-            masked_ids (B, T), and mask (B, T) bool: True where the loss is taken.
+            masked_ids (B, T), and mask (B, T) bool, True where the loss is computed.
 
         Raises:
             TypeError: ids that aren't tensors of int64.
@@ -136,7 +136,7 @@ class MaskedLM(Transformer):
         maskable = input_ids != self.mask_token_id
         for special in self.special_token_ids:
             maskable &= input_ids != special
-            random += random >= special  # steps over each special id, lowest first
+            random += random >= special  # skips each special id, lowest first
         if padding_mask is not None:
             maskable &= ~padding_mask
         if word_ids is not None:

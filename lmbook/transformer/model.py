@@ -1,13 +1,12 @@
-"""The one architecture of the book: a configuration, and a trunk that both training objectives share.
+"""The book's transformer: a configuration, and the trunk that both training objectives share.
 
-A token's embedding runs through blocks; each adds to it what attention collects from other places, then what
-a small network makes of that. The model is that of the Llama family, so that a real one (chapter 6) fits into
-the same class: RMSNorm before each part, rotary positions, grouped-query attention, SwiGLU, embeddings shared
-between input and output.
+A token's embedding passes through blocks. Each block adds the output of attention, then that of a small
+network. The architecture is Llama's, so that a published model (chapter 6) fits into the same class: RMSNorm
+before each part, rotary positions, grouped-query attention, SwiGLU, embeddings shared by input and output.
 
-Nothing here names a device: every tensor is made where its input is.
+Every tensor is made on the device of the input.
 
-Axes: B batch, T time (new tokens), S source time (all tokens that can be seen), D model width, H query heads,
+Axes: B batch, T time (new tokens), S source time (all visible tokens), D model width, H query heads,
 K key/value heads, V vocabulary, F width of the feed-forward part, E a head's width (d_head).
 """
 
@@ -28,7 +27,7 @@ class TransformerConfig:
     """The shape of a transformer.
 
     Attributes:
-        vocab_size: V, ids that can be predicted.
+        vocab_size: V, number of ids that can be predicted.
         d_model: D, width of a token's vector.
         num_heads: H, query heads of D / H numbers each.
         num_layers: blocks.
@@ -39,8 +38,8 @@ class TransformerConfig:
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
-        causal: True if a token sees only itself and what came before.
-        extra_input_ids: ids V, V + 1, … that can be read and never predicted.
+        causal: True if a token sees only itself and earlier ones.
+        extra_input_ids: how many ids V, V + 1, … can be read but not predicted.
 
     Raises:
         ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
@@ -94,7 +93,7 @@ def rotary_tables(length: int, d_head: int, base: float, device: torch.device) -
 
     Source: Su et al. 2021, RoFormer, section 3.2; the halves are paired as in Llama's published weights.
     """
-    with torch.inference_mode(False):  # a table first made while decoding must serve training too
+    with torch.inference_mode(False):  # a cached table made while decoding is used in training too
         exponents = torch.arange(0, d_head, 2, device=device, dtype=torch.float32) / d_head
         angles = torch.outer(torch.arange(length, device=device, dtype=torch.float32), base**-exponents)
         cos, sin = angles.cos(), angles.sin()
@@ -102,7 +101,7 @@ def rotary_tables(length: int, d_head: int, base: float, device: torch.device) -
 
 
 def rotate(x: Float[Tensor, "B T N E"], cos: Float[Tensor, "T 1 E"], sin: Float[Tensor, "T 1 E"]) -> Tensor:
-    """Turn each pair (x_i, x_{i+E/2}) by its angle; then a query · key depends on their distance alone."""
+    """Rotate each pair (x_i, x_{i+E/2}) by its angle, so that query · key depends on their distance only."""
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).type_as(x)
 
 
@@ -116,8 +115,8 @@ def attention_mask(
 ) -> Bool[Tensor, "_ 1 T S"]:
     """True where query t may look at source s: not ahead (if causal), not at padding, always at itself.
 
-    The T = `num_new` queries are the last of the S = `num_seen` sources. Padding looks at itself, as the
-    softmax of a row that sees nothing would be 0 / 0.
+    The T = `num_new` queries are the last of the S = `num_seen` sources. Padding looks at itself, because the
+    softmax of an empty row would be 0 / 0.
     """
     past = num_seen - num_new
     everything = torch.ones(num_new, num_seen, dtype=torch.bool, device=device)
@@ -182,10 +181,10 @@ class Attention(nn.Module):
             x: vectors of the new tokens.
             cos: cosines of the new tokens' places, from `rotary_tables`.
             sin: their sines.
-            attn_mask: True where a query may look; None: everywhere, or as `is_causal` says.
-            is_causal: without a mask, a query looks at its own place and those before it.
-            cache: a `KeyValueCache` with the keys and values of the tokens before.
-            layer: the place of this layer in it.
+            attn_mask: True where a query may look; None: `is_causal` decides.
+            is_causal: without a mask, each query looks only at its own place and those before it.
+            cache: a `KeyValueCache` with the keys and values of the earlier tokens.
+            layer: index of this layer in the cache.
         """
         c = self.config
         q, k, v = self.project(x, cos, sin)
@@ -198,7 +197,7 @@ class Attention(nn.Module):
         return self.out(context.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, cos: Tensor, sin: Tensor, attn_mask: Tensor) -> Float[Tensor, "B H T T"]:
-        """The weights that `forward` mixes with: row t is how token t shares out its attention."""
+        """The weights that `forward` uses: row t is how much token t attends to each token."""
         q, k, _ = self.project(x, cos, sin)
         k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
         scores = q @ k.mT / math.sqrt(q.shape[-1])
@@ -206,7 +205,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """SwiGLU: one half of a wide layer gates the other, then back to D.
+    """SwiGLU: one half of a wide layer gates the other, then a projection back to D.
 
     Source: Shazeer 2020, GLU Variants Improve Transformer, section 2.
     """
@@ -217,7 +216,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """Transform each token by itself."""
+        """Transform each token independently."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate) * up)
 
@@ -244,7 +243,7 @@ class Block(nn.Module):
         cache=None,
         layer: int = 0,
     ) -> Float[Tensor, "B T D"]:
-        """Vectors (B, T, D) of the next block; the arguments are those of `Attention.forward`."""
+        """Input (B, T, D) of the next block; the arguments are those of `Attention.forward`."""
         attended = self.attention(
             self.attention_norm(x),
             cos=cos, sin=sin, attn_mask=attn_mask, is_causal=is_causal, cache=cache, layer=layer,
@@ -270,12 +269,13 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, generator: torch.Generator | None = None) -> None:
-        """Draw matrices from N(0, 1 / columns), a branch's last with a 2·num_layers-th of that; norms are 1.
+        """Draw matrices from N(0, 1 / columns); set norms to 1.
 
-        So a product is as large as its input, and the stream doesn't grow with the number of branches.
+        The last matrix of each branch has that variance divided by 2·num_layers. So a product is about as
+        large as its input, and the residual stream doesn't grow with the number of branches.
 
-        With `generator=None` the draws come from torch's default generator: `torch.manual_seed` before the
-        construction makes it reproducible.
+        With `generator=None`, torch's default generator is used: call `torch.manual_seed` before constructing
+        the model to make it reproducible.
 
         Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.3.
         """
@@ -290,15 +290,15 @@ class Transformer(nn.Module):
     def hidden_states(
         self, input_ids: Ids, padding_mask: Mask | None = None, cache=None
     ) -> Float[Tensor, "B T D"]:
-        """Vectors after the last norm, (B, T, D); `unembed` makes logits of them.
+        """Vectors after the last norm, (B, T, D); `unembed` turns them into logits.
 
-        Positions count padding too: rotary attention sees differences of positions only, so a row padded on
-        the left is computed as if it stood alone.
+        Positions count padding too. Rotary attention depends on differences of positions only, so padding on
+        the left doesn't change a row's result.
 
         Args:
             input_ids: (B, T) int64; with a cache the new tokens only.
-            padding_mask: (B, T), True where a token is padding: nobody looks at it.
-            cache: a `KeyValueCache`, advanced by T.
+            padding_mask: (B, T), True where a token is padding, which no other token sees.
+            cache: a `KeyValueCache`; the T tokens are added to it.
 
         Raises:
             ValueError: ids outside the vocabulary, no token, more tokens than the context holds, a mask of
@@ -321,7 +321,7 @@ class Transformer(nn.Module):
     def attention_weights(
         self, input_ids: Ids, padding_mask: Mask | None = None
     ) -> list[Float[Tensor, "B H T T"]]:
-        """Each layer's attention weights, for looking at; rows sum to 1. Slower than a forward pass."""
+        """Each layer's attention weights, for display; rows sum to 1. Slower than a forward pass."""
         x = self._embed(input_ids, padding_mask)
         num_tokens, options = x.shape[1], attention_inputs(self.config, x, padding_mask)
         mask = attention_mask(num_tokens, num_tokens, self.config.causal, padding_mask, device=x.device)
@@ -339,7 +339,7 @@ class Transformer(nn.Module):
         return F.linear(hidden, self.embedding.weight[: self.vocab_size])
 
     def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache=None) -> Float[Tensor, "B T D"]:
-        """Check the input, cheaply; return its vectors."""
+        """Check the input and return its embeddings."""
         past = 0 if cache is None else cache.length
         if input_ids.ndim != 2 or input_ids.dtype != torch.int64 or not input_ids.numel():
             check_ids(input_ids, self.embedding.num_embeddings)
@@ -350,7 +350,7 @@ class Transformer(nn.Module):
             raise ValueError(f"the cache holds {cache.batch_size} rows, input_ids {input_ids.shape[0]}")
         try:
             return self.dropout(self.embedding(input_ids))
-        except IndexError:  # the lookup has found an id outside the vocabulary: say which
+        except IndexError:  # an id is outside the vocabulary: say which
             check_ids(input_ids, self.embedding.num_embeddings)
             raise
 
@@ -358,7 +358,7 @@ class Transformer(nn.Module):
 def attention_inputs(
     config: TransformerConfig, x: Float[Tensor, "B T D"], padding_mask: Tensor | None, cache=None
 ) -> dict:
-    """The keyword arguments that every block is called with, but for its place."""
+    """The keyword arguments of every block, except `layer`."""
     num_new, past = x.shape[1], 0 if cache is None else cache.length
     tables = rotary_tables(config.context_length, config.d_head, config.rope_base, x.device)
     cos, sin = (table[past : past + num_new] for table in tables)

@@ -1,17 +1,17 @@
-"""One token of one row, read in a shorter way: the step that decoding repeats.
+"""A faster path for one token of one row: the step that decoding repeats.
 
-`Transformer.transform` serves any number of rows and tokens, padded or not, in training too. Here its blocks
-are written out once more for a single vector x (D,), without anything but arithmetic. In a small model that
-pays: calling modules, making masks and rearranging axes take as long there as the products do.
+`Transformer.transform` handles any number of rows and tokens, padding and training. This module repeats the
+arithmetic of its blocks for a single vector x (D,). In a small model this is faster, because calling modules,
+making masks and rearranging axes take as long there as the matrix products.
 
 - RMSNorm multiplies a vector by one number, so W · norm(x) is a product with a factor: `alpha` of `addmv_`.
-- A branch is added to x by the product that ends it: x += W · y is one operation.
-- A single token needs no mask, as it may see all that is stored; heads that share keys make one product.
+- The last product of a branch also adds it to x: x += W · y is one operation.
+- A single token sees all stored tokens, so there is no mask; heads that share keys are one product.
 - Queries, keys and values have buffers of their own, whose views are made once.
 
-The step must compute the model that is there, whatever a reader has done to it. So it keeps no weight: each
-time, `known_weights` goes through the model, makes sure that every part is what this module has written out,
-and returns the weights as they are now. If anything else is found the step isn't taken.
+The result must be right even if a reader has changed the model. So the step stores no weights: each time,
+`known_weights` checks that every part of the model is one that this module implements, and returns its
+current weights. Otherwise the step isn't taken.
 
 Axes: D model width, H query heads, K key/value heads, E a head's width, F width of the feed-forward part,
 S tokens read, N numbers.
@@ -38,7 +38,7 @@ from lmbook.transformer.model import (
     rotary_tables,
 )
 
-# The functions whose result the step computes itself; one that was replaced since is none that it knows.
+# The functions that the step replaces. If one of them has been patched since, the step isn't taken.
 WRITTEN_OUT = [
     (owner, name, getattr(owner, name))
     for owner, names in {
@@ -56,7 +56,7 @@ WRITTEN_OUT = [
     }.items()
     for name in names
 ]
-# How many attributes a module has that nobody has added to or taken from.
+# How many attributes an unchanged module has.
 BARE = len(vars(nn.Module()))
 NUM_ATTRIBUTES = {
     Block: BARE,
@@ -70,7 +70,7 @@ NUM_ATTRIBUTES = {
 
 
 class BlockWeights(NamedTuple):
-    """What one block computes with."""
+    """The weights of one block."""
 
     attention_eps: float
     attention_norm: Float[Tensor, " D"]
@@ -83,16 +83,16 @@ class BlockWeights(NamedTuple):
 
 
 class Unknown(Exception):
-    """Something is there that the step doesn't know."""
+    """The model has a part that the step doesn't implement."""
 
 
 def read_single_token(
     model: Transformer, x: Float[Tensor, "B T D"], cache: KeyValueCache
 ) -> Float[Tensor, "1 1 D"] | None:
-    """What `Transformer.transform` makes of x, or None where that must be asked.
+    """The result of `Transformer.transform` for x, or None if the step doesn't apply.
 
-    The step is taken for one token of one row, without padding, gradient or autocast, in float32 or float64
-    on a CPU: to read the norm's number would make a GPU wait, and half precision would round it.
+    It applies to one token of one row, without padding, gradient or autocast, in float32 or float64 on a CPU:
+    reading the norm's factor would stall a GPU, and half precision would round it.
     """
     c = model.config
     exact = x.dtype in (torch.float32, torch.float64) and x.is_cpu
@@ -118,7 +118,7 @@ def known_weights(model: Transformer, dtype: torch.dtype) -> tuple[list[BlockWei
     """The weights of all blocks, then epsilon and weight of the last norm.
 
     Raises:
-        Unknown: a part of the model isn't what this module has written out.
+        Unknown: the model has a part that this module doesn't implement.
     """
     if hooks._global_forward_hooks or hooks._global_forward_pre_hooks:
         raise Unknown
@@ -156,7 +156,7 @@ def _block_weights(block: nn.Module, c: TransformerConfig, dtype: torch.dtype) -
 
 
 def _state(module: nn.Module, kind: type[nn.Module]) -> dict:
-    """The attributes of `module`, which must be a `kind` with no hook on it and no attribute too many."""
+    """The attributes of `module`, which must be a `kind` without hooks or additional attributes."""
     if type(module) is not kind:
         raise Unknown
     state = module.__dict__
@@ -177,7 +177,7 @@ def _matrix(module: nn.Module, shape: tuple[int, int], dtype: torch.dtype) -> Te
 def _norm(module: nn.Module, width: int, dtype: torch.dtype) -> tuple[float, Tensor]:
     state = _state(module, RMSNorm)
     eps = state.get("eps")
-    if type(eps) is not float or not 0 < eps < math.inf:  # a vector of zeros needs it
+    if type(eps) is not float or not 0 < eps < math.inf:  # a vector of zeros would divide by 0
         raise Unknown
     return eps, _weight(state["_parameters"], (width,), dtype)
 
@@ -192,7 +192,7 @@ def _weight(parameters: dict, shape: tuple[int, ...], dtype: torch.dtype) -> Ten
 
 
 class SingleTokenStep:
-    """The arithmetic of the step, and room for its intermediate results, which a cache keeps."""
+    """The arithmetic of the step, with buffers for its intermediate results; a cache stores it."""
 
     def __init__(self, config: TransformerConfig, dtype: torch.dtype):
         self.config, self.dtype = config, dtype
@@ -211,7 +211,7 @@ class SingleTokenStep:
             self.q = q.view(c.num_kv_heads, -1, c.d_head)  # (K, H / K, E)
             self.k, self.v = (new.view(1, c.num_kv_heads, 1, c.d_head) for new in (k, v))
             self.context = torch.empty_like(self.q)
-            self.factor = room.new_ones(len(self.halves), 1, 1)  # scores are divided by sqrt(E): queries are
+            self.factor = room.new_ones(len(self.halves), 1, 1)  # divides queries by sqrt(E), not scores
             self.factor[: c.num_heads] = c.d_head**-0.5
 
     def __call__(
@@ -222,7 +222,7 @@ class SingleTokenStep:
         norm: Tensor,
         cache: KeyValueCache,
     ) -> Float[Tensor, "1 1 D"]:
-        """Pass one vector through; its keys and values go behind those in `cache`."""
+        """Pass one vector through the blocks and append its keys and values to `cache`."""
         t = cache.length
         cache.reserve(1)
         x, cos, sin = x.flatten().clone(), self.cos[t] * self.factor, self.sin[t] * self.factor
@@ -242,8 +242,8 @@ class SingleTokenStep:
         result.addmv_(matrix, torch.mul(x, norm, out=self.scaled), beta=0, alpha=self._scale(x, eps))
 
     def _scale(self, x: Tensor, eps: float) -> float:
-        """1 / sqrt(mean square of x + eps), RMSNorm's number."""
+        """RMSNorm's factor, 1 / sqrt(mean square of x + eps)."""
         square = x.dot(x).item()
-        if not square < math.inf:  # a factor of 0 would hide an infinite or missing number
+        if not square < math.inf:  # a factor of 0 would hide an infinity or NaN
             raise Unknown
         return (square / self.config.d_model + eps) ** -0.5
