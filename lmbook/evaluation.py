@@ -1,7 +1,7 @@
-"""How good is a model: cross-entropy and its relatives, pseudo-perplexity, diversity, calibration.
+"""Measures of a model: cross-entropy and its relatives, pseudo-perplexity, diversity, calibration.
 
-All of them take any model of `interface.py`. Losses are summed in float64; an impossible token costs inf,
-never NaN. At most `MAX_LOGITS` logits are asked for at once, or those of a single window where that is more.
+They take any model of `interface.py`. Losses are summed in float64; an impossible token costs inf, not NaN.
+At most `MAX_LOGITS` logits are computed at once, or those of one window if that is more.
 
 Axes: B batch, T time, V vocabulary, K bins.
 """
@@ -38,8 +38,8 @@ def surprisal(
 
     Rows that are longer than the model's `context_length` L are read in windows of L tokens. Each window but
     the first overlaps the one before by L // 2 tokens, and each token is scored once: in the first window
-    with all its past, in the others after at least L // 2 tokens. A model without that limit is read in one
-    piece; one with a `markov_order` in pieces that overlap so far that nothing changes.
+    given all its past, in the others given at least L // 2 tokens. A model without a limit is read in one
+    piece; one with a `markov_order` in pieces that overlap enough to give the same numbers.
 
     Args:
         model: row t predicts token t + 1.
@@ -47,7 +47,7 @@ def surprisal(
         batch_size: rows at a time; None takes as many as `MAX_LOGITS` allows.
 
     Raises:
-        TypeError: a masked model (its rows are about the tokens themselves), or ids that aren't int64.
+        TypeError: a masked model (row t predicts token t itself), or ids that aren't int64.
         ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, logits that aren't
             (B, T, V), NaN logits, or logits that allow no token at all.
     """
@@ -76,7 +76,7 @@ def cross_entropy(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: 
 
 
 def perplexity(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
-    """exp(cross_entropy): as uncertain as a fair choice among so many tokens. Same arguments and errors.
+    """exp(cross_entropy): a uniform choice among this many tokens is as uncertain. Same arguments and errors.
 
     Source: Jelinek, Mercer, Bahl & Baker, "Perplexity — a measure of the difficulty of speech recognition
     tasks", Journal of the Acoustical Society of America 62 (1977), S63.
@@ -88,12 +88,12 @@ def perplexity(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int
 def bits_per_byte(
     model: LanguageModel, ids: Int[Tensor, "B T"], num_bytes: int, *, batch_size: int | None = None
 ) -> float:
-    """Bits that the model needs per byte of text, whatever its tokens are, so that vocabularies compare.
+    """Bits per byte of text, which compares models with different vocabularies.
 
     Args:
         model: as for `surprisal`.
         ids: as for `surprisal`.
-        num_bytes: length in UTF-8 of the text of tokens 2 … T of all rows; the first token isn't predicted.
+        num_bytes: UTF-8 length of the text of tokens 2 … T of all rows; the first token isn't predicted.
         batch_size: as for `surprisal`.
 
     Raises:
@@ -110,7 +110,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
     Not a perplexity: the product of these probabilities isn't the probability of a text.
 
     Args:
-        masked_model: row t is about token t (`predicts = "same"`); has a `mask_token_id`.
+        masked_model: row t predicts token t (`predicts = "same"`); has a `mask_token_id`.
         ids: int64, at least one token a row, no padding.
         batch_size: masked copies at a time; None takes as many as `MAX_LOGITS` allows.
 
@@ -152,7 +152,7 @@ def distinct_n(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: int) 
         n: length of an n-gram.
 
     Raises:
-        TypeError: a single sequence, or what isn't an id.
+        TypeError: a single sequence, or something that isn't an id.
         ValueError: n below 1, a tensor of another shape, or no sequence as long as n.
 
     Source: Li, Galley, Brockett, Gao & Dolan, "A diversity-promoting objective function for neural
@@ -170,8 +170,8 @@ def self_similarity(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: 
     """Self-BLEU-n: the mean BLEU of each sequence against all others; 0 nothing shared, 1 all the same.
 
     BLEU is the geometric mean, over orders 1 … n, of the share of the sequence's n-grams that another one has
-    as often, times exp(1 − r / c) where the sequence, c tokens long, is shorter than r, the nearest length
-    among the others. It isn't smoothed: one order with nothing in common makes it 0.
+    as often, times exp(1 − r / c) if c < r, where c is the sequence's length and r the nearest length among
+    the others. It isn't smoothed: if one order has nothing in common, it is 0.
 
     Args and errors as `distinct_n`.
 
@@ -215,16 +215,17 @@ class Calibration:
 def calibration(
     logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"], num_bins: int = 10
 ) -> Calibration:
-    """Does what is said with probability p come true p of the time?
+    """Compare the probability of the most probable token with how often it is right.
 
     Args:
-        logits: or log-probabilities; −inf welcome.
-        targets: the tokens that came.
+        logits: or log-probabilities; −inf is allowed.
+        targets: the actual tokens.
         num_bins: K; bin j is ((j − 1)/K, j/K].
 
     Returns:
-        mean probability of the most probable token and share of hits in each bin, how many fell there, and
-        the expected calibration error: the mean over tokens of their bin's |accuracy − confidence|.
+        for each bin the mean probability of the most probable token, the share of hits and the number of
+        tokens; and the expected calibration error, the mean over tokens of their bin's
+        |accuracy − confidence|.
 
     Raises:
         TypeError: logits that aren't floats, targets that aren't int64.
@@ -257,7 +258,7 @@ def calibration(
 
 
 def _window(model: LanguageModel, ids: Tensor) -> tuple[int, int]:
-    """How many tokens to read at once, and how many of them again in the next window."""
+    """How many tokens a window has, and how many of them the next window reads again."""
     length = ids.shape[1] - 1
     context_length = getattr(model, "context_length", None)
     if context_length is not None:
@@ -265,7 +266,7 @@ def _window(model: LanguageModel, ids: Tensor) -> tuple[int, int]:
     markov_order = getattr(model, "markov_order", None)
     if markov_order is None:
         return length, 0
-    overlap = max(0, markov_order - 1)  # the first token of a piece whose row is exact has so many before it
+    overlap = max(0, markov_order - 1)  # a piece's rows are exact from row `overlap` on
     return min(length, max(2 * overlap + 1, MAX_LOGITS // _width(model, ids))), overlap
 
 
@@ -285,7 +286,7 @@ def _logits(model, ids: Tensor) -> Tensor:
 
 
 def _check_distributions(logits: Float[Tensor, "*rows V"]) -> None:
-    """Raise ValueError where softmax of a row is no distribution."""
+    """Raise ValueError if the softmax of a row is not a distribution."""
     check_not_nan(logits)
     if not logits.amax(-1).isfinite().all():
         raise ValueError("the model returned logits whose probabilities don't exist: all −inf, or one +inf")
@@ -294,7 +295,7 @@ def _check_distributions(logits: Float[Tensor, "*rows V"]) -> None:
 def _nll(logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """−log softmax of the targets, float64; inf where a target is impossible."""
     _check_distributions(logits)
-    if targets.max() >= logits.shape[-1]:  # of a model that doesn't tell its vocab_size
+    if targets.max() >= logits.shape[-1]:  # the model has no vocab_size
         raise ValueError(
             f"ids must be below {logits.shape[-1]}, the number of logits; got {int(targets.max())}"
         )
@@ -330,5 +331,5 @@ def _ngrams(sequence: list[int], n: int) -> Counter:
 
 
 def _shared(counts: Counter, others: list[Counter]) -> int:
-    """How many of these n-grams others have: each at most as often as the one that has it most often."""
+    """How many of these n-grams others have, each counted at most as often as it occurs in one of them."""
     return sum(min(count, max(other[ngram] for other in others)) for ngram, count in counts.items())

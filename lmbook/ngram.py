@@ -4,8 +4,8 @@
 row: no n-gram crosses rows, and no padding symbol is added at either end. Write h for a context (the tokens
 before w), h′ for h without its *first* token, V for the vocabulary size; Σ is over all w of the vocabulary.
 
-**Estimates** of Pₙ(w | h), for a context h of n − 1 tokens. Below the empty context (n = 1) stands the
-uniform distribution, P₀ = 1/V.
+**Estimates** of Pₙ(w | h), for a context h of n − 1 tokens. The order below the empty context (n = 1) is
+the uniform distribution, P₀ = 1/V.
 
 - `"mle"`:   c(h w) / Σ c(h w);   1/V if Σ c(h w) = 0.
 - `"add-k"`:   (c(h w) + k) / (Σ c(h w) + k V).
@@ -47,7 +47,7 @@ SMOOTHINGS = ("mle", "add-k", "interpolated", "kneser-ney")
 
 
 class NGramLM:
-    """Predicts the next token from the last `order` − 1, by counts; the module's docstring has the formulas.
+    """Predicts the next token from counts of the last `order` − 1; the module's docstring has the formulas.
 
     Args:
         order: n ≥ 1; 1 ignores the context, 2 is a bigram model, …
@@ -59,7 +59,7 @@ class NGramLM:
             None: λ₀ = 0.001, the rest in proportion to 2ⁿ.
 
     Attributes:
-        markov_order: order − 1: no earlier token matters, so long texts may be scored in overlapping pieces.
+        markov_order: order − 1, the number of tokens that a prediction depends on.
         discounts: (D₁, …, D_order) of "kneser-ney" once fitted.
 
     Raises:
@@ -108,7 +108,7 @@ class NGramLM:
         tokens = rows.cpu().numpy()
         levels, index, num_contexts = [], np.zeros_like(tokens), 1
         for n in range(1, self.order + 1):
-            # An n-gram is its first n − 1 tokens, by their number in the level below, and one token more.
+            # An n-gram is the number of its first n − 1 tokens in the level below, and one more token.
             keys = index[:, : tokens.shape[1] - n + 1] * self.vocab_size + tokens[:, n - 1 :]
             distinct, index, counts = _distinct(keys, num_contexts * self.vocab_size, numbers=n < self.order)
             levels.append(_Level(distinct, counts, num_contexts, self.vocab_size))
@@ -135,7 +135,7 @@ class NGramLM:
 
     @property
     def unigram_log_probs(self) -> Float[Tensor, "V"]:
-        """Log-probabilities (V,) of the first token, before which there is nothing: P₁ of the formulas."""
+        """Log-probabilities (V,) of the first token of a text: P₁ of the formulas."""
         self._check_fitted()
         return torch.from_numpy(self._unigram).log()
 
@@ -182,7 +182,7 @@ class NGramLM:
             index = level.find(before, tokens)
             contexts.append(index.copy())
             if not self._recursive and n < self.order:
-                contexts[-1][:, n - 1 :] = -1  # a longer context is there and decides alone
+                contexts[-1][:, n - 1 :] = -1  # a longer context exists and is used alone
         return contexts
 
     @property
@@ -190,7 +190,7 @@ class NGramLM:
         return self.smoothing in ("interpolated", "kneser-ney")
 
     def _estimate(self) -> None:
-        """Turn the counts of each level into its `gain` and `rest`, and find what stands at the bottom."""
+        """Compute each level's `gain` and `rest` from its counts, and the distribution below them."""
         self.discounts = ()
         counts = self._continuation_counts() if self.smoothing == "kneser-ney" else None
         for n, level in enumerate(self._levels, start=1):
@@ -211,7 +211,7 @@ class NGramLM:
         """For each order the counts cₙ (M,) of Kneser–Ney: continuations below the highest order, c there."""
         counts, suffix = [], np.zeros(self._levels[0].keys.shape, dtype=np.int64)
         for below, level in pairwise(self._levels):
-            # Without its first token, an n-gram is its context without its first token, and its last token.
+            # To drop an n-gram's first token: drop the first token of its context, keep its last token.
             suffix = below.find(suffix[level.contexts], level.tokens)
             counts.append(np.bincount(suffix, minlength=len(below.keys)))
         return [*counts, self._levels[-1].counts]
@@ -231,14 +231,14 @@ class _Level:
 
     def __post_init__(self):
         self.contexts, self.tokens = np.divmod(self.keys, self.vocab_size)
-        # The n-grams that continue context c stand side by side, from starts[c] up to starts[c + 1].
+        # The n-grams that continue context c are at starts[c] up to starts[c + 1].
         self.starts = np.searchsorted(self.contexts, np.arange(self.num_contexts + 1))
 
     def find(self, context: np.ndarray, token: np.ndarray) -> np.ndarray:
         """The numbers of the n-grams (context, token) in this level; −1 where there is none."""
         key = context * self.vocab_size + token
         index = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
-        return np.where(self.keys[index] == key, index, -1)  # context −1 makes a key below 0: none such
+        return np.where(self.keys[index] == key, index, -1)  # context −1 gives a negative key: none such
 
     def add(self, k: float) -> None:
         """Add-k; k = 0 is the relative frequency."""
@@ -247,20 +247,20 @@ class _Level:
         self.rest = np.where(total > 0, k * self.vocab_size / np.maximum(total + k * self.vocab_size, 1), 1.0)
 
     def interpolate(self, share: float) -> None:
-        """Jelinek–Mercer: `share` of the mass goes by relative frequency, the rest to the order below."""
+        """Jelinek–Mercer: `share` of the relative frequency, the rest from the order below."""
         total = self._total(self.counts)
         self.gain = share * self.counts / total[self.contexts]
         self.rest = np.where(total > 0, 1 - share, 1.0)
 
     def kneser_ney(self, counts: np.ndarray, discount: float) -> None:
-        """Absolute discounting of `counts` (M,); what was taken off goes to the order below."""
+        """Absolute discounting of `counts` (M,); the discounted mass goes to the order below."""
         self.discount = discount
         total, seen = self._total(counts), self._total(counts > 0)
         self.gain = np.maximum(counts - discount, 0) / np.maximum(total, 1)[self.contexts]
         self.rest = np.where(total > 0, discount * seen / np.maximum(total, 1), 1.0)
 
     def refine(self, probs: np.ndarray, context: np.ndarray) -> None:
-        """Bring this level's counts into `probs` (R, V), in place, in rows whose `context` (R,) isn't −1."""
+        """Apply this level's counts to `probs` (R, V), in place, in rows whose `context` (R,) isn't −1."""
         rows = np.flatnonzero(context >= 0)
         context = context[rows]
         probs[rows] *= self.rest[context][:, None]
@@ -275,7 +275,7 @@ class _Level:
 
 def _distinct(keys: np.ndarray, limit: int, *, numbers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted distinct keys (M,), the place of each of `keys` (B, T) among them if asked, counts (M,)."""
-    if limit <= 8 * keys.size:  # a table of all possible keys is smaller than sorting is slow
+    if limit <= 8 * keys.size:  # counting in a table of all possible keys is then faster than sorting
         table = np.bincount(keys.ravel(), minlength=limit)
         distinct = np.flatnonzero(table)
         place = np.empty(limit, dtype=np.int64)
@@ -290,7 +290,7 @@ def _distinct(keys: np.ndarray, limit: int, *, numbers: bool) -> tuple[np.ndarra
 
 
 def _discount(counts: np.ndarray) -> float:
-    """D = n₁ / (n₁ + 2 n₂); 1/2 where too few small counts are there to say."""
+    """D = n₁ / (n₁ + 2 n₂), or 1/2 if n₁ or n₂ is 0."""
     n1, n2 = int((counts == 1).sum()), int((counts == 2).sum())
     return n1 / (n1 + 2 * n2) if n1 and n2 else 0.5
 

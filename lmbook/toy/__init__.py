@@ -1,4 +1,4 @@
-"""The toy language: its grammar, and the automaton that knows every probability exactly."""
+"""The toy language: its grammar, and the automaton that computes its exact probabilities."""
 
 from lmbook.toy.grammar import Grammar, animals
 from lmbook.toy.language import ToyLanguage

@@ -1,14 +1,14 @@
 """The grammar of the book's toy language: animals at sea, on a farm and in a forest.
 
-A grammar is a table `{state: {word: (probability, next state)}}`; every text starts in its first state. A
-word leads from a state to one state only, so whoever has read the words knows the state: the language is
+A grammar is a table `{state: {word: (probability, next state)}}`; every text starts in its first state. In
+each state a word leads to one next state, so the words read so far determine the state: the language is
 *unifilar*, and its next-word probabilities are looked up, not estimated.
 
-What a state remembers is what a reader of the language must remember:
+A state holds what a reader of the language must remember:
 
 - the *topic*, set by the last subject noun; the next subject stays on it nine times in ten;
-- the *number* of the subject, which its verb must agree with, however many words of a relative clause or a
-  place come between, and which decides between "it" and "they" at the start of the next sentence.
+- the *number* of the subject: its verb agrees with it, even across a relative clause or a place, and the next
+  sentence starts with "it" or "they" accordingly.
 """
 
 from collections.abc import Hashable, Iterator
@@ -35,7 +35,7 @@ IRREGULAR = {"fox": "foxes", "wolf": "wolves"}
 
 TOPICS = {"sea": 0.4, "farm": 0.35, "forest": 0.25}
 P_SAME_TOPIC = 0.9
-P_SINGULAR = 0.55  # after "the", which goes with both
+P_SINGULAR = 0.55  # after "the", which allows both numbers
 P_PRONOUN = 0.2
 P_ADJECTIVE = 0.2
 

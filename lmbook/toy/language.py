@@ -1,10 +1,10 @@
-"""A language whose probabilities are known exactly, against which every model and decoder is judged.
+"""A language with exactly known probabilities, with which models and decoders are compared.
 
-`ToyLanguage` walks through the states of a grammar (see toy_grammar.py). The words read so far determine the
-state (the language is unifilar), and the state determines the distribution over the next word. So everything
-that one could ask is a finite computation: next-word probabilities are a table look-up, the posterior of a
-hidden word is one forward and one backward pass, the best continuation is Viterbi's recursion, and the
-entropy rate is an average over the states' long-run frequencies.
+`ToyLanguage` walks through the states of a grammar (see grammar.py). The words read so far determine the
+state (the language is unifilar), and the state determines the distribution over the next word. So exact
+answers are cheap: next-word probabilities are a table look-up, the posterior of a hidden word is one forward
+and one backward pass, the best continuation is Viterbi's recursion, and the entropy rate is an average over
+the states' long-run frequencies.
 
 Axes: B batch, T time, V vocabulary, S states; row S of the tables is the dead state of impossible prefixes.
 """
@@ -23,16 +23,16 @@ from lmbook.toy.grammar import Grammar, animals
 
 
 class ToyLanguage:
-    """An exactly known language; called like every model, its logits are exact log-probabilities.
+    """A language with known probabilities. Called like any model, it returns exact log-probabilities.
 
     Args:
         grammar: `{state: {word: (probability, next state)}}`, the first state being the start. Default: the
             book's own grammar about animals.
 
     Attributes:
-        vocab: the V words; ids are places in this list.
+        vocab: the V words; ids are indices into this list.
         vocab_size: V.
-        state_names: what each of the S states is called in the grammar.
+        state_names: the S states as the grammar names them.
         next_state: (S + 1, V) int64, where each word leads; impossible words lead to the dead state S.
         log_probs: (S + 1, V) float64, log P(word | state) in nats; the dead state is uniform.
 
@@ -83,7 +83,7 @@ class ToyLanguage:
         """Return the text of `ids`, one sentence after the other.
 
         Raises:
-            TypeError: what isn't an id. ValueError: an id outside the vocabulary, or a batch.
+            TypeError: something that isn't an id. ValueError: an id outside the vocabulary, or a batch.
         """
         if isinstance(ids, Tensor) and ids.ndim != 1:
             raise ValueError(f"decode takes the ids of one text, (T,); got shape {tuple(ids.shape)}")
@@ -109,7 +109,7 @@ class ToyLanguage:
     def log_prob(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, " B"]:
         """Return log P(ids) in nats, first token included; −inf where the language can't produce `ids`."""
         before = self.states(ids)[:, :-1]
-        possible = self._probs.log()  # here the dead state has no way on
+        possible = self._probs.log()  # here the dead state allows no word
         return possible[before, ids].sum(dim=1)
 
     def sample(
@@ -131,7 +131,7 @@ class ToyLanguage:
         return ids
 
     def entropy_rate(self) -> float:
-        """Return the long-run average surprise of the language in nats per token: the floor for every model.
+        """Return the long-run average surprise of the language in nats per token: no model can do better.
 
         Source: Shannon (1948), section 7: the entropy of each state, weighted by how often it is visited.
         """
@@ -168,13 +168,13 @@ class ToyLanguage:
         return float(-(joint * np.log(joint)).sum() + (marginal * np.log(np.maximum(marginal, 1e-300))).sum())
 
     def masked_entropies(self, words_after: int = 20) -> Float[Tensor, " K"]:
-        """Return what is unknown of a hidden token, given all before it and the next 0, 1, … words, in nats.
+        """Return the entropy of a hidden token, given all before it and the next 0, 1, … words, in nats.
 
-        Row 0 is the entropy rate; the last of the `words_after` + 1 rows is within 1e-7 or so of the entropy
-        given both sides as a whole, the floor for a masked model with one token hidden. Exact, deep inside a
-        text: followed are all states in which a reader may be who doesn't know the hidden token.
+        Row 0 is the entropy rate. The last of the `words_after` + 1 rows is within about 1e-7 of the entropy
+        given both sides, which is the lowest possible loss of a masked model with one token hidden. Exact,
+        deep inside a text: it follows all states that are possible without knowing the hidden token.
 
-        Source: Shannon (1951), section 2, with the guess made from both sides; here computed, not sampled.
+        Source: Shannon (1951), section 2, but guessing from both sides; here computed without sampling.
         """
         check_int("words_after", words_after, 0)
         visits = self._visits()
@@ -187,7 +187,7 @@ class ToyLanguage:
         """Return P(hidden token | all tokens that are not hidden), by one forward and one backward pass.
 
         Args:
-            ids: what stands at hidden places is never read; a mask id beyond the vocabulary may stand there.
+            ids: hidden places may hold any id, such as a mask id outside the vocabulary; it is ignored.
             position: one place, hidden in every row; or a mask, True where a token is hidden.
 
         Returns:
@@ -215,7 +215,7 @@ class ToyLanguage:
     def best_continuation(self, ids: Int[Tensor, "B T"], length: int) -> Int[Tensor, "B T+{length}"]:
         """Return `ids` and the most probable `length` words to follow; among equals, the lowest ids.
 
-        Source: Viterbi (1967); here values run backwards, so that the choice runs forwards.
+        Source: Viterbi (1967); here the values are computed backwards and the words chosen forwards.
         """
         check_int("length", length, 0)
         value, choices = torch.zeros(len(self.log_probs), dtype=torch.float64), []
@@ -241,7 +241,7 @@ class ToyLanguage:
         p = self._probs[state]
         where, group = self.next_state[state, p > 0].unique(return_inverse=True)
         weights = torch.zeros(len(where), dtype=torch.float64).scatter_add_(0, group, p[p > 0])
-        # Words that lead to one state are never told apart; what follows can only tell the states apart.
+        # What follows depends on the state only, so words that lead to the same state remain ambiguous.
         settled = torch.special.entr(p).sum() - torch.special.entr(weights).sum()
         beliefs = {(tuple(where.tolist()), tuple(weights.tolist())): 1.0}
         entropies = []
@@ -264,7 +264,7 @@ class ToyLanguage:
         for word in total.nonzero()[0]:
             left = ways[:, word].nonzero()[0]
             now = tuple(self.next_state.numpy()[np.array(where)[left], word].tolist())
-            # Rounded, so that ways which lead to the same belief are followed once.
+            # Rounded, so that equal beliefs are followed once.
             yield (now, tuple((ways[left, word] / total[word]).round(13).tolist())), float(total[word])
 
     def _posterior(self, ids: Tensor, hidden: Tensor) -> Tensor:
