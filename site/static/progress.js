@@ -1,18 +1,30 @@
 /* What the reader has done, kept in this browser's localStorage and sent nowhere. This file is the only home of its
    key and format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
    reach it as `lmProgress`; the event "lm-progress" tells them that another file was imported, or all was forgotten. */
+/** @typedef {{ state: string, answer: string, print?: string, at: number }} Entry what was done at one exercise */
+/** @typedef {{ page: string, anchor: string, title: string, at: number }} Place where the reader was last */
+/** @typedef {{ version: number, done: Record<string, Entry>, place: Place | null }} Progress */
+/** @typedef {Storage & { lasts?: boolean }} Kept the browser's, or the stand-in that lasts as long as the page */
 (() => {
-  const [KEY, VERSION, STATES] = ['lm-book-progress', 1, ['right', 'wrong', 'seen']];
+  const KEY = 'lm-book-progress';
+  const VERSION = 1;
+  const STATES = ['right', 'wrong', 'seen'];
   const COPY = `${KEY}-damaged`;
-  const fresh = () => ({ version: VERSION, done: {}, place: null });
+  const fresh = () => /** @type {Progress} */ ({ version: VERSION, done: {}, place: null });
   const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
   const HERE = 'Kept in this browser only.';
-  let [state, storage, note] = [fresh(), null, HERE];
-  let book = {}; // page -> ids of its exercises and quiz questions; the sidebar holds them
+  let state = fresh();
+  let note = HERE;
+  /** @type {Kept | null} */
+  let storage = null;
+  /** @type {Record<string, string[]>} page -> ids of its exercises and quiz questions; the sidebar holds them */
+  let book = {};
 
-  /* What is well formed of something that was stored or imported; null if it isn't progress at all. */
+  /* What is well formed of something that was stored or imported; null if it isn't progress at all.
+     @param {any} data @returns {Progress | null} */
   function sound(data) {
     if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done) return null;
+    /** @param {[string, any]} entry */
     const fine = ([, e]) =>
       STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= 500 && e.at > 0;
     const { page, anchor, title, at } = data.place ?? {};
@@ -21,6 +33,7 @@
       : null;
     return { version: VERSION, done: Object.fromEntries(Object.entries(data.done).filter(fine)), place };
   }
+  /** @param {string} text */
   function parse(text) {
     try {
       return sound(JSON.parse(text));
@@ -30,13 +43,15 @@
   }
   /* Where nothing is stored, extensions/policy.py has put something in its place that lasts as long as the page. */
   function open() {
-    storage = globalThis.localStorage;
-    if (storage.lasts === false) note = OFF;
+    const kept = /** @type {Kept} */ (globalThis.localStorage);
+    storage = kept;
+    if (kept.lasts === false) note = OFF;
     load();
   }
   function load() {
-    const text = storage?.getItem(KEY);
-    if (text === null || text === undefined) return void (storage && (state = fresh()));
+    if (!storage) return;
+    const text = storage.getItem(KEY);
+    if (text === null) return void (state = fresh());
     const read = parse(text);
     if (read) return void (state = read);
     storage.setItem(COPY, text);
@@ -44,21 +59,25 @@
     state = fresh();
     storage.setItem(KEY, JSON.stringify(state));
   }
-  /* Another tab may have written meanwhile: read again, change, write. */
+  /* Another tab may have written meanwhile: read again, change, write.
+     @param {(state: Progress) => unknown} edit */
   function change(edit) {
     try {
       load();
       edit(state);
       storage?.setItem(KEY, JSON.stringify(state));
     } catch {
-      [storage, note] = [null, OFF];
+      storage = null;
+      note = OFF;
       edit(state);
     }
     draw();
   }
 
   globalThis.lmProgress = {
+    /** @param {string} id */
     recall: (id) => state.done[id] ?? null,
+    /** @param {string} id @param {Entry | null} entry */
     record: (id, entry) =>
       change(({ done }) => {
         if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, 500), at: Date.now() };
@@ -67,11 +86,16 @@
   };
 
   // ---- Shown in the contents -----------------------------------------------------------------------------------------
+  /** @param {string} name @returns {HTMLElement | null} */
   const part = (name) => document.querySelector(`.lm-progress-${name}`);
-  const pageOf = (path) => decodeURIComponent(path).split('/').at(-1).replace(/\.html$/, '');
-  const links = () => [...document.querySelectorAll('.bd-links a.reference.internal')];
+  /** @param {string} path */
+  const pageOf = (path) => decodeURIComponent(path).replace(/^.*\//s, '').replace(/\.html$/, '');
+  const links =
+    () => /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.bd-links a.reference.internal')]);
+  /** @param {string} id */
   const isDone = (id) => ['right', 'seen'].includes(state.done[id]?.state);
 
+  /** @param {HTMLAnchorElement} link */
   function badge(link) {
     const ids = book[pageOf(link.pathname)];
     if (!ids) return;
@@ -80,9 +104,11 @@
     const done = exercises.filter(isDone).length;
     const answered = quiz.filter((id) => state.done[id]).length;
     const next = link.nextElementSibling;
-    const mark = next?.classList.contains('lm-done') ? next : document.createElement('span');
+    const mark = next instanceof HTMLElement && next.classList.contains('lm-done')
+      ? next
+      : document.createElement('span');
     mark.className = 'lm-done';
-    mark.dataset.all = done === exercises.length && answered === quiz.length;
+    mark.dataset.all = String(done === exercises.length && answered === quiz.length);
     mark.title = `${done} of ${exercises.length} exercises done, ${answered} of ${quiz.length} quiz questions answered`;
     const short = Object.assign(document.createElement('span'), {
       ariaHidden: 'true',
@@ -97,14 +123,16 @@
   }
   function draw() {
     links().forEach(badge);
-    if (part('note')) part('note').textContent = note;
+    const told = part('note');
+    if (told) told.textContent = note;
   }
   function showPlace() {
-    const link = state.place && links().find((a) => pageOf(a.pathname) === state.place.page);
-    if (!link || !part('place')) return;
-    const anchor = Object.assign(document.createElement('a'), { textContent: state.place.title });
-    anchor.href = `${link.href.split('#')[0]}#${state.place.anchor}`;
-    part('place').replaceChildren('Go on at ', anchor);
+    const { place } = state;
+    const link = place && links().find((a) => pageOf(a.pathname) === place.page);
+    if (!link) return;
+    const anchor = Object.assign(document.createElement('a'), { textContent: place.title });
+    anchor.href = `${link.href.split('#')[0]}#${place.anchor}`;
+    part('place')?.replaceChildren('Go on at ', anchor);
   }
   /* The heading that the reader has scrolled to, once they have stopped. */
   function follow() {
@@ -112,18 +140,20 @@
     const page = pageOf(location.pathname);
     if (!heads.length || ['index', 'search', 'genindex', ''].includes(page)) return;
     let timer = 0;
-    const text = (head) => head.firstChild.textContent.trim();
+    /** @param {Element} head */
+    const text = (head) => head.firstChild?.textContent?.trim() ?? '';
     const save = () => {
       const past = heads.filter((head) => head.getBoundingClientRect().top < innerHeight * 0.4).at(-1) ?? heads[0];
-      const title = past === heads[0] ? text(past) : `${text(heads[0])}: ${past.textContent.replace(/#$/, '').trim()}`;
-      change((
-        now,
-      ) => (now.place = { page, anchor: past.parentElement.id, title: title.slice(0, 120), at: Date.now() }));
+      const whole = past.textContent ?? '';
+      const title = past === heads[0] ? text(past) : `${text(heads[0])}: ${whole.replace(/#$/, '').trim()}`;
+      const place = { page, anchor: past.parentElement?.id ?? '', title: title.slice(0, 120), at: Date.now() };
+      change((now) => (now.place = place));
     };
     addEventListener('scroll', () => (clearTimeout(timer), (timer = setTimeout(save, 600))), { passive: true });
   }
 
   // ---- Export, import, forget ----------------------------------------------------------------------------------------
+  /** @param {string} text @param {string} name of the file */
   function save(text, name) {
     const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
     Object.assign(document.createElement('a'), { href: url, download: name }).click();
@@ -135,15 +165,18 @@
     if (damaged) save(damaged, 'damaged-progress.txt');
     tell('Saved as a file.');
   }
+  /** @param {Event} event */
   async function importFile({ target }) {
-    const text = await target.files[0]?.text();
-    target.value = '';
+    const field = /** @type {HTMLInputElement} */ (target);
+    const text = await field.files?.[0]?.text();
+    field.value = '';
     const read = text === undefined ? null : parse(text);
     if (!read) return tell('That file holds no progress of this book; nothing was changed.');
-    const later = (a, b) => (!a || b?.at > a.at ? b : a);
     change((now) => {
-      for (const [id, entry] of Object.entries(read.done)) now.done[id] = later(now.done[id], entry);
-      now.place = later(now.place, read.place);
+      for (const [id, entry] of Object.entries(read.done)) {
+        if (!(now.done[id]?.at >= entry.at)) now.done[id] = entry;
+      }
+      if (read.place && !((now.place?.at ?? 0) >= read.place.at)) now.place = read.place;
     });
     showPlace();
     const count = Object.keys(read.done).length;
@@ -151,11 +184,14 @@
     dispatchEvent(new Event('lm-progress'));
   }
   let armed = 0;
-  function forget({ target }) {
+  /** @param {Event} event */
+  function forget(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
     clearTimeout(armed);
     if (target.dataset.armed) {
       for (const key of [KEY, COPY]) storage?.removeItem(key);
-      [state, note] = [fresh(), storage?.lasts === false ? OFF : HERE];
+      state = fresh();
+      note = storage?.lasts === false ? OFF : HERE;
       part('place')?.replaceChildren();
       draw();
       dispatchEvent(new Event('lm-progress'));
@@ -166,7 +202,8 @@
     [target.dataset.armed, target.textContent] = ['yes', 'Forget everything?'];
     armed = setTimeout(calm, 6000);
   }
-  const tell = (text) => (part('said').textContent = text);
+  /** @param {string} text */
+  const tell = (text) => part('said')?.replaceChildren(text);
 
   function main() {
     book = JSON.parse(part('exercises')?.textContent ?? '{}');

@@ -36,6 +36,7 @@
   };
   addEventListener('DOMContentLoaded', () => {
     if (!document.querySelector('#search-results')) return;
+    const { Search } = /** @type {any} */ (globalThis); // Sphinx's
     const summary = Search.makeSearchSummary;
     const asked = (new URLSearchParams(location.search).get('q') ?? '').split(/\s+/).filter(Boolean);
     Search.htmlToText = textOf;

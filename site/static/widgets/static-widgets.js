@@ -93,7 +93,7 @@
     } catch (error) {
       place.setAttribute('role', 'alert');
       place.classList.add('lm-widget-error');
-      place.textContent = `This figure could not be drawn: ${error.message}`;
+      place.textContent = `This figure could not be drawn: ${error instanceof Error ? error.message : error}`;
       console.error(error);
     }
   }
