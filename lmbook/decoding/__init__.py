@@ -1,4 +1,4 @@
-"""From a model to text: `sampling`, `search` and `speculative` decoding, and the `filters` between them."""
+"""Decoding: `sampling`, `search` and `speculative` decoding, and the `filters` of logits that they use."""
 
 from lmbook.decoding.incremental import left_pad
 from lmbook.decoding.sampling import greedy_decode, nucleus_decode, sample_decode, top_k_decode

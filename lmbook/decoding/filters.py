@@ -1,15 +1,15 @@
-"""What stands between a model's logits and the next token: pure functions on logits, which compose.
+"""Filters of a model's logits, applied before the next token is chosen: pure functions that compose.
 
-A filter maps logits (…, V) to logits (…, V) and writes into nothing that it was given. It either reshapes all
-logits (temperature, penalties) or sets those of the tokens it removes to −inf; softmax then shares their
-probability among the rest. Each row of the leading axes is treated by itself. What holds for all filters:
+A filter maps logits (…, V) to logits (…, V) and doesn't change its input. It either rescales all logits
+(temperature, penalties) or sets those of the tokens it removes to −inf; softmax then shares their probability
+among the rest. Each row of the leading axes is treated independently. All filters follow these rules:
 
-- a row never loses its last token, so that a distribution is always left;
-- tokens at −inf stay at −inf; a row of nothing but −inf comes back as it was;
-- ties are settled in favour of the lowest id, except where a docstring says that equals stay together.
+- a row always keeps at least one token;
+- tokens at −inf stay at −inf; a row of only −inf is returned unchanged;
+- of equals the lowest id wins, except where a docstring says that equals stay together.
 
-Filters that look back also take the tokens so far, `ids` (…, T); an id outside the vocabulary, such as −1 in
-place of padding, counts as no token. A decoder takes any sequence of them: `filters=(partial(temperature,
+Filters that depend on earlier tokens also take `ids` (…, T), the tokens so far; an id outside the vocabulary,
+such as −1 for padding, is ignored. A decoder takes any sequence of them: `filters=(partial(temperature,
 tau=0.7), partial(top_k, k=50))`, applied in that order.
 
 Axes: T time, V vocabulary, W windows of n tokens; … any leading axes, the rows.
@@ -33,13 +33,13 @@ Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
     """One function of (logits, ids) that applies `filters` in order.
 
-    A filter with a parameter `ids` is given the ids, unless they were bound with `functools.partial`. The
-    filters of this module are run once on a single logit, so that they refuse wrong arguments at once; a
-    reader's own filter is called for the logits of a model only.
+    A filter with a parameter `ids` gets the ids, unless they were bound with `functools.partial`. The filters
+    of this module are run once on a single logit, so that wrong arguments are refused at once. Other filters
+    are only called with a model's logits.
 
     Raises:
         TypeError: not a list of functions; later, a filter that returns no tensor of floats.
-        ValueError: an argument of a filter outside its limits; later, a filter that changes the shape.
+        ValueError: a filter's argument is outside its limits; later, a filter that changes the shape.
     """
     if not (isinstance(filters, Iterable) and all(map(callable, functions := [*filters]))):
         raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
@@ -69,7 +69,7 @@ def _is_own(step: Filter) -> bool:
 def _has_ids(step: Filter) -> bool:
     try:
         return "ids" in inspect.signature(step).parameters
-    except (TypeError, ValueError):  # of a function written in C
+    except (TypeError, ValueError):  # a function written in C has no signature
         return False
 
 
@@ -79,11 +79,10 @@ def _looks_back(step: Filter) -> bool:
 
 
 def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
-    """Divide by `tau`: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone,
-    exactly.
+    """Divide by `tau`: below 1 favours likely tokens, above 1 unlikely ones; 0 keeps only the best token.
 
-    Below 1e-30 `tau` counts as 0. Where a quotient is beyond the range of its type, the row's best logit is
-    subtracted from all of them first, which softmax doesn't see.
+    A `tau` below 1e-30 counts as 0. If a quotient would overflow, the row's best logit is first subtracted
+    from all of them, which doesn't change the softmax.
 
     Raises:
         ValueError: `tau` is negative or not finite.
@@ -155,11 +154,9 @@ def min_p(logits: RowLogits, p: float | int) -> RowLogits:
 
 
 def typical(logits: RowLogits, p: float | int) -> RowLogits:
-    """Keep the tokens whose surprise, −log P, lies nearest to the entropy: the fewest that reach probability
-    `p`.
+    """Keep the tokens with surprise, −log P, nearest to the entropy: the fewest that reach probability `p`.
 
-    Equally distant tokens stay or go together. The best token may go: it can be too predictable to be
-    typical.
+    Equally distant tokens stay or go together. The best token may be removed if it is too predictable.
 
     Raises:
         ValueError: `p` is outside (0, 1].
@@ -182,8 +179,8 @@ def typical(logits: RowLogits, p: float | int) -> RowLogits:
 def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
     """Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
 
-    What it does depends on where the logits' zero is, which softmax doesn't see: log-probabilities are all
-    below it.
+    The effect changes if a constant is added to all logits, though softmax doesn't: log-probabilities are all
+    below 0.
 
     Raises:
         ValueError: `penalty` isn't above 0 and finite.
@@ -197,7 +194,7 @@ def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> 
 
 
 def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
-    """Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+    """Subtract `penalty` for each time that a token occurs in `ids`; a negative one favours repetition.
 
     Raises:
         ValueError: `penalty` isn't finite.
@@ -211,7 +208,7 @@ def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> R
 
 
 def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
-    """Subtract `penalty` once from each token that occurs in `ids`; below 0 it encourages.
+    """Subtract `penalty` once from each token that occurs in `ids`; a negative one favours repetition.
 
     Raises:
         ValueError: `penalty` isn't finite.
@@ -226,7 +223,7 @@ def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> Ro
 def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     """Remove each token that would complete a sequence of `n` tokens which `ids` already holds.
 
-    A row in which that would remove every possible token is left as it is.
+    A row that would lose all its possible tokens is left unchanged.
 
     Raises:
         ValueError: `n` is below 1.
@@ -266,7 +263,7 @@ def _check_rows(logits: object, *ids: object) -> None:
 
 
 def _changed(logits: RowLogits, changed: RowLogits, where: Bool[Tensor, "*rows V"]) -> RowLogits:
-    """`changed` where asked for and finite before, within the range of its type, so that no row is lost."""
+    """`changed`, clamped to the range of its type, where `where` is True and `logits` is finite."""
     limit = torch.finfo(logits.dtype).max
     return torch.where(where & logits.isfinite(), changed.clamp(-limit, limit), logits)
 
@@ -276,12 +273,12 @@ def _keep(logits: RowLogits, kept: Bool[Tensor, "*rows V"]) -> RowLogits:
 
 
 def _softmax(logits: RowLogits) -> RowLogits:
-    """Probabilities, in float32 at least: sums over a vocabulary are lost on half precision."""
+    """Probabilities, in float32 at least: half precision is too coarse for sums over a vocabulary."""
     return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def _mass_before(probs: RowLogits, order: Int[Tensor, "*rows V"]) -> RowLogits:
-    """Place for place in `order`, the probability of all tokens that come earlier."""
+    """For each place in `order`, the total probability of the tokens before it."""
     return F.pad(probs.gather(-1, order).cumsum(-1)[..., :-1], (1, 0))
 
 

@@ -1,10 +1,10 @@
-"""What all decoders share: checking a request, lining prompts up, reading tokens by a model's shortest way.
+"""What all decoders share: check a request, pad prompts, read tokens by the fastest way a model offers.
 
-An `IncrementalForward` uses what the model offers: with a key/value cache only new tokens are read; with
-`accepts_padding` prompts of different lengths go through together; with `hidden_states` and `unembed` no
-logits are computed for places that nobody asks about. The logits are the same with and without.
+`IncrementalForward` uses what the model offers: with a key/value cache only new tokens are read; with
+`accepts_padding` prompts of different lengths are read together; with `hidden_states` and `unembed` logits
+are computed only where needed. The logits are the same with and without these.
 
-Axes: B batch, T time, V vocabulary, N places asked about, D model width, R rows kept.
+Axes: B batch, T time, V vocabulary, N places to return, D model width, R rows kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def check_request(
     eos_token_id: int | None,
     padding_mask: Tensor | None,
 ) -> None:
-    """Say before any work is done what is wrong with a decoder's arguments; filters check their own."""
+    """Check a decoder's arguments before any work is done; filters check their own."""
     check_causal(model, consumer)
     vocab_size = getattr(model, "vocab_size", None)
     check_ids(input_ids, vocab_size)
@@ -97,7 +97,7 @@ def prompts(input_ids: Ids, padding_mask: Mask | None) -> Iterator[tuple[int, In
 
 
 class IncrementalForward:
-    """Reads rows of tokens as they grow, by the shortest way that the model has, and returns logits."""
+    """Reads growing rows of tokens by the fastest way that the model offers, and returns logits."""
 
     def __init__(self, model: LanguageModel, batch_size: int, padding_mask: Mask | None = None):
         self.model, self.padding_mask = model, padding_mask
@@ -105,7 +105,7 @@ class IncrementalForward:
         self.cache = model.new_cache(batch_size) if hasattr(model, "new_cache") else None
 
     def __call__(self, ids: Ids, count: int = 1) -> Float[Tensor, "B N V"]:
-        """Logits at the last `count` places of ids (B, T); a cache is given only what it has not seen."""
+        """Logits at the last `count` places of ids (B, T); with a cache only new tokens are read."""
         new, keywords = self._unseen(ids)
         if new.shape[1] > count and hasattr(self.model, "unembed"):
             return self.unembed(self.model.hidden_states(new, **keywords)[:, -count:])
@@ -114,13 +114,13 @@ class IncrementalForward:
         return logits[:, -count:]
 
     def unembed(self, states: Float[Tensor, "B N D"]) -> Float[Tensor, "B N V"]:
-        """Logits of hidden states, of a model that shows them."""
+        """Logits of hidden states, if the model exposes them."""
         logits = self.model.unembed(states)
         check_logits_shape(logits, states.shape[:2], self.vocab_size)
         return logits
 
     def hidden(self, ids: Ids, count: int) -> Float[Tensor, "B N D"]:
-        """Hidden states at the last `count` places, of a model that shows them."""
+        """Hidden states at the last `count` places, if the model exposes them."""
         new, keywords = self._unseen(ids)
         return self.model.hidden_states(new, **keywords)[:, -count:]
 
@@ -139,13 +139,13 @@ class IncrementalForward:
             self.cache.truncate(length)
 
     def select(self, rows: Int[Tensor, " R"]) -> None:
-        """Go on with these rows, in this order."""
+        """Keep these rows, in this order."""
         if self.cache is not None:
             self.cache.select(rows)
 
 
 class GroupedForward:
-    """Reads prompts of different lengths with a model that can't read padding: equal lengths together."""
+    """Reads prompts of different lengths with a model that can't read padding, grouped by length."""
 
     def __init__(self, model: LanguageModel, padding_mask: Mask):
         starts = padding_mask.sum(1)

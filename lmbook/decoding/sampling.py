@@ -1,11 +1,10 @@
-"""From a model to text: one loop that reads, chooses and appends, and strategies that differ in how they
-choose.
+"""Greedy decoding and sampling: one loop that reads, chooses and appends a token.
 
-    logits of the next token  →  filters  →  probabilities  →  a draw (or the best)  →  one token more
+    logits of the next token  →  filters  →  probabilities  →  a draw (or the best)  →  one more token
 
-Every decoder takes any `LanguageModel`, with whatever it offers (see `lmbook.decoding.incremental`). What is
-returned is always (B, T + max_length): prompt and continuation; a row that has produced `eos_token_id` is
-filled up with it. Each row is distributed as it would be without the others; draws come from `generator`.
+Every decoder takes any `LanguageModel` (see `lmbook.decoding.incremental`) and returns (B, T + max_length):
+prompt and continuation. A row that has produced `eos_token_id` is filled with it. A row's distribution
+doesn't depend on the other rows; draws come from `generator`.
 
 Axes: B batch, T time, V vocabulary.
 """
@@ -78,7 +77,7 @@ def sample_decode(
         filters: functions of logits, or of (logits, ids) with the row's tokens so far, prompt included, −1
             where there is padding; called once for each new token. See `lmbook.filters`.
         max_length: number of new tokens.
-        generator: source of the draws; torch's default one where None.
+        generator: source of the draws; None: torch's default one.
         eos_token_id: a row stops after this token.
         padding_mask: (B, T), True where a token is padding, on the left only.
 
@@ -86,7 +85,7 @@ def sample_decode(
         (B, T + max_length) ids, prompt included.
 
     Raises:
-        TypeError, ValueError: as `greedy_decode`, and whatever a filter says about its argument.
+        TypeError, ValueError: as `greedy_decode`, and the errors of the filters.
     """
     check_request(model, "sample_decode", input_ids, max_length, eos_token_id, padding_mask)
     check_generator(generator, input_ids.device)
@@ -136,7 +135,7 @@ def nucleus_decode(
     eos_token_id: int | None = None,
     padding_mask: Mask | None = None,
 ) -> Int[Tensor, "B _"]:
-    """Sample among the fewest tokens that hold probability `p`, after temperature; else as `sample_decode`.
+    """Sample among the fewest tokens that reach probability `p`, after temperature; see `sample_decode`.
 
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
@@ -186,7 +185,7 @@ def _generate(
         for end in range(start, start + max_length):
             seen = ids[:, :end]
             logits = read(seen)[:, -1]
-            if eos_token_id is not None:  # what a finished row's logits are no longer matters
+            if eos_token_id is not None:  # the logits of a finished row don't matter
                 logits = logits.masked_fill(finished[:, None], 0.0)
             if padding_mask is not None:
                 seen = seen.masked_fill(F.pad(padding_mask, (0, end - start)), -1)

@@ -1,10 +1,9 @@
-"""Looking for the best continuation rather than drawing one: exhaustive, beam and contrastive search.
+"""Search for the best continuation instead of drawing one: exhaustive, beam and contrastive search.
 
-The best sequence isn't made of best tokens: greedy decoding takes a token that is ahead by a little and pays
-for it later. Exhaustive search tries everything and is possible for toys only; beam search keeps the few best
-prefixes. It promises nothing: the prefix that greedy decoding follows can fall out of the beam, and then a
-*wider* beam finds something *less* probable. What is most probable is dull besides; contrastive search trades
-probability for being unlike what was said.
+Taking the best token at each step (greedy decoding) need not give the best sequence. Exhaustive search tries
+every continuation, which is possible for toy models only; beam search keeps the few best prefixes. It
+guarantees nothing: the greedy prefix can fall out of the beam, and then a *wider* beam finds something *less*
+probable. The most probable text is also dull; contrastive search trades probability for novelty.
 
 Rows are searched one by one. `rank` of a continuation of n tokens is log P / n ** length_penalty: 0, the
 default, compares log P itself, above 0 long continuations are favoured. Of equals, the one with the lowest
@@ -48,16 +47,16 @@ def beam_search(
     eos_token_id: int | None = None,
     padding_mask: Mask | None = None,
 ) -> Found:
-    """Keep the `num_beams` most probable prefixes at each step; return the best continuation that was met.
+    """Keep the `num_beams` most probable prefixes at each step; return the best continuation found.
 
-    A prefix that produces `eos_token_id` while among the best is finished and leaves its place to the next.
+    A prefix among the best that produces `eos_token_id` is finished and frees its place in the beam.
     The search ends when no prefix can overtake the best finished one. Without a length penalty
     one beam is greedy decoding.
 
     Args:
         model: any causal language model.
         input_ids: (B, T) prompts.
-        num_beams: prefixes kept; as many as there are continuations make the search exhaustive.
+        num_beams: prefixes kept; with as many as there are continuations the search is exhaustive.
         max_length: number of new tokens.
         length_penalty: see the head of the module.
         eos_token_id: a continuation ends with this token; the rest of the row is filled with it.
@@ -94,10 +93,9 @@ def exhaustive_search(
     eos_token_id: int | None = None,
     padding_mask: Mask | None = None,
 ) -> Found:
-    """Score every continuation of `max_length` tokens and return the best: the truth that other searches
-    miss.
+    """Score every continuation of `max_length` tokens and return the best.
 
-    Args: as `beam_search`. The model must tell its `vocab_size`.
+    Args: as `beam_search`. The model must have a `vocab_size`.
 
     Returns:
         Ids (B, T + max_length) and scores (B,), as `beam_search`.
@@ -131,7 +129,7 @@ def contrastive_search(
     eos_token_id: int | None = None,
     padding_mask: Mask | None = None,
 ) -> Int[Tensor, "B _"]:
-    """Of the `k` best tokens append the one that is probable and unlike all that stands there already.
+    """Append the one of the `k` best tokens that best combines probability and difference from the text.
 
     Its score is (1 − alpha) · P(token) − alpha · (greatest cosine of its hidden state with an earlier one).
 
@@ -175,7 +173,7 @@ def _check_penalty(penalty: float | int, max_length: int) -> None:
 
 
 def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
-    """Run `search(prompt (1, T)) -> (ids (T + n,), score)` for each row and line the results up."""
+    """Run `search(prompt (1, T)) -> (ids (T + n,), score)` for each row and stack the results."""
     ids = F.pad(input_ids, (0, max_length), value=eos or 0)
     scores = []
     with evaluating(model):
@@ -191,7 +189,7 @@ def _log_softmax(logits: RowLogits) -> RowLogits:
 
 
 def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_penalty, eos: int | None):
-    """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes stay outside."""
+    """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes are dropped."""
     reader = IncrementalForward(model, 1)
     beams, scores = prompt, torch.zeros(1, device=prompt.device)
     best, best_rank = None, -math.inf
@@ -200,7 +198,7 @@ def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_pen
         check_possible(logits)
         totals = scores[:, None] + _log_softmax(logits)  # (N, V)
         if eos is not None:
-            if eos >= totals.shape[1]:  # of a model that doesn't tell its vocab_size
+            if eos >= totals.shape[1]:  # the model has no vocab_size
                 raise ValueError(
                     f"eos_token_id must be below {totals.shape[1]}, the number of logits; got {eos}"
                 )
@@ -248,10 +246,9 @@ def _exhaust_row(model, prompt: Tensor, max_length: int, length_penalty, eos: in
 
 
 def _score(logits: Float[Tensor, "N L V"], tokens: Int[Tensor, "N V L"], eos: int | None):
-    """Totals of log P and lengths, both (N, V), and the tokens; all up to the first end token, then filled
-    with it.
+    """Total log P and length, both (N, V), up to the first end token, and the tokens, filled with it after.
 
-    Logits that aren't finite matter only after a prefix that is possible and not at its end.
+    Logits that aren't finite are an error only after a possible, unfinished prefix.
     """
     logp = _log_softmax(logits).gather(2, tokens.mT).mT  # (N, V, L)
     ends = (tokens == eos) if eos is not None else torch.zeros_like(tokens, dtype=torch.bool)

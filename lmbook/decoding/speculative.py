@@ -1,14 +1,13 @@
-"""Speculative decoding: a small model proposes, the large one judges several tokens in one pass.
+"""Speculative decoding: a small model proposes tokens, the large one checks several in one pass.
 
-A proposal x, drawn from the draft's distribution q, is accepted with probability min(1, p(x) / q(x)), p being
-the target's; after a refusal the token is drawn from what p has more than q, max(p − q, 0) normalised.
-Together
+A proposal x, drawn from the draft's distribution q, is accepted with probability min(1, p(x) / q(x)), where p
+is the target's distribution; after a refusal the token is drawn from max(p − q, 0), normalised. Together
 
     q(x) · min(1, p(x) / q(x))  +  P(refusal) · max(p(x) − q(x), 0) / Σ max(p − q, 0)  =  p(x):
 
-the output is distributed exactly as the target's own, whatever the draft proposes. (With q ≥ p the first term
-is p(x) and the second 0; else the first is q(x), and P(refusal) equals the sum below it, so that the second
-is p(x) − q(x).)
+the output has exactly the target's distribution, whatever the draft proposes. (If q ≥ p, the first term is
+p(x) and the second 0; otherwise the first is q(x), and P(refusal) equals the sum below it, so the second is
+p(x) − q(x).)
 
 Source: Leviathan, Kalman and Matias 2023, Fast Inference from Transformers via Speculative Decoding; Chen et
 al. 2023, Accelerating Large Language Model Decoding with Speculative Sampling.
@@ -36,14 +35,14 @@ Probabilities = Float[Tensor, "*rows V"]
 
 @dataclass
 class SpeculationStats:
-    """What came of the proposals; `speculative_decode` adds to it.
+    """Counts of proposals; `speculative_decode` adds to them.
 
     Attributes:
         rounds: passes of the target.
         proposed: tokens that the draft proposed.
-        accepted: proposals that the target took.
-        refused: proposals that it refused; those after a refusal are neither.
-        emitted: new tokens in all.
+        accepted: proposals that the target accepted.
+        refused: proposals that it refused; those after a refusal count as neither.
+        emitted: total number of new tokens.
     """
 
     rounds: int = 0
@@ -54,18 +53,18 @@ class SpeculationStats:
 
     @property
     def acceptance_rate(self) -> float:
-        """Accepted of all that were judged; its expectation is Σ min(p, q). NaN where nothing was judged."""
+        """Accepted / (accepted + refused); its expectation is Σ min(p, q). NaN without proposals."""
         judged = self.accepted + self.refused
         return self.accepted / judged if judged else float("nan")
 
     @property
     def tokens_per_round(self) -> float:
-        """New tokens for each pass of the target, 1 without speculation. NaN before the first."""
+        """New tokens per pass of the target, 1 without speculation. NaN before the first pass."""
         return self.emitted / self.rounds if self.rounds else float("nan")
 
 
 def acceptance(target: Probabilities, draft: Probabilities) -> Probabilities:
-    """min(1, p / q), the probability that a proposal is accepted; 1 where q is 0 and it never is made.
+    """min(1, p / q), the probability that a proposal is accepted; 1 where q is 0 and it is never made.
 
     Args:
         target: p, (…, V).
@@ -80,7 +79,7 @@ def acceptance(target: Probabilities, draft: Probabilities) -> Probabilities:
 
 
 def residual(target: Probabilities, draft: Probabilities) -> Probabilities:
-    """max(p − q, 0), normalised: the distribution after a refusal. Where p = q, which forbids one, p.
+    """max(p − q, 0), normalised: the distribution after a refusal. If p = q, nothing is refused; returns p.
 
     Args and errors as `acceptance`.
     """
@@ -121,20 +120,20 @@ def speculative_decode(
     padding_mask: Mask | None = None,
     stats: SpeculationStats | None = None,
 ) -> Int[Tensor, "B _"]:
-    """Sample from `target`, with fewer passes of it where `draft` guesses well; rows are decoded one by one.
+    """Sample from `target`, with fewer passes of it if `draft` guesses well; rows are decoded one by one.
 
     Args:
-        target: the model whose distribution the output has.
+        target: the output has this model's distribution.
         draft: a cheaper model over the same vocabulary.
         input_ids: (B, T) prompts.
         max_length: number of new tokens.
-        num_draft: proposals a round.
-        temperature: of both models, before `filters`; 0 gives what `greedy_decode(target)` gives.
+        num_draft: proposals per round.
+        temperature: of both models, before `filters`; 0 gives the same as `greedy_decode(target)`.
         filters: applied to both models, as in `sample_decode`.
-        generator: source of the draws; torch's default one where None.
+        generator: source of the draws; None: torch's default one.
         eos_token_id: a row stops after this token.
         padding_mask: (B, T), True where a token is padding, on the left only.
-        stats: counted into, where given.
+        stats: counts are added to it.
 
     Returns:
         (B, T + max_length) ids, prompt included.
@@ -164,20 +163,20 @@ def speculative_decode(
 
 
 def _rule(tau: float | int, steps: Iterable[Filter]) -> Rule:
-    """Temperature, then the reader's filters: the same for both models."""
+    """Temperature, then the given filters: the same for both models."""
     warmed, filtered = compose([partial(filters.temperature, tau=tau)]), compose(steps)
     return lambda logits, ids: filtered(warmed(logits, ids), ids)
 
 
 class _Speculation:
-    """One row on its way: propose, judge, and keep what was accepted."""
+    """The decoding of one row: propose, judge, and keep what was accepted."""
 
     def __init__(self, target, draft, rule: Rule, generator, eos: int | None, stats: SpeculationStats):
         self.target, self.draft = IncrementalForward(target, 1), IncrementalForward(draft, 1)
         self.rule, self.generator, self.eos, self.stats = rule, generator, eos, stats
 
     def run(self, ids: Int[Tensor, "1 T"], max_length: int, num_draft: int) -> Int[Tensor, " _"]:
-        """The prompt and up to `max_length` tokens more."""
+        """The prompt and up to `max_length` new tokens."""
         start, end = ids.shape[1], ids.shape[1] + max_length
         while ids.shape[1] < end and not (ids.shape[1] > start and ids[0, -1] == self.eos):
             ids = self.judge(*self.propose(ids, min(num_draft, end - ids.shape[1] - 1)))
