@@ -1,8 +1,8 @@
-"""Twelve checks for the code of a language model, each for a bug that runs, trains, and says nothing.
+"""Twelve checks for the code of a language model, each for a bug that raises no error.
 
-A check takes a piece of code as a callable, puts a question to it whose answer is known, and returns nothing;
-where the answer is wrong it raises `CheckFailed` with what was seen. None of them looks at a loss curve or
-reads a text: both look fine with every one of these bugs.
+A check calls a piece of code with an input whose answer is known. It returns nothing, or raises `CheckFailed`
+with the wrong answer. None of them looks at a loss curve or at generated text, because both look fine with
+any of these bugs.
 
     check_rows, check_future, check_order, check_device, check_logits      a model
     check_masking, check_masked_loss, check_epoch_loss                     its training

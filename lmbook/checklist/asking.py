@@ -1,4 +1,4 @@
-"""How a check asks: it runs the code that it was given, compares, and fails with what was seen."""
+"""What the checks share: run the code under test, compare, and fail with what was seen."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lmbook.interface import LanguageModel, check_ids, check_logits_shape
 
-TOLERANCE = 1e-4  # of logits: float32 sums in another order differ by less, every bug by more
+TOLERANCE = 1e-4  # of logits: float32 sums in another order differ by less, bugs by more
 
 
 class CheckFailed(AssertionError):
@@ -15,14 +15,14 @@ class CheckFailed(AssertionError):
 
 
 def check_size(ids: Tensor, rows: int = 1, length: int = 2) -> None:
-    """ValueError where `ids` has fewer rows or tokens than the question needs."""
+    """Raise ValueError if `ids` has fewer rows or tokens than a check needs."""
     check_ids(ids, None, min_length=length, name="ids")
     if len(ids) < rows:
         raise ValueError(f"ids must have at least {rows} rows for this check, got {len(ids)}")
 
 
 def run(code: Callable[[], object], what: str) -> object:
-    """The result of `code`; whatever it raises is a failed check."""
+    """The result of `code`; any exception is a failed check."""
     try:
         return code()
     except Exception as error:
@@ -30,7 +30,7 @@ def run(code: Callable[[], object], what: str) -> object:
 
 
 def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
-    """The model's logits (B, T, V); the check fails where they have another shape or are no distribution."""
+    """The model's logits (B, T, V); fail if they have another shape or are not a distribution."""
     logits = run(lambda: model(ids), what)
     run(lambda: check_logits_shape(logits, ids.shape, getattr(model, "vocab_size", None)), what)
     best = logits.amax(-1)

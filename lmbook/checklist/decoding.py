@@ -1,4 +1,4 @@
-"""Four checks of decoding: what a decoder leaves behind, and what filters and searches must never do.
+"""Four checks of decoding: side effects of a decoder, and rules for filters and searches.
 
 Axes: B batch, T time, V vocabulary.
 """
@@ -25,7 +25,7 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
     """A decoder leaves the model and the prompt as they were, keeps no gradient, reads each token once.
 
     `decode(model, ids)` returns prompt and continuation, (B, T + n). The model needs a key/value cache, and
-    the token embedding must be an `nn.Embedding`: what passes through it is what was read.
+    the token embedding must be an `nn.Embedding`: the tokens read are counted there.
 
     Raises:
         CheckFailed: the mode (train/eval) was changed, the prompt written to or lost, a gradient recorded, or
@@ -80,17 +80,17 @@ def _watched(model: nn.Module) -> Iterator[tuple[Counter, list[bool]]]:
 
 
 def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> None:
-    """A filter of logits (B, V) treats each row as if it were alone, spares a token, and leaves its input.
+    """A filter of logits (B, V) treats rows independently, keeps a token in each, doesn't change its input.
 
-    Rows from flat to certain, with ties and with −inf; also as many rows as tokens.
+    Tried on rows from flat to certain, with ties and with −inf, and on as many rows as tokens.
 
     Args:
         keep: the filter.
-        keeps: exactly so many tokens must remain, as with top-k; all, where the vocabulary has fewer.
+        keeps: how many tokens must remain, as with top-k; all, if the vocabulary has fewer.
 
     Raises:
-        CheckFailed: a row depends on others, loses all its tokens, keeps another number; the input is written
-            to; the filter fails.
+        CheckFailed: a row depends on others, loses all its tokens or keeps another number; the input is
+            changed; the filter fails.
     """
     if keeps is not None:
         check_int("keeps", keeps)
@@ -134,10 +134,10 @@ def _rows_to_filter(num_rows: int, vocab_size: int) -> Float[Tensor, "B V"]:
 def check_zero_temperature(
     decode: Callable[[LanguageModel, Ids], Ids], model: LanguageModel, ids: Ids
 ) -> None:
-    """Sampling at temperature 0, which `decode(model, ids)` does, is greedy decoding.
+    """Sampling at temperature 0, which `decode(model, ids)` does, equals greedy decoding.
 
     Raises:
-        CheckFailed: it fails, or gives another text.
+        CheckFailed: it fails, or gives other tokens.
     """
     check_ids(ids, None)
     out = run(lambda: decode(model, ids), "temperature 0")
@@ -148,11 +148,11 @@ def check_zero_temperature(
 
 
 def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int = 3) -> None:
-    """What holds of a beam search, unlike "never worse than greedy": three things.
+    """Three properties of a beam search ("never worse than greedy" is not one of them).
 
     `search(model, ids, num_beams, max_length)` returns ids (1, T + max_length) and scores (1,). The score is
-    log P of the continuation in nats, whatever the number of beams. One beam is greedy decoding. As many
-    beams as there are continuations, V ** max_length, find the best of all.
+    log P of the continuation in nats, for any number of beams. One beam is greedy decoding. With as many
+    beams as there are continuations, V ** max_length, it finds the best one.
 
     Raises:
         CheckFailed: one of them doesn't hold.

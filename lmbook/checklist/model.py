@@ -14,9 +14,9 @@ from lmbook.interface import Ids, LanguageModel, check_ids, check_number, evalua
 
 
 def check_rows(model: LanguageModel, ids: Ids) -> None:
-    """A row's logits don't depend on the other rows: each row alone gives what it gives in the batch.
+    """A row's logits don't depend on the other rows: each row alone gives the same as in the batch.
 
-    Tries `ids` (B, T), and a square of them, as a model that mixes up B and T may run there only.
+    Tries `ids` (B, T) and a square part of them, because a model that mixes up B and T may run only there.
 
     Raises:
         CheckFailed: they do, or the model fails on one of the shapes.
@@ -34,10 +34,10 @@ def check_rows(model: LanguageModel, ids: Ids) -> None:
 
 
 def check_future(model: LanguageModel, ids: Ids) -> None:
-    """Logits of row t don't depend on tokens after t: a text cut short gives the same rows.
+    """Logits of row t don't depend on tokens after t: a shortened text gives the same rows.
 
     Raises:
-        CheckFailed: they do: the model is trained on what it should predict.
+        CheckFailed: they do, so the model sees what it should predict.
     """
     check_size(ids)
     with evaluating(model):
@@ -50,10 +50,10 @@ def check_future(model: LanguageModel, ids: Ids) -> None:
 
 
 def check_order(model: LanguageModel, ids: Ids) -> None:
-    """The last row's logits depend on the order of the tokens before: reversed, they give others.
+    """The last row's logits depend on the order of the earlier tokens: reversing those changes the logits.
 
     Raises:
-        CheckFailed: in no row of `ids` do they.
+        CheckFailed: they don't in any row of `ids`.
     """
     check_size(ids, length=3)
     turned = torch.cat((ids[:, :-1].flip(1), ids[:, -1:]), dim=1)
@@ -71,7 +71,7 @@ def check_order(model: LanguageModel, ids: Ids) -> None:
 def check_device(model: nn.Module, ids: Ids) -> None:
     """Every tensor is made on the device of the input; tried on "meta", which every machine has.
 
-    Numbers, tensors without an axis, may live anywhere.
+    Scalar tensors may be on any device.
 
     Raises:
         CheckFailed: tensors are made on another device; the message lists the operations.
@@ -83,7 +83,7 @@ def check_device(model: nn.Module, ids: Ids) -> None:
 
 
 def stray_tensors(model: nn.Module, ids: Ids) -> list[str]:
-    """Operations, with shapes, whose results lie on another device than the model and its input do."""
+    """Operations, with shapes, whose results are on another device than the model and its input."""
     found: list[str] = []
 
     class Watch(TorchDispatchMode):
@@ -105,10 +105,10 @@ def stray_tensors(model: nn.Module, ids: Ids) -> list[str]:
 
 
 def check_logits(model: LanguageModel, reference: LanguageModel, ids: Ids, tolerance: float = 1e-3) -> None:
-    """Log-probabilities equal those of a reference: the only test of loaded weights that can be trusted.
+    """Log-probabilities equal those of a reference: the only reliable test of loaded weights.
 
     Raises:
-        CheckFailed: one of them is off by more than `tolerance` nats, or logits are no distribution.
+        CheckFailed: one is off by more than `tolerance` nats, or logits are not a distribution.
     """
     check_ids(ids, None)
     check_number("tolerance", tolerance, "[0, inf)")

@@ -1,4 +1,4 @@
-"""Three checks of training: what is masked, what the loss is the mean of, and how an epoch adds it up.
+"""Three checks of training: what is masked, which mean the loss is, and how an epoch adds it up.
 
 Axes: B batch, T time, V vocabulary.
 """
@@ -23,14 +23,14 @@ def check_masking(
     mask_prob: float = 0.15,
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> None:
-    """Tokens are chosen, hidden, replaced and kept as often as they should be, special tokens never.
+    """Tokens are chosen, hidden, replaced and kept in the right shares, special tokens never.
 
-    Draws 1,000,000 tokens, of which chance moves a share by less than 0.0005; `mask_tokens(ids)` returns the
-    masked ids and, True where the loss is taken, the mask, both (B, T). Bound: five standard errors.
+    `mask_tokens(ids)` returns the masked ids and the mask, True where the loss is computed, both (B, T).
+    Tried on 1,000,000 tokens, each share within five standard errors.
 
     Raises:
-        CheckFailed: another share, a special token chosen or put in, a token changed where no loss is taken,
-            `ids` written to.
+        CheckFailed: a wrong share, a special token chosen or inserted, a token changed where no loss is
+            computed, `ids` changed.
     """
     special = sorted({*special_token_ids, mask_token_id} & {*range(vocab_size)})
     ids = torch.randint(vocab_size, (1000, 1000), generator=torch.Generator().manual_seed(0))
@@ -52,7 +52,7 @@ def check_masking(
     chance = split[1] / (vocab_size - len(special))  # a random token may be the old one
     _check_share("chosen", mask[ordinary], mask_prob)
     _check_share("hidden", hidden, split[0])
-    _check_share("replaced", ~hidden & ~kept, split[1] - chance)  # and so the rest is kept
+    _check_share("replaced", ~hidden & ~kept, split[1] - chance)  # so the rest is kept
 
 
 def _check_share(name: str, hits: Bool[Tensor, " N"], share: float) -> None:
@@ -63,12 +63,12 @@ def _check_share(name: str, hits: Bool[Tensor, " N"], share: float) -> None:
 
 
 def check_masked_loss(loss: Callable[[Logits, Ids, Mask], Tensor]) -> None:
-    """A masked loss is the mean of −log P over the masked tokens in nats, and finite where there is none.
+    """A masked loss is the mean of −log P over the masked tokens in nats, and finite if there are none.
 
-    `loss(logits, targets, mask)` takes (B, T, V), (B, T) and (B, T), True where the loss is to be taken.
+    `loss(logits, targets, mask)` takes (B, T, V), (B, T) and (B, T), True where the loss is computed.
 
     Raises:
-        CheckFailed: it depends on logits elsewhere, is another number, or is NaN where nothing is masked.
+        CheckFailed: it depends on other logits, is another number, or is NaN if nothing is masked.
     """
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 5, 7, generator=generator)
@@ -87,9 +87,9 @@ def check_masked_loss(loss: Callable[[Logits, Ids, Mask], Tensor]) -> None:
 
 
 def check_epoch_loss(epoch_loss: Callable[[list[Ids]], float], ids: Ids) -> None:
-    """The loss of an epoch is a property of the text: it stays when the rows are cut into other batches.
+    """The loss of an epoch doesn't depend on how its rows are split into batches.
 
-    `epoch_loss(batches)` returns the mean loss of an epoch in which no weight moves (learning rate 0).
+    `epoch_loss(batches)` returns the mean loss of an epoch without updates (learning rate 0).
 
     Raises:
         CheckFailed: one batch of all rows, and all rows but the last, then the last, give different numbers.
