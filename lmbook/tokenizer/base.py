@@ -1,4 +1,4 @@
-"""Text to ids and back: what all tokenizers share, and those whose tokens are words, characters and bytes."""
+"""The base class of all tokenizers, and tokenizers of words, characters and bytes."""
 
 import json
 import re
@@ -14,7 +14,7 @@ PIECES = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+?(?= ?\S)|\s+")
 
 
 class Tokenizer:
-    """What the tokenizers share; a subclass has `kind`, `tokens`, `_encode` and `_state`."""
+    """Base class of the tokenizers; a subclass has `kind`, `tokens`, `_encode` and `_state`."""
 
     kind: ClassVar[str]
     kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
@@ -26,7 +26,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids: they run from 0 to `vocab_size` − 1."""
+        """Number of ids, which are 0 to `vocab_size` − 1."""
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
@@ -91,7 +91,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
 
 def tokenizer_from_json(text: str) -> Tokenizer:
-    """The tokenizer whose `to_json` is `text`; ValueError if there is none."""
+    """The tokenizer whose `to_json` returned `text`; ValueError if it is not such a text."""
     state = json.loads(text)
     kind = state.pop("kind", None) if isinstance(state, dict) else None
     if kind not in Tokenizer.kinds:
@@ -163,7 +163,7 @@ class CharTokenizer(Tokenizer):
 
 
 class ByteTokenizer(Tokenizer):
-    """A token is one byte of the text in UTF-8: 256 ids for everything ever written."""
+    """A token is one byte of the text in UTF-8: 256 ids for any text."""
 
     kind = "byte"
 

@@ -1,8 +1,8 @@
 """Byte pairs: merges learned from counted pieces of text, and the tokenizer that applies them.
 
-A token is its bytes. Tokens 0 to 255 are the single bytes; each merge of two tokens makes one more, unless
-its bytes are a token already. `learn_merges` is a page of code; the package `tokenizers` finds the
-same in less time.
+A token is its bytes. Tokens 0 to 255 are the single bytes; each merge of two tokens adds one, unless its
+bytes are a token already. `learn_merges` is a page of code; the package `tokenizers` learns the same merges
+faster.
 
 Source: Sennrich, Haddow, Birch (2016), "Neural machine translation of rare words with subword units",
 section 3.2.
@@ -33,16 +33,16 @@ def merge(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[int]:
 
 
 def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
-    """Merges that byte-pair training finds in `pieces`, each with how often it occurs.
+    """Merges that byte-pair training learns from `pieces`, a map from a piece to its count.
 
     Each round merges the most frequent pair of neighbours; of equals the one with the lowest left id, then
-    the lowest right id (the rule of the package `tokenizers`). A token is its bytes: where two merges spell
-    the same bytes, they make one token. Only the words that hold the pair are counted again.
+    the lowest right id (the rule of the package `tokenizers`). A token is its bytes: two merges with the same
+    bytes make one token. Only the words that contain the pair are counted again.
     """
     words = [list(piece) for piece in pieces]
     frequency = list(pieces.values())
     pairs: Counter[tuple[int, int]] = Counter()
-    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that hold it
+    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that contain it
     for w, word in enumerate(words):
         _count(pairs, places, w, word, frequency[w])
 
@@ -61,7 +61,7 @@ def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int
 
 
 def _count(pairs: Counter, places: dict[tuple[int, int], set], w: int, word: list[int], times: int) -> None:
-    """Enter the pairs of word number `w` into the counts (`times` > 0) or take them out (`times` < 0)."""
+    """Add the pairs of word number `w` to the counts (`times` > 0) or remove them (`times` < 0)."""
     for pair in pairwise(word):
         pairs[pair] += times
         if times > 0:
@@ -73,7 +73,7 @@ def _count(pairs: Counter, places: dict[tuple[int, int], set], w: int, word: lis
 
 
 def add_token(tokens: list[bytes], ids: dict[bytes, int], left: int, right: int) -> int:
-    """Id of the token that `left` and `right` make together, added to `tokens` if it is new."""
+    """Id of the token made of `left` and `right`, added to `tokens` if it is new."""
     token = tokens[left] + tokens[right]
     if token not in ids:
         ids[token] = len(tokens)
@@ -82,7 +82,7 @@ def add_token(tokens: list[bytes], ids: dict[bytes, int], left: int, right: int)
 
 
 def learn_with_tokenizers(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int, int]]:
-    """`learn_merges` by the package `tokenizers`, to which byte b is shown as the character of number b."""
+    """`learn_merges` by the package `tokenizers`, which gets byte b as the character with code point b."""
     try:
         import tokenizers
     except ImportError:
@@ -100,11 +100,11 @@ def learn_with_tokenizers(pieces: Mapping[bytes, int], vocab_size: int) -> list[
 
 
 class BPETokenizer(ByteTokenizer):
-    """Bytes, and on top of them one new token for each merge of two tokens that often stand side by side.
+    """Tokens are bytes, and one more for each merge of two tokens that are often neighbours.
 
-    Ids 0 to 255 are the bytes; then comes a token for each merge, in the order learned. The text is first cut
-    into `PIECES`, and no token crosses from one into the next. Inside a piece the earliest merge that applies
-    is done first, wherever it applies, until none does.
+    Ids 0 to 255 are the bytes; the merges follow in the order learned. The text is first cut into `PIECES`,
+    and no token crosses from one into the next. Inside a piece the earliest learned merge that applies is
+    done first, wherever it applies, until none does.
 
     Source: Sennrich, Haddow, Birch (2016), "Neural machine translation of rare words with subword units",
     section 3.2; on bytes: Radford et al. (2019), "Language models are unsupervised multitask learners",
@@ -134,7 +134,7 @@ class BPETokenizer(ByteTokenizer):
         Args:
             text: what to learn from.
             vocab_size: 256 bytes and the merged tokens.
-            fast: let the package `tokenizers` learn the same merges, in a fraction of the time.
+            fast: learn the same merges with the package `tokenizers`, which is faster.
 
         Raises:
             ValueError: `vocab_size` below 256.

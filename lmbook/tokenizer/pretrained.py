@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained model: a byte-level BPE vocabulary that somebody else trained, and its chat.
+"""The tokenizer of a pretrained model: a published byte-level BPE vocabulary, and its chat format.
 
 `lmbook.smollm2` reads its parts from the model's file.
 """
@@ -12,11 +12,11 @@ ROLES = ("system", "user", "assistant")
 
 
 class PretrainedTokenizer(ByteTokenizer):
-    """A byte-level BPE vocabulary that somebody else trained, encoded by the package `tokenizers`.
+    """A published byte-level BPE vocabulary, applied by the package `tokenizers`.
 
-    Digits stand alone. The text of a special token ("<|im_end|>") is encoded as that token, and decoded as
-    that text. A character with a byte that the vocabulary has no token for is a ValueError; SmolLM2 has all
-    but six control characters and two ranges of code points that mean nothing yet.
+    Each digit is a token. The text of a special token ("<|im_end|>") is encoded as that token, and decoded to
+    that text. A character with a byte that has no token is a ValueError; SmolLM2 has all but six control
+    characters and two ranges of unassigned code points.
     """
 
     kind = "pretrained"
@@ -30,7 +30,7 @@ class PretrainedTokenizer(ByteTokenizer):
         eos_token_id: int | None = None,
         chat_template: str | None = None,
     ):
-        """All as it stands in the file.
+        """Take the values as the file stores them.
 
         Args:
             tokens: id after id, a byte spelled as one character (see `byte_of`).
@@ -73,12 +73,12 @@ class PretrainedTokenizer(ByteTokenizer):
         return self._encoder.encode(text).ids
 
     def chat(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """The text in which the model was taught to see a conversation.
+        """A conversation as text, in the format that the model was trained on.
 
         Args:
-            messages: each with "role" (system, user or assistant) and "content". Where the first is not from
-                the system, the file's default system message goes before it.
-            add_generation_prompt: end where the assistant's next answer begins.
+            messages: each with "role" (system, user or assistant) and "content". If the first is not from
+                the system, the file's default system message is put before it.
+            add_generation_prompt: end with the beginning of the assistant's next answer.
 
         Raises:
             ValueError: no messages, a message without a known role or without text, no usable template.
@@ -111,7 +111,7 @@ class PretrainedTokenizer(ByteTokenizer):
 def byte_of() -> dict[str, int]:
     """The byte that each character stands for in byte-level vocabularies: "A" is 65, "Ġ" is 32, the space.
 
-    Bytes that are visible characters in Latin-1 spell themselves; the other 68 are U+0100, U+0101, … in
+    Bytes that are visible characters in Latin-1 stand for themselves; the other 68 are U+0100, U+0101, … in
     order.
 
     Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.2, and its
