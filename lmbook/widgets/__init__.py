@@ -1,4 +1,4 @@
-"""The book's widgets: figures that answer, in Jupyter and on the published page alike."""
+"""The book's widgets: interactive figures, in Jupyter and on the published page."""
 
 try:
     import anywidget  # noqa: F401

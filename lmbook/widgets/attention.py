@@ -29,19 +29,19 @@ class AttentionExplorer(BookWidget):
     """Runs a `CausalLM` in the page: what each head looks at from a word, and what is expected to come next.
 
     Args:
-        model: a `CausalLM` over the words of `language`; its weights travel in float16.
-        language: the exact language, whose expectations stand beside the model's.
-        sentence: what stands in the field at first, from 1 to 24 words.
+        model: a `CausalLM` over the words of `language`; its weights are stored in float16.
+        language: the exact language; its predictions are shown beside the model's.
+        sentence: the initial sentence, from 1 to 24 words.
         presets: further sentences to pick from.
-        place: the word that looks at first, from 0; None: the last but two, where that's a word, so that in
+        place: the word that looks at first, from 0. None: the last but two, if there is one, so that in
             "… sleep." the next word is "sleep".
-        layer: from 0; head: from 0: whose attention is shown at first. None: of all heads the one that looks
-            most at the subject.
+        layer: from 0; head: from 0: the head that is shown at first. None: the head that attends most to the
+            subject.
 
     Raises:
-        TypeError: `model` is no `CausalLM`, `language` no `ToyLanguage`.
-        ValueError: an unknown word, a sentence of another length, or `place`, `layer` or `head` that there
-            isn't; a model of another vocabulary, too short a context, or too large for a page.
+        TypeError: `model` is no `CausalLM`, or `language` no `ToyLanguage`.
+        ValueError: an unknown word, a sentence of another length, a `place`, `layer` or `head` out of range;
+            a model with another vocabulary, too short a context, or too large for a page.
     """
 
     _esm = bundle("attention.js")
@@ -118,6 +118,6 @@ class AttentionExplorer(BookWidget):
 
 
 def subject_states(language: ToyLanguage) -> list[int]:
-    """Return the states just after a subject noun; none where a grammar doesn't name them so."""
+    """Return the states just after a subject noun, or none if the grammar doesn't name them."""
     names = enumerate(language.state_names)
     return [i for i, name in names if isinstance(name, tuple) and name[:1] == ("after subject",)]

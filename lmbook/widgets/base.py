@@ -1,6 +1,6 @@
-"""What the book's widgets share: tables as bytes, and a repr that says something.
+"""What the book's widgets share: tables as bytes, and a readable repr.
 
-A widget is Python data and one ES module; the module holds all behaviour and calls no kernel, so that the
+A widget is Python data and one ES module. The module has all the behaviour and needs no kernel, so that the
 same file runs in Jupyter, in Colab and on the published page (see `lmbook.widgets.bundle`).
 
 Axes: V vocabulary, S states of the automaton (row S is the dead state), E its possible (state, word) pairs.
@@ -21,13 +21,13 @@ from lmbook.widgets.packing import pack_language
 
 
 class BookWidget(anywidget.AnyWidget):
-    """An anywidget whose plain text, which GitHub, print and nbval see, tells its numbers and no address."""
+    """An anywidget with a repr for GitHub, print and nbval, which has its numbers and no memory address."""
 
     _css = style()
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
-    height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page keeps free before the view is drawn,
+    height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page reserves before the view is drawn,
     height_narrow = traitlets.Int(0).tag(sync=True)  # on a desk and on a phone; 0: the page's own guess
-    still = traitlets.Unicode().tag(sync=True)  # what stands in for the view on paper and without scripts
+    still = traitlets.Unicode().tag(sync=True)  # text shown instead of the view on paper and without scripts
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.still = repr(self)
@@ -41,7 +41,7 @@ class LanguageWidget(BookWidget):
     """A widget that knows an automaton language exactly and counts n-grams of `ids` in the page.
 
     The tables, little-endian: entries `row_starts[s]` … `row_starts[s + 1] − 1` of `row_words`, `row_next`
-    and `row_log_probs` are the possible words of state s in order of their ids, where they lead, their log P.
+    and `row_log_probs` are the possible words of state s by id, their next states and their log P.
     """
 
     vocab = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -63,7 +63,7 @@ class LanguageWidget(BookWidget):
         ]
 
     def _full_stop(self) -> list[int]:
-        """Return what n-grams read before the first word: a full stop, if the language has one."""
+        """Return the ids that n-grams read before the first word: a full stop, if the language has one."""
         return [self.vocab.index(".")] if "." in self.vocab else []
 
     def _exact_log_probs(self, prefix: list[int]) -> Tensor:
@@ -75,12 +75,12 @@ class LanguageWidget(BookWidget):
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of `text` in small letters; punctuation marks are words. The page does the same."""
+    """Return the words of `text` in lower case; punctuation marks are words. The page does the same."""
     return re.findall(r"[.,;:!?]|[^\s.,;:!?]+", text.lower())
 
 
 def read_words(text: str, vocab: list[str], name: str) -> list[int]:
-    """Return the ids of the words of `text`; ValueError names those that `vocab` hasn't."""
+    """Return the ids of the words of `text`; ValueError names those not in `vocab`."""
     words = split_words(text)
     unknown = [word for word in words if word not in vocab]
     if unknown:

@@ -22,7 +22,7 @@ class BeamTree(BookWidget):
     """Grows the tree of a beam search step by step in exact languages; the best text is known.
 
     Args:
-        searches: what each search is called, with its exact language and the prompt.
+        searches: name of each search, with its exact language and the prompt.
         length: new words, from 1 to 8.
         num_beams: prefixes kept at first, from 1 to 8; the reader changes it.
 
@@ -42,7 +42,7 @@ class BeamTree(BookWidget):
     length = traitlets.Int().tag(sync=True)
     search = traitlets.Int(0).tag(sync=True)
     num_beams = traitlets.Int().tag(sync=True)
-    steps = traitlets.Int(0).tag(sync=True)  # that have been taken
+    steps = traitlets.Int(0).tag(sync=True)  # taken so far
 
     def __init__(
         self, searches: Mapping[str, tuple[ToyLanguage, str]], *, length: int = 4, num_beams: int = 2

@@ -1,9 +1,9 @@
-"""The book in one picture: what is done with a text, step by step, and how far each model comes.
+"""The book in one picture: what is done with a text, step by step, and the loss of each model.
 
-Left, or on a phone above, a column of steps; right, or below, a ladder on which each model stands at the
-height of its cross-entropy. Every part is a link. It leads to the notebook beside this one, as Jupyter wants
-it; the build of the site makes pages of notebooks. Where no notebook lies beside this one, as in Colab, the
-environment variable `LMBOOK_SITE` names the folder of the pages, "https://…/chapters/".
+Left, or above on a phone, is a column of steps; right, or below, a ladder with each model at the height of
+its cross-entropy. Every part is a link to a notebook in the same folder, as Jupyter needs it; the site's
+build turns it into a link to a page. Where there is no such folder, as in Colab, the environment variable
+`LMBOOK_SITE` names the folder of the pages, "https://…/chapters/".
 """
 
 import os
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-STEP = 66  # pixels from a step to the next, which give the ladder its height
-AXIS, INDENT = 10, 37  # of the ladder: where it stands, and where its lines begin
+STEP = 66  # pixels from a step to the next; the ladder is as high as all steps
+AXIS, INDENT = 10, 37  # x of the ladder, and of the beginning of its lines
 ROW = 27  # least distance between two lines of the ladder
 STYLE = """
 .lm-map { font: 13px/1.35 system-ui, -apple-system, "Segoe UI", sans-serif; }
@@ -44,7 +44,7 @@ class Stop:
     Attributes:
         name: a few words.
         link: "chapter#section", such as "03_causal#growing".
-        note: one line more.
+        note: a second line.
         nats: the height on the ladder; None for a step.
     """
 
@@ -67,7 +67,7 @@ class Stop:
 
     @property
     def spoken(self) -> str:
-        """All of it in a sentence, for those who hear it."""
+        """All of it in a sentence, for screen readers."""
         height = "" if self.nats is None else f": {self.nats:.2f} nats per word"
         note = f", {self.note}" if self.note else ""
         return f"{self.name}{height}{note}. Chapter {self.chapter}"
@@ -77,7 +77,7 @@ class BookMap:
     """Steps and a ladder of models as one picture whose parts are links; `print` gives it as text.
 
     Args:
-        steps: from the text to what is made of it.
+        steps: from the text to the result.
         ladder: models with `nats`, in any order.
         caption: a sentence below the picture.
 
@@ -109,7 +109,7 @@ class BookMap:
         return "\n".join(['<div class="steps"><b>What is done with a text</b>', *links, "</div>"])
 
     def _ladder(self) -> str:
-        """The models, each at its height; lines too close to one another are moved apart."""
+        """The models, each at its height; lines that are too close are moved apart."""
         top, bottom = 44, max(len(self.steps) * STEP, 44 + ROW * len(self.ladder))
         high, low = self.ladder[0].nats, self.ladder[-1].nats
         scale = (bottom - top) / ((high - low) or 1)
@@ -128,7 +128,7 @@ class BookMap:
 
 
 def spread(places: list[float], gap: int, bottom: int) -> list[float]:
-    """Return `places`, which ascend, at least `gap` apart and none below `bottom`, moved as little as needed.
+    """Move ascending `places` as little as needed to be at least `gap` apart, none beyond `bottom`.
 
     >>> spread([0.0, 1.0, 50.0, 52.0], 10, 55)
     [0.0, 10.0, 45.0, 55.0]

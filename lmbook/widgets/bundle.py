@@ -1,10 +1,11 @@
-"""Puts a view's module together: one text of JavaScript, and one of CSS, for each widget.
+"""Bundles each widget's view: one text of JavaScript and one of CSS.
 
-The sources are modules of their own: `core/` the models, without a page; `kit/` the look and the keyboard;
-then the views. anywidget wants one text that imports nothing, and Colab has no Node to make it.
+The sources are separate modules: `core/` has the models, without DOM; `kit/` the look and the keyboard; the
+others are views. anywidget needs one text without imports, and Colab has no Node to bundle it.
 
-Three things are asked of the sources. An import is written `import { a, b } from './x.js';` at the start of a
-line. Top-level names differ, because all files share one scope. A comment stands on lines of its own.
+Three rules for the sources: an import is written `import { a, b } from './x.js';` at the start of a line;
+top-level names differ, because all files share one scope; a comment that is to be removed is on lines of its
+own.
 """
 
 import re
@@ -18,10 +19,10 @@ _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 def bundle(view: str) -> str:
-    """Return the ES module `view` (a path in this folder) with what it imports written in front of it.
+    """Return the ES module `view` (a path in this folder), preceded by the files that it imports.
 
-    The imported files lose their `export` keywords, and all files their comments: a third of what a page
-    would load.
+    The imported files lose their `export` keywords, and all files their comments, which are a third of the
+    size.
 
     Raises:
         ValueError: an import or export of another form than those that can be inlined.
@@ -31,7 +32,7 @@ def bundle(view: str) -> str:
 
 
 def modules(*views: str) -> list[Path]:
-    """The files of `views` (paths in this folder) and all that they import, each after what it imports."""
+    """The files of `views` (paths in this folder) and all that they import, imported files first."""
     begun: set[Path] = set()
     found: list[Path] = []
 

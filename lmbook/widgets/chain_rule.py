@@ -31,12 +31,12 @@ class ChainRuleExplorer(LanguageWidget):
     """Takes a sentence apart into its factors P(word | words before), exact and by n-grams of orders 1 to 5.
 
     The n-grams (interpolated Kneser–Ney) are counted in the page from `ids`. They read "." before the first
-    word, since in their text a sentence follows another one.
+    word, because a sentence in their text follows another one.
 
     Args:
         language: a `ToyLanguage`, or anything with its `vocab`, `next_state` and `log_probs`.
         ids: (T,) or (B, T) int64, the text whose n-grams are counted; rows of at least 5 words.
-        sentence: the words that it starts with.
+        sentence: the initial words.
         presets: sentences to choose from.
         order: the n-gram order shown first, 1 … 5.
         unit: "nats" or "bits".

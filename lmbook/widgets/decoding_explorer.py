@@ -25,7 +25,7 @@ MAX_DRAWS = 10_000
 
 
 class Dial(NamedTuple):
-    """A filter of `lmbook.filters` on the page: its slider from `low` to `high` stands `at` a value."""
+    """A filter of `lmbook.filters` on the page: a slider from `low` to `high` that starts `at` a value."""
 
     name: str
     argument: str  # of the function in lmbook.filters
@@ -53,11 +53,11 @@ class DecodingExplorer(BookWidget):
     """Runs a `CausalLM` in the page and lets the reader filter its next word and draw from what is left.
 
     Args:
-        model: a `CausalLM` over the words of `language`; its weights travel in float16.
+        model: a `CausalLM` over the words of `language`; its weights are stored in float16.
         language: the exact language, which says which words are possible.
-        prompt: what stands in the field at first, from 1 to 24 words.
+        prompt: the initial prompt, from 1 to 24 words.
         presets: other prompts to pick from.
-        filters: (name, value) of those that are on at first, in their order; the names are those of
+        filters: (name, value) of the filters that are on at first, in order, by their names in
             `lmbook.filters`. The others follow, switched off.
         draws: how many words are drawn at first, from 0 to 10,000.
         seed: of the page's generator, from 0 to 2³² − 1.
@@ -80,8 +80,8 @@ class DecodingExplorer(BookWidget):
     )  # of each filter: key, name, from, to, step, digits
     presets = traitlets.List(traitlets.Unicode()).tag(sync=True)
     prompt = traitlets.Unicode().tag(sync=True)
-    chain = traitlets.List(traitlets.Dict()).tag(sync=True)  # in their order: key, on, value
-    stage = traitlets.Unicode().tag(sync=True)  # the filter whose effect is shown; "": that of all together
+    chain = traitlets.List(traitlets.Dict()).tag(sync=True)  # in order: key, on, value
+    stage = traitlets.Unicode().tag(sync=True)  # the filter whose effect is shown; "": all together
     draws = traitlets.Int().tag(sync=True)
     seed = traitlets.Int().tag(sync=True)
 
@@ -129,7 +129,7 @@ class DecodingExplorer(BookWidget):
         self._model, self._language = rounded(model).double(), language
 
     def logits(self) -> list[Tensor]:
-        """Return the logits of the next word, (V,): the model's, then what each filter that is on leaves."""
+        """Return the logits of the next word, (V,): the model's, then those after each active filter."""
         ids = torch.tensor([read_words(self.prompt, self._language.vocab, "the prompt")])
         with evaluating(self._model):
             stages = [self._model(ids)[0, -1]]
@@ -153,13 +153,13 @@ class DecodingExplorer(BookWidget):
 
 
 def apply_filter(logits: Tensor, ids: Tensor, key: str, value: float | int) -> Tensor:
-    """Return `logits` (V,) as the filter `key` of `lmbook.filters` leaves them after the words `ids` (T,)."""
+    """Apply the filter `key` of `lmbook.filters` to `logits` (V,) that follow the words `ids` (T,)."""
     step = partial(getattr(filters, key), **{DIALS[key].argument: value})
     return filters.compose([step])(logits, ids)
 
 
 def _dials(vocab_size: int) -> list[dict]:
-    """Return what the page has to know of each filter."""
+    """Return the settings of each filter for the page."""
     return [
         {
             "key": key,
@@ -174,7 +174,7 @@ def _dials(vocab_size: int) -> list[dict]:
 
 
 def _chain(wanted: Sequence[tuple[str, float | int]], vocab_size: int) -> list[dict]:
-    """Return all filters, those that are wanted first; ValueError says what can't be shown."""
+    """Return all filters, wanted ones first; ValueError if one can't be shown."""
     for key, value in wanted:
         if key not in DIALS:
             raise ValueError(f"a filter must be one of {', '.join(DIALS)}, got {key!r}")

@@ -18,8 +18,8 @@ AROUND, LINE, SECOND, ROOM = 32, 49, 20, 23
 class Exercises(BookWidget):
     """Shows the exercises and the quiz of a chapter: question, answer, hints one by one, solution on demand.
 
-    Code is written and checked in a notebook; the page shows where to begin. What was done is remembered by
-    the site where there is one (`lmProgress`, of site/static/progress.js), and by nobody elsewhere.
+    Code is written and checked in a notebook; the page shows where to begin. The site stores what was done
+    (`lmProgress`, of site/static/progress.js); elsewhere nothing is stored.
 
     Args:
         chapter: its name, such as "tokens"; `lmbook.exercises.chapters()` lists them.

@@ -23,13 +23,13 @@ class MaskedExplorer(LanguageWidget):
     """Runs a `MaskedLM` in the page on a sentence whose words the reader hides and shows.
 
     Args:
-        model: a `MaskedLM` over the words of `language`; its weights travel in float16.
-        language: the exact language: its posterior given all visible words is the best answer there is.
+        model: a `MaskedLM` over the words of `language`; its weights are stored in float16.
+        language: the exact language: its posterior given all visible words is the best possible answer.
         ids: (T,) or (B, T) int64, the text whose n-grams are counted in the page.
-        sentence: what stands in the field at first, from 1 to 24 words.
+        sentence: the initial sentence, from 1 to 24 words.
         hidden: the places of the words that are hidden at first, from 0.
         order: of the n-gram, from 1 to 6. It reads the visible words just before a hidden one.
-        seed: 0 … 2³² − 1, of the generator in the page that masks and makes sentences.
+        seed: 0 … 2³² − 1, of the page's generator, which masks and draws sentences.
 
     Raises:
         TypeError: `model` is no `MaskedLM`, `language` no `ToyLanguage`.
@@ -85,7 +85,7 @@ class MaskedExplorer(LanguageWidget):
         return NGramLM(self.order, len(self.vocab)).fit(self._ids)
 
     def ngram_log_probs(self, words: list[int], hidden: list[int], place: int) -> Tensor:
-        """Return what the n-gram expects at `place`, (V,), from the visible words just before it."""
+        """Return the n-gram's log P at `place`, (V,), given the visible words just before it."""
         seen = place
         while seen > 0 and seen - 1 not in hidden:
             seen -= 1

@@ -21,7 +21,7 @@ class NextTokenDemo(LanguageWidget):
     Args:
         language: a `ToyLanguage`, or anything with its `vocab`, `next_state` and `log_probs`.
         ids: (T,) or (B, T) int64, the text whose bigrams are counted in the page.
-        prefix: the words that it starts with; "" is the start of the language.
+        prefix: the initial words; "" is the start of the language.
         num_words: how many words are listed, 1 … 20; the others share a line.
         seed: 0 … 2³² − 1, of the generator in the page that "Sample" draws from.
 

@@ -1,10 +1,10 @@
-"""Models as bytes: what a widget carries so that the page itself can run them, without a kernel.
+"""Packs models as bytes, so that the page can run them without a kernel.
 
-A packed model is a header, which JSON can hold, and bytes. A header tells `kind`, `name`, `vocab_size`,
-`tokenizer`, `start` (ids that the model reads before the first token of any text), and where in the bytes its
-numbers begin. `models.js` reads them (`loadModels`) and gives all kinds one face.
+A packed model is a JSON header and bytes. The header has `kind`, `name`, `vocab_size`, `tokenizer`, `start`
+(ids that the model reads before the first token of any text), and where in the bytes its numbers begin.
+`models.js` reads them (`loadModels`) and gives all kinds the same interface.
 
-| kind | what travels |
+| kind | what is packed |
 |---|---|
 | transformer | the weights in float16, in the order of `model.parameters()` |
 | ngram | the text that it counted, in ids; the page counts it again |
@@ -32,11 +32,11 @@ from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
 
-SIZE_LIMIT = 1_000_000  # bytes that one widget may carry
-MAX_VOCAB = 256  # of the exact language: its words travel as one byte each
-MAX_STATES = 2**16  # and its states as two
+SIZE_LIMIT = 1_000_000  # bytes per widget
+MAX_VOCAB = 256  # of the exact language: a word is stored in one byte
+MAX_STATES = 2**16  # a state in two
 MAX_ORDER = 6  # of an n-gram, which the page counts
-MAX_NGRAM_VOCAB = 2**10  # the page asks the tables for every token
+MAX_NGRAM_VOCAB = 2**10  # the page looks every token up in the tables
 LARGEST_FLOAT16 = 65504.0
 
 Packed = tuple[dict[str, Any], bytes]
@@ -44,7 +44,7 @@ Packed = tuple[dict[str, Any], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """How far a model's float16 weights take it from itself.
+    """How far a model with float16 weights is from the original.
 
     Attributes:
         largest: the largest difference of a probability.
@@ -66,16 +66,16 @@ def pack_model(
     """Return the header and the bytes of one model.
 
     Args:
-        model: what the page is to run.
-        tokenizer: of the same vocabulary; the page reads and writes text by it.
-        name: what the page calls the model.
+        model: the model to pack.
+        tokenizer: of the same vocabulary; the page reads and writes text with it.
+        name: the model's name on the page.
         ids: for an `NGramLM` the text that it was fitted on, (N,) or (B, T). For a transformer a sample of
-            text, (B, T): the header then tells, as "rounding", how far the page's model is from this one.
-        start: ids that the model reads before the first token of any text; a transformer has nothing to say
-            about an empty prefix otherwise.
+            text, (B, T): the header's "rounding" then says how far the page's model is from this one.
+        start: ids that the model reads before the first token of any text; without them a transformer has no
+            prediction after an empty prefix.
 
     Raises:
-        TypeError: a model of another kind, a tokenizer that can't travel.
+        TypeError: a model of another kind, a tokenizer that can't be packed.
         ValueError: over the size limit, two sizes of vocabulary, weights beyond float16, an n-gram of an
             order or a smoothing that the page can't count, ids that aren't the n-gram's own.
     """
@@ -108,7 +108,7 @@ def pack_models(packed: Iterable[Packed]) -> tuple[list[dict[str, Any]], bytes]:
     """Return the headers of several packed models and their bytes in one piece.
 
     Raises:
-        ValueError: two of one name, or more bytes together than a widget may carry.
+        ValueError: two of one name, or more bytes than a widget may hold.
     """
     packed = list(packed)
     names = [header["name"] for header, _ in packed]
@@ -123,13 +123,13 @@ def pack_models(packed: Iterable[Packed]) -> tuple[list[dict[str, Any]], bytes]:
 
 
 def check_size(num_bytes: int, what: str) -> None:
-    """Raise ValueError if `num_bytes` are more than one widget may carry."""
+    """Raise ValueError if `num_bytes` are more than one widget may hold."""
     if num_bytes > SIZE_LIMIT:
         raise ValueError(f"{what} would take {num_bytes:,} bytes, the limit of a widget is {SIZE_LIMIT:,}")
 
 
 def rounded(model: CausalLM | MaskedLM) -> CausalLM | MaskedLM:
-    """Return a copy of `model` with the weights that the page gets: each the nearest float16."""
+    """Return a copy of `model` with the page's weights: each rounded to float16."""
     twin = copy.deepcopy(model)
     with torch.no_grad():
         for weight in twin.parameters():
@@ -138,7 +138,7 @@ def rounded(model: CausalLM | MaskedLM) -> CausalLM | MaskedLM:
 
 
 def rounding(model: CausalLM | MaskedLM, ids: Int[Tensor, "B T"]) -> Rounding:
-    """Return how far the float16 weights take the predictions at all places of `ids` (B, T).
+    """Return how far float16 weights change the predictions at all places of `ids` (B, T).
 
     Raises:
         ValueError: ids outside the vocabulary or longer than the context, NaN logits.
@@ -154,7 +154,7 @@ def rounding(model: CausalLM | MaskedLM, ids: Int[Tensor, "B T"]) -> Rounding:
 
 
 def pack_tokenizer(tokenizer: TextCodec) -> dict[str, Any]:
-    """Return what `loadTokenizer` of the page needs; ToyLanguage itself reads its words."""
+    """Return what the page's `loadTokenizer` needs; for a ToyLanguage its words."""
     if isinstance(tokenizer, ToyLanguage):
         return {"kind": "words", "tokens": list(tokenizer.vocab)}
     if not isinstance(tokenizer, Tokenizer) or tokenizer.kind not in ("word", "char", "byte", "bpe"):

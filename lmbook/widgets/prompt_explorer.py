@@ -1,7 +1,7 @@
 """What temperature and nucleus do to the next token of real prompts: logits of a model too large for a page.
 
-The page carries the best logits of each prompt. What the others add is not carried but summed up beforehand,
-at each position of the two sliders: so all that the page shows is exact over the whole vocabulary there.
+The page has only the best logits of each prompt. The sums over all tokens are computed beforehand for each
+position of the two sliders, so what the page shows is exact over the whole vocabulary.
 
 Axes: P prompts, V vocabulary, K tokens that travel, N temperatures (the first is 0), M values of p.
 """
@@ -30,7 +30,7 @@ class PromptExplorer(BookWidget):
 
     Args:
         prompts: the texts, each different.
-        logits: (P, V), what a model says after each.
+        logits: (P, V), a model's logits after each.
         tokenizer: has `decode(ids) -> str`.
         top: tokens of each prompt that the page can name; the others are one line, their probability exact.
         temperature: at first, from 0 to 2 in steps of 0.05.
@@ -45,7 +45,7 @@ class PromptExplorer(BookWidget):
     height_wide = traitlets.Int(610).tag(sync=True)
     height_narrow = traitlets.Int(684).tag(sync=True)
     prompts = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    labels = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)  # P times K, best first
+    labels = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)  # (P, K), best first
     vocab_size = traitlets.Int().tag(sync=True)
     temperatures = traitlets.List(traitlets.Float()).tag(sync=True)
     nuclei = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -105,13 +105,13 @@ class PromptExplorer(BookWidget):
 
 
 def summed_up(ordered: Float[Tensor, " V"]) -> dict[str, np.ndarray]:
-    """Return what the whole vocabulary comes to at each position of the sliders.
+    """Return the sums over the whole vocabulary at each position of the sliders.
 
     Args:
         ordered: logits minus the largest, best first.
 
     Returns:
-        "norms" and "entropies" (N,), "sizes" and "masses" (N, M), as the traits of `PromptExplorer` tell. At
+        "norms" and "entropies" (N,), "sizes" and "masses" (N, M), as the traits of `PromptExplorer` say. At
         T = 0 the first token has all the probability.
     """
     norms, entropies, sizes, masses = [], [], [], []

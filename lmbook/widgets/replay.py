@@ -21,23 +21,23 @@ from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.sentence import MAX_WORDS, NARROW, WIDE, text_lines, word_lines
 
 SIZE_LIMIT = 150_000  # bytes of recorded probabilities
-FULL = 2**16 - 1  # a probability travels as a whole number of 65,535ths: off by at most 0.000008
+FULL = 2**16 - 1  # a probability is stored as a whole number of 65,535ths: off by at most 0.000008
 
 
 class ReplayRecorder:
-    """Writes down, at moments of a training run, what a model expects after each word of some sentences.
+    """Records, during a training run, what a model expects after each word of some sentences.
 
     Call it with the number of steps taken and the model: `train_recipe(…, on_eval=recorder)` does.
 
     Args:
-        language: the exact language, which both the sentences and the training text come from.
+        language: the exact language of the sentences and the training text.
         sentences: each from 2 to 24 words of the language.
-        held_out: (B, T) ids that the model doesn't train on; the recorder takes its loss there.
+        held_out: (B, T) ids that the model doesn't train on, for the held-out loss.
 
     Attributes:
         steps: of each checkpoint, rising.
         losses: cross-entropy on `held_out` at each checkpoint, nats per token.
-        floor: that of the exact language itself: on average, nobody can do better.
+        floor: that of the exact language: on average, no model can do better.
 
     Raises:
         ValueError: no sentence, one of another length, a word outside the vocabulary, bad `held_out`; when
@@ -70,7 +70,7 @@ class ReplayRecorder:
         self.steps.append(step)
 
     def surprises(self) -> np.ndarray:
-        """Return −log P (C, P) of the words that the sentences go on with, in nats."""
+        """Return −log P (C, P) of the sentences' next words, in nats."""
         words = [word for ids in self.ids for word in ids[1:]]
         return -np.stack(self.log_probs)[:, np.arange(len(words)), words]
 
@@ -82,9 +82,9 @@ class TrainingReplay(BookWidget):
         recorder: has seen at least two checkpoints.
         levels: losses to draw beside the curve, by name, such as those of n-grams; nats per token.
         sentence: which sentence is shown at first.
-        place: whose prediction is shown at first, from 1, the second word; None: the sentence's last word but
-            the full stop.
-        checkpoint: where the slider stands at first.
+        place: the word whose prediction is shown at first, from 1, the second word; None: the sentence's last
+            word before the full stop.
+        checkpoint: the slider's initial position.
 
     Raises:
         ValueError: fewer than two checkpoints, more than 150,000 bytes of them, a loss that isn't finite, or

@@ -1,4 +1,4 @@
-"""What the widgets that show a trained model's answers share in Python.
+"""What the widgets that show a trained model's predictions share in Python.
 
 Axes: B batch, T time.
 """
@@ -27,7 +27,7 @@ def word_lines(sentence: str, width: int) -> int:
 
 
 def text_lines(characters: int, width: int) -> int:
-    """Return about how many lines a note of so many `characters` takes in `width` pixels."""
+    """Return about how many lines a note of `characters` characters takes in `width` pixels."""
     return math.ceil(characters * 7 / width)
 
 
@@ -49,7 +49,7 @@ def check_sentence(text: str, language: ToyLanguage, context_length: int, name: 
 
 
 def page_sample(model: Any) -> tuple[int, int]:
-    """Return how many texts of how many words tell what rounding does to `model`."""
+    """Return the number of texts and words that measure the rounding of `model`."""
     return SAMPLE[0], min(SAMPLE[1], model.context_length)
 
 

@@ -22,13 +22,13 @@ MAX_LETTERS = 2000
 class ShannonGame(BookWidget):
     """The reader guesses a passage letter by letter; a language model has guessed the same letters.
 
-    How often each number of guesses was needed bounds the entropy of English, in bits per letter.
-    To have a letter shown counts as 27 guesses, the most there are.
+    How often each number of guesses was needed bounds the entropy of English, in bits per letter. Having a
+    letter shown counts as 27 guesses, the maximum.
 
     Args:
         passages: texts of the 27 letters a–z and space; `lmbook.corpora.shannon_letters` makes them.
         model: a causal language model over `alphabet`.
-        names: what each passage is called. Default: "Passage 1", …
+        names: the passages' names. Default: "Passage 1", …
         given: how many letters are shown before the guessing starts; the model reads them too.
         alphabet: the 27 letters in the order of the model's ids.
 
@@ -73,7 +73,7 @@ class ShannonGame(BookWidget):
         super().__init__(passages=data, guesses=[[] for _ in data])
 
     def __repr__(self) -> str:
-        """Return what the model needs on each passage: bits per letter, and guesses."""
+        """Return the model's bits per letter and guesses on each passage."""
         lines = [f"ShannonGame: {len(self.passages)} passages of 27 letters; the n-gram's result on each"]
         for one in self.passages:
             n = len(one["ranks"])

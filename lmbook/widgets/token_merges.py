@@ -1,4 +1,4 @@
-"""Byte-pair encoding at work: the merges done one by one on the reader's own sentence.
+"""Byte-pair encoding, merge by merge, on the reader's own sentence.
 
 Axes: M merges, V = 256 + m tokens after m of them.
 """
@@ -25,14 +25,14 @@ class TokenMerges(BookWidget):
     """Shows a sentence in tokens after any number of merges, with what a unigram model makes of them.
 
     The model is P(token) = (c + 1) / (N + V): the token's count in the training text in the same tokens, plus
-    one; N is the number of all tokens there. It predicts without looking at what stands before.
+    one; N is the number of all tokens there. It ignores the tokens before.
 
     Args:
         tokenizer: a trained `BPETokenizer`; each merge makes a new token.
         training_text: what the model counts.
-        held_out: a text that it hasn't read, on which it is scored after each number of merges.
-        held_out_name: what the page calls that text.
-        sentence: what stands in the field at first, up to 300 characters.
+        held_out: another text, on which the model is scored after each number of merges.
+        held_out_name: that text's name on the page.
+        sentence: the initial sentence, up to 300 characters.
         num_merges: how many merges are done at first.
 
     Raises:
@@ -124,11 +124,11 @@ class TokenMerges(BookWidget):
 def count_merges(text: str, merges: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Count the bytes of `text`, (256,), and how often each of `merges` is done in it, (M,), in their order.
 
-    From these follow the counts of all tokens after any number of merges: see `token_counts`.
+    The counts of all tokens after any number of merges follow from these: see `token_counts`.
     """
     pieces = Counter(piece.encode() for piece in PIECES.findall(text))
     words, frequency = [list(piece) for piece in pieces], list(pieces.values())
-    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that held it once
+    places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # pair -> words that contain it or did
     for w, word in enumerate(words):
         for pair in pairwise(word):
             places[pair].add(w)

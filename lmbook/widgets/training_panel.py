@@ -1,7 +1,7 @@
 """A panel of ordinary controls that trains a small causal model with the reader's settings.
 
-It needs a running kernel: the published page shows recorded runs in its place. Training runs in a thread of
-its own, step by step, so that the notebook stays usable and the stop button acts at once.
+It needs a running kernel: the published page shows recorded runs instead. Training runs in its own thread, so
+that the notebook stays usable and the stop button works at once.
 
 Axes: B batch, T time.
 """
@@ -54,7 +54,7 @@ class TrainingPanel(ipywidgets.VBox):
 
     Attributes:
         history: (step, held-out loss in nats per word) of the last run.
-        model: of the last run, as far as it has been trained; None before the first.
+        model: of the last run, trained so far; None before the first.
         floor: held-out loss of the exact language.
 
     Raises:
@@ -105,7 +105,7 @@ class TrainingPanel(ipywidgets.VBox):
 
     @property
     def settings(self) -> PanelSettings:
-        """The settings as the controls stand now."""
+        """The current settings of the controls."""
         return PanelSettings(**{name: control.value for name, control in self.controls.items()})
 
     @property
@@ -127,7 +127,7 @@ class TrainingPanel(ipywidgets.VBox):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the run after the step that it is at; what was learned so far stays in `model`."""
+        """End the run after the current step; `model` keeps what was learned so far."""
         self._stop.set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -147,7 +147,7 @@ class TrainingPanel(ipywidgets.VBox):
         except _Stopped:
             self._say(f"Stopped at step {self.bar.value}: {self._result()}.")
             self.bar.bar_style = "warning"
-        except Exception as error:  # whatever it is, the reader should see it: nobody else catches it here
+        except Exception as error:  # shown to the reader, because nothing else catches it in a thread
             self._say(f"Ended at step {self.bar.value}: {error}")
             self.bar.bar_style = "danger"
         finally:
@@ -189,7 +189,7 @@ class TrainingPanel(ipywidgets.VBox):
 
 
 def _fresh_model(language: ToyLanguage, settings: PanelSettings) -> CausalLM:
-    """Return an untrained model; in the caller's thread, for the default generator belongs to all threads."""
+    """Return an untrained model; in the caller's thread, because threads share the default generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         shape = (settings.d_model, settings.num_heads, settings.num_layers)
@@ -197,7 +197,7 @@ def _fresh_model(language: ToyLanguage, settings: PanelSettings) -> CausalLM:
 
 
 def loss_curve(history: list[tuple[int, float]], floor: float, steps: int) -> str:
-    """Return the curve of `history` as SVG in HTML, with the floor as a dashed line and a text for all."""
+    """Return the curve of `history` as SVG in HTML, with a dashed line for the floor and alternative text."""
     top = max(loss for _, loss in history) + 0.1
     low = floor - 0.1
 
@@ -218,7 +218,7 @@ def loss_curve(history: list[tuple[int, float]], floor: float, steps: int) -> st
 def _controls(steps: int) -> dict[str, ipywidgets.Widget]:
     """The controls, by the names of the settings."""
     style = {"style": {"description_width": "7em"}}
-    on_grid = math.log10(0.006)  # Lab moves a slider that stands between two steps to one of them
+    on_grid = math.log10(0.006)  # Lab moves a slider between two steps to one of them
     return {
         "d_model": ipywidgets.SelectionSlider(
             options=[16, 32, 64, 128], value=64, description="width", **style
