@@ -1,7 +1,7 @@
-// Numbers that come from Python as bytes, little-endian.
+// Numbers from Python as bytes, little-endian.
 
 /**
- * A bytes trait arrives as a DataView; typed arrays want their own aligned copy.
+ * A bytes trait arrives as a DataView; typed arrays need an aligned copy.
  * @template T
  * @param {DataView} view
  * @param {new (buffer: ArrayBufferLike) => T} ArrayType
@@ -11,8 +11,8 @@ export function unpack(view, ArrayType) {
 }
 
 /**
- * Half-precision numbers have a sign bit, 5 bits of exponent, 10 of fraction. Moved to the places where a float32 has
- * its own, they mean the same but for the exponent's origin: 2^112 puts that right, for the tiniest numbers too.
+ * Half-precision numbers have a sign bit, 5 bits of exponent and 10 of fraction. Moved to a float32's places, they only
+ * need another exponent bias: a factor of 2^112, for subnormal numbers too.
  * @param {DataView} view
  * @param {number} offset
  * @param {number} length

@@ -1,9 +1,9 @@
-// What stands between a model's logits and the next token: the pure functions of lmbook.filters, number for number.
+// Filters of a model's logits: the pure functions of lmbook.filters, with the same numbers.
 //
-// A filter takes V logits and gives a new Float64Array. It either reshapes all of them (temperature, penalties) or sets
-// those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
-// never removes the last token, what is at −Infinity stays there, and of equals the lowest id wins.
-// Filters that look back also take the ids so far.
+// A filter takes V logits and returns a new Float64Array. It either rescales all of them (temperature, penalties) or
+// sets those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
+// never removes the last token, −Infinity stays −Infinity, and of equals the lowest id wins.
+// Filters that depend on earlier tokens also take the ids so far.
 
 /** @typedef {Float64Array | Float32Array | number[]} Numbers */
 
@@ -17,7 +17,7 @@ export function softmax(logits) {
 }
 
 /**
- * Divide by tau: below 1 the likely gains, above 1 the unlikely; 0 leaves the best token alone, exactly.
+ * Divide by tau: below 1 favours likely tokens, above 1 unlikely ones; 0 keeps only the best token.
  * @param {Numbers} logits
  * @param {number} tau
  */
@@ -65,8 +65,8 @@ export function minP(logits, p) {
 }
 
 /**
- * Keep the tokens whose surprise, −log P, lies nearest to its mean, the entropy: the fewest that reach probability p.
- * Equally distant ones stay or go together. The best token may go: it can be too predictable to be typical.
+ * Keep the tokens whose surprise, −log P, is nearest to its mean, the entropy: the fewest that reach probability p.
+ * Equally distant tokens stay or go together. The best token may be removed if it is too predictable.
  * @param {Numbers} logits
  * @param {number} p
  */
@@ -95,7 +95,7 @@ export function repetitionPenalty(logits, ids, penalty) {
 }
 
 /**
- * Subtract `penalty` for each time that a token occurs in `ids`; below 0 it encourages.
+ * Subtract `penalty` for each time that a token occurs in `ids`; a negative one favours repetition.
  * @param {Numbers} logits
  * @param {Iterable<number>} ids
  * @param {number} penalty
@@ -125,7 +125,7 @@ export function presencePenalty(logits, ids, penalty) {
  */
 export function noRepeatNgram(logits, ids, n) {
   demand(n >= 1, 'n', n, 'at least 1');
-  const last = ids.length - n + 1; // where the n-gram would begin that the next token completes
+  const last = ids.length - n + 1; // where the n-gram that the next token completes would begin
   const banned = new Set();
   for (let begin = 0; begin < last; begin++) {
     let same = 0;
@@ -147,7 +147,9 @@ export function bestToken(logits) {
 }
 
 /**
- * All ids, best first; of equals the lowest id first. (−Infinity − −Infinity is no number: equals are caught by ===.)
+ * All ids, best first; of equals the lowest id first. .)
+===
+(Equals are compared by ===, because −Infinity − −Infinity is NaN.)===.)
  * @param {Numbers} logits
  */
 function fromBest(logits) {

@@ -1,4 +1,4 @@
-// The models that a widget carries, all with one face, so that what works with one works with each.
+// The models of a widget, all with the same interface.
 import { unpack } from './bytes.js';
 import { NGramCounts } from './ngram.js';
 import { Automaton } from './toy_language.js';
@@ -35,10 +35,10 @@ import { Transformer } from './transformer.js';
 
 /**
  * Each model has
- *   name, tokenizer, vocabSize, contextLength   (tokens that a prefix may have; Infinity where there is no limit)
+ *   name, tokenizer, vocabSize, contextLength   (tokens that a prefix may have; Infinity: no limit)
  *   dist(prefix)      Float64Array (V): P(next token | prefix)
  *   session(prefix)   a text that grows: {ids, logits, dist(), push(id), truncate(n), follow(ids), clone()}
- * A masked transformer has neither of the last two; its `logits(ids)` say what stands in each place.
+ * A masked transformer has neither of the last two; its `logits(ids)` predict the token in each place.
  * @typedef {TransformerModel | NGramModel | ExactModel} Model
  */
 
@@ -64,7 +64,7 @@ export function loadModel(header, view) {
 }
 
 /**
- * The same bit by bit: yields the share that is done, where there is much to count.
+ * The same in steps: yields the share that is done, if there is much to count.
  * @param {Header} header
  * @param {DataView} view
  * @returns {Generator<number, Model, void>}
@@ -135,7 +135,7 @@ function part(view, offset, numBytes, ArrayType) {
 }
 
 /**
- * The model that `counts` make at one order; for a text that was counted in the page: name and tokenizer are yours.
+ * The model of one order from `counts`, for a text that was counted in the page; the caller adds name and tokenizer.
  * @param {NGramCounts} counts
  * @param {number} order
  * @param {number[]} [start]
@@ -145,7 +145,7 @@ export function ngramModel(counts, order, start = []) {
   return Object.assign(model, { counts, order });
 }
 
-/** A model that looks its distribution up: it has no cache, and needs none. */
+/** A model that looks its distribution up and needs no cache. */
 export class TableModel {
   /**
    * @param {number} vocabSize
@@ -178,7 +178,7 @@ export class TableModel {
 }
 
 /**
- * How far a page's model is from the original: what lmbook.widgets.packing measured.
+ * How far a page's model is from the original, as measured by lmbook.widgets.packing.
  * @param {Rounding} rounding
  */
 export function roundingNote({ largest, nats }) {

@@ -1,9 +1,9 @@
-// n-grams: count, then smooth. `dist(prefix, order)` is a Float64Array of V probabilities, as
-// lmbook.ngram.NGramLM has them.
+// n-grams: count, then smooth. `dist(prefix, order)` is a Float64Array of V probabilities, equal to those of
+// lmbook.ngram.NGramLM.
 
 /**
  * Finds the number of an n-gram from the number of its first n − 1 tokens and its last token. An open-addressing hash
- * table: the n-gram's slot is the first free one after where its key points.
+ * table: an n-gram takes the first free slot from its key's on.
  */
 class NGramIndex {
   /**
@@ -43,7 +43,7 @@ class NGramIndex {
   }
 
   /**
-   * The number of an n-gram, which is there from now on.
+   * The number of an n-gram, added if it is new.
    * @param {number} parent
    * @param {number} token
    */
@@ -110,7 +110,7 @@ export class NGramCounts {
   }
 
   /**
-   * The same, bit by bit: yields the share that is done, every few milliseconds, so that a page stays alive.
+   * The same, in steps: yields the share that is done every few milliseconds, so that the page stays responsive.
    * @param {ArrayLike<number>} ids
    * @param {number} [rowLength]
    * @param {number} [stride] tokens between two yields
@@ -181,7 +181,7 @@ export class NGramCounts {
       const context = this.find(prefix.slice(prefix.length - n + 1));
       const { index, plain, continuation } = this.levels[n - 1];
       const { counts, totals, types, discount } = n === order ? plain : continuation;
-      if (context < 0 || totals[context] === 0) continue; // never seen: what the lower order says
+      if (context < 0 || totals[context] === 0) continue; // never seen: use the lower order
       const backOff = (discount * types[context]) / totals[context];
       for (let w = 0; w < V; w++) {
         const id = index.find(context, w);

@@ -1,4 +1,4 @@
-// Chance that can be repeated.
+// Reproducible random numbers.
 
 /**
  * A seeded generator of numbers in [0, 1): the same seed gives the same draws in every browser (mulberry32).
@@ -28,5 +28,5 @@ export function sampleFrom(probs, u) {
     if (u < total) return w;
   }
   if (!(total > 0)) throw new RangeError(`probabilities must sum to 1, got ${total}`);
-  return last; // rounding left the sum a hair below u
+  return last; // the sum is just below u because of rounding
 }

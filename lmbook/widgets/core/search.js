@@ -1,7 +1,7 @@
-// Continuing a prompt token by token, and looking for the best continuation: lmbook.greedy_decode and beam_search.
+// Continue a prompt token by token, or search for the best continuation: lmbook.greedy_decode and beam_search.
 //
-// The functions with a * stop after each step (`yield`) and go on when asked for the next, so that a view can draw a
-// step, wait, or leave. Their models have `session(ids)` with `logits`, `push` and `clone`, as those of models.js.
+// The functions with a * yield after each step, so that a view can draw the step, wait, or stop. Their models have
+// `session(ids)` with `logits`, `push` and `clone`, as those of models.js.
 // Log-probabilities are in nats.
 import { bestToken } from './filters.js';
 
@@ -63,7 +63,7 @@ export function greedyDecode(model, ids, maxLength, { eos = null } = {}) {
 }
 
 /**
- * The best continuation that beam search meets: {ids, logProb}, prompt included. `onStep` sees each step of beamSteps.
+ * The best continuation that beam search finds: {ids, logProb}, prompt included. `onStep` sees each step of beamSteps.
  * @param {SearchModel} model
  * @param {number[]} ids
  * @param {number} numBeams
@@ -108,7 +108,7 @@ export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0,
   for (let length = 1; length <= maxLength; length++) {
     const candidates = childrenOf(beams).sort(byLogProb);
     const isEnd = (/** @type {Candidate} */ { token }) => token === eos;
-    // What ends while among the best is finished, and leaves its place to the next.
+    // A prefix among the best that ends is finished and frees its place.
     const ended = candidates.slice(0, numBeams).filter(isEnd);
     const kept = candidates.filter((child) => !isEnd(child)).slice(0, numBeams);
     if (ended.length) {
@@ -151,7 +151,7 @@ function childrenOf(beams) {
 }
 
 /**
- * The next beams, in the order of their ids. The last child of a beam takes its session over, the others a copy.
+ * The next beams, in the order of their ids. The last child of a beam gets its session, the others a copy.
  * @param {Beam[]} beams
  * @param {Candidate[]} kept
  * @param {boolean} isLast

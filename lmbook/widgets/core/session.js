@@ -1,7 +1,7 @@
 // A text that grows token by token, and what a model says next: {ids, logits, dist(), push, truncate, follow, clone}.
 //
-// Whoever decodes needs nothing else of a model. `logits` are computed when somebody asks for them, and are a new array
-// each time. push, truncate and follow return the session itself.
+// A decoder needs nothing else of a model. `logits` are computed when they are read, and are a new array each time.
+// push, truncate and follow return the session itself.
 import { softmax } from './filters.js';
 
 /** @import { Numbers } from './filters.js' */
@@ -18,7 +18,7 @@ import { softmax } from './filters.js';
  */
 
 /**
- * What a transformer keeps of the tokens that it has read; keys and values layer by layer.
+ * What a transformer stores about the tokens that it has read; keys and values by layer.
  * @typedef {object} Memory
  * @property {number} length
  * @property {Float32Array[]} keys
@@ -38,7 +38,7 @@ import { softmax } from './filters.js';
 class GrowingText {
   /** @type {number[]} */
   ids = [];
-  /** @type {Numbers | null} the logits, once somebody has asked */
+  /** @type {Numbers | null} the logits, once they were read */
   row = null;
 
   /** P(next token | ids), V numbers that sum to 1. */
@@ -57,8 +57,8 @@ class GrowingText {
 }
 
 /**
- * Of a transformer. Keys and values of earlier tokens never change, so they are kept, in the `memory`: a new token
- * costs the work of one token, whatever stands before it.
+ * Of a transformer. Keys and values of earlier tokens don't change, so they are stored in `memory`, and only the new
+ * token is computed.
  */
 export class CachedSession extends GrowingText {
   /**
@@ -89,7 +89,7 @@ export class CachedSession extends GrowingText {
   }
 
   /**
-   * Makes `ids` the text. What it shares with the text so far isn't read again; where `ids` are wrong nothing changes.
+   * Makes `ids` the text. The beginning that both texts share isn't read again; if `ids` are wrong, nothing changes.
    * @param {number[]} ids
    */
   follow(ids) {
@@ -124,7 +124,7 @@ export class CachedSession extends GrowingText {
   }
 }
 
-/** Of a model that looks its distribution up: it has no cache, and needs none. */
+/** Of a model that looks its distribution up and needs no cache. */
 export class TableSession extends GrowingText {
   /**
    * @param {{ check: (ids: number[]) => void, dist: (prefix: number[]) => Float64Array }} model
@@ -159,7 +159,7 @@ export class TableSession extends GrowingText {
   }
 
   /**
-   * Log-probabilities are logits: softmax leaves them as they are.
+   * Log-probabilities are logits: their softmax is the distribution.
    * @override
    */
   computeLogits() {

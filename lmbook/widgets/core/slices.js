@@ -1,9 +1,9 @@
-// Long work in short slices, so that a page goes on answering: progress is seen, and Stop is heard.
+// Runs long work in short slices, so that the page can show progress and react to Stop.
 const SLICE = 10; // milliseconds
 
 /**
- * Runs a generator to its end and gives what it returns; between two slices the page may draw and act. `onProgress`
- * gets what the generator yields, once a slice; where `signal` is aborted the promise is rejected with an AbortError.
+ * Runs a generator to its end and returns its result; between two slices the page may draw and act. `onProgress` gets
+ * what the generator yields, once a slice; if `signal` is aborted, the promise is rejected with an AbortError.
  * @template S, T
  * @param {Generator<S, T, void>} steps
  * @param {{ onProgress?: (done: S) => void, signal?: AbortSignal | null }} [options]

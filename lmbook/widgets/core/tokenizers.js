@@ -1,13 +1,13 @@
-// Text to ids and back, as lmbook.tokenizer does it: words, characters, bytes, byte pairs; and the words of the toy
-// language. What can't be read is said precisely, so that a view can show it beside the field.
+// Text to ids and back, as in lmbook.tokenizer: words, characters, bytes, byte pairs; and the words of the toy
+// language. A problem names what can't be read, so that a view can show it beside the field.
 import { joinWords, nearestWord, WORDS } from './words.js';
 import { cutPieces, mergePair } from './pieces.js';
 
 const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
 
 /**
- * What a text is to a tokenizer. Where something can't be read, `ids` are those before it, `problem` a sentence about
- * it, `unknown` the word or character itself, at place `at` of the string; where all is well, `problem` is null.
+ * A text as a tokenizer reads it. If something can't be read, `ids` are those before it, `problem` is a sentence about
+ * it, `unknown` the word or character, `at` its place in the string; otherwise `problem` is null.
  * @typedef {{ ids: number[], problem: string | null, unknown: string | null, at: number }} Reading
  */
 
@@ -16,7 +16,7 @@ const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
  * @property {string[] | number[][]} tokens texts, or the bytes of each
  * @property {(text: string) => Reading} encode
  * @property {(ids: number[]) => string} decode
- * @property {(id: number) => string} label a token for the eye
+ * @property {(id: number) => string} label a token as it is shown
  */
 
 /** @typedef {'words' | 'word' | 'char' | 'byte' | 'bpe'} TokenizerKind */
@@ -25,7 +25,7 @@ const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
 /** @typedef {{ kind: 'byte' } | { kind: 'bpe', merges: [number, number][] }} ByteMerges */
 
 /**
- * From the JSON of lmbook.tokenizer, or the object that it spells.
+ * From the JSON of lmbook.tokenizer, or the parsed object.
  * @param {string | TokenList | ByteMerges} json
  * @returns {Tokenizer}
  */
@@ -88,7 +88,7 @@ function showSpaces(text) {
 // ---- Words and characters -------------------------------------------------------------------------------------------
 
 /**
- * Tokens that are texts: where each stands, and those of `ids` one after the other.
+ * Tokens that are texts: the id of each, and the text of `ids`.
  * @param {string[]} tokens
  */
 function tokenList(tokens) {
@@ -100,7 +100,7 @@ function tokenList(tokens) {
 }
 
 /**
- * The toy language: small letters, punctuation marks are words, and a word that it doesn't have is a problem.
+ * The toy language: lower case, punctuation marks are words, an unknown word is a problem.
  * @param {string[]} tokens
  * @returns {Codec}
  */
@@ -125,7 +125,7 @@ function toyWordTokenizer(tokens) {
 }
 
 /**
- * A word with the space before it. Words never seen in training are all read as <unk>, id 0: no problem, but told.
+ * A word with the space before it. Unknown words are read as <unk>, id 0: reported in `unknown`, but no problem.
  * @param {string[]} list
  * @returns {Codec}
  */
@@ -174,7 +174,7 @@ function charTokenizer(list) {
 // ---- Bytes and byte pairs -------------------------------------------------------------------------------------------
 
 /**
- * Ids 0 … 255 are the bytes of UTF-8; each merge of two tokens makes one more, unless its bytes are a token already.
+ * Ids 0 … 255 are the bytes of UTF-8; each merge of two tokens adds one, unless its bytes are a token already.
  * @param {[number, number][]} merges
  * @returns {Codec}
  */
@@ -193,7 +193,7 @@ function byteTokenizer(merges) {
   const remembered = new Map();
 
   /**
-   * Inside a piece the earliest merge that applies is done first, wherever it applies, until none does.
+   * Inside a piece the earliest learned merge that applies is done first, wherever it applies, until none does.
    * @param {string} piece
    */
   function encodePiece(piece) {
@@ -236,7 +236,7 @@ function byteTokenizer(merges) {
 }
 
 /**
- * Bytes that spell no valid UTF-8, as a model may well write, become U+FFFD.
+ * Bytes that are not valid UTF-8, which a model may write, become U+FFFD.
  * @param {number[]} numbers
  */
 function decodeUtf8(numbers) {
@@ -244,7 +244,7 @@ function decodeUtf8(numbers) {
 }
 
 /**
- * “é” where the bytes spell whole characters, else “\xC3”.
+ * “é” if the bytes are whole characters, otherwise “\xC3”.
  * @param {number[]} numbers
  */
 function spellBytes(numbers) {

@@ -1,5 +1,5 @@
 // The exact language of lmbook.toy in the browser: a finite automaton. `dist(prefix)` is a Float64Array of V
-// probabilities, the same numbers as in Python to the last bits; log-probabilities are in nats.
+// probabilities, equal to Python's except for the last bits; log-probabilities are in nats.
 
 /**
  * @typedef {object} Tables

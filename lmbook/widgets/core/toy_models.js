@@ -1,4 +1,4 @@
-// Both models of a widget of the toy language: the exact one, and the n-grams of a text that it wrote.
+// Both models of a toy-language widget: the exact one, and the n-grams of a text drawn from it.
 import { unpack } from './bytes.js';
 import { NGramCounts } from './ngram.js';
 import { Automaton } from './toy_language.js';
@@ -6,7 +6,7 @@ import { Automaton } from './toy_language.js';
 /** @typedef {ReturnType<typeof readModels>} ToyModels */
 
 /**
- * From the traits of an lmbook LanguageWidget: the exact language, and the n-grams of a text counted here and now.
+ * From the traits of an lmbook LanguageWidget: the exact language, and n-grams counted here.
  * @param {{ get: (name: string) => any }} model
  * @param {number} maxOrder
  */

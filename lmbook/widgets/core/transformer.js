@@ -1,10 +1,10 @@
-// The transformer of lmbook.transformer as a page runs it: the same weights, the same sums, no library.
+// The transformer of lmbook.transformer in the page: the same weights and arithmetic, without a library.
 //
-// A token's vector x (D numbers) runs through blocks. Each block adds what attention collects from other tokens, then
-// what a small network makes of that; at the end every word's embedding is compared with x: the logits.
+// A token's vector x (D numbers) passes through blocks. Each block adds the output of attention, then that of a small
+// network; at the end the logits are the products of x with every word's embedding.
 //
 // T tokens, V words, D width, H query heads, K key/value heads (each serves H / K query heads), E = D / H numbers a
-// head, F width of the feed-forward part. Matrices lie row by row in one array: weight[r · columns + c].
+// head, F width of the feed-forward part. Matrices are stored row by row: weight[r · columns + c].
 import { readFloat16 } from './bytes.js';
 import { CachedSession } from './session.js';
 
@@ -38,8 +38,8 @@ import { CachedSession } from './session.js';
  */
 
 /**
- * out = weight · x: all the learning of a model happens in such products, and nearly all of its time goes there. Four
- * rows at a time read x once instead of four times, and their sums don't wait for each other.
+ * out = weight · x, which takes nearly all of a model's time. Four rows at a time read x once instead of four times,
+ * and their sums are independent.
  * @param {Vector} out
  * @param {Float32Array} weight
  * @param {Vector} x
@@ -72,7 +72,7 @@ function multiply(out, weight, x, rows, columns, xAt = 0) {
 }
 
 /**
- * RMSNorm: scale a vector to mean square 1, then weigh each place.
+ * RMSNorm: scale a vector to mean square 1, then multiply by the weights.
  * @param {Vector} out
  * @param {number} outAt
  * @param {Vector} x
@@ -88,7 +88,7 @@ function normalise(out, outAt, x, xAt, weight, eps) {
 }
 
 /**
- * Scores become shares: e^score, divided by their sum. The largest score is taken off first, lest e^score overflow.
+ * Softmax in place: e^score, divided by their sum. The largest score is subtracted first, so that nothing overflows.
  * @param {Float64Array} scores
  * @param {number} length
  */
@@ -100,7 +100,7 @@ function shareOut(scores, length) {
 }
 
 /**
- * cos and sin of position × frequency for each position and each of a head's E / 2 pairs; rounded as PyTorch rounds.
+ * cos and sin of position × frequency for each position and each of a head's E / 2 pairs; rounded as in PyTorch.
  * @param {number} length
  * @param {number} width
  * @param {number} base
@@ -120,11 +120,11 @@ function rotaryTables(length, width, base) {
 }
 
 /**
- * The weights in the order in which they travel.
+ * The weights in the order in which they are packed.
  * @param {{ D: number, F: number, KE: number, L: number, numInputs: number, vocabSize: number }} sizes
  * @param {DataView} view
  * @param {number} offset
- * @param {boolean} tied whether the words are compared by the vectors that they are read as
+ * @param {boolean} tied whether input and output embeddings are the same
  */
 function readWeights({ D, F, KE, L, numInputs, vocabSize }, view, offset, tied) {
   /** @param {number} size */
@@ -156,7 +156,7 @@ export class Transformer {
     this.vocabSize = config.vocab_size;
     this.causal = config.causal;
     this.maskTokenId = mask_token_id;
-    this.start = start; // what the model reads before the first token of any prefix
+    this.start = start; // ids read before the first token of any prefix
     this.capacity = config.context_length;
     this.contextLength = this.capacity - start.length;
     this.numInputs = config.vocab_size + config.extra_input_ids; // the mask token can be read, never predicted
@@ -170,7 +170,7 @@ export class Transformer {
     this.KE = this.K * this.E;
     this.rotary = rotaryTables(this.capacity, this.E, config.rope_base);
     this.weights = readWeights(this, view, offset, config.tie_embeddings);
-    // Room to work in, made once, so that no token needs arrays of its own.
+    // Buffers, made once for all tokens.
     this.work = {
       x: new Float64Array(this.capacity * this.D),
       queries: new Float64Array(this.capacity * this.D),
@@ -186,8 +186,8 @@ export class Transformer {
   }
 
   /**
-   * Reads `ids` after what `memory` already holds and adds them to it: their keys and values, and in `hidden` the
-   * vectors from which logits are made. `record(layer, head, query, shares)` may watch the attention.
+   * Reads `ids` after the tokens in `memory` and adds them to it: their keys and values, and in `hidden` the vectors
+   * from which logits are made. `record(layer, head, query, shares)` is called with the attention weights.
    * @param {number[]} ids
    * @param {Memory} memory
    * @param {AttentionRecord | null} [record]
@@ -204,7 +204,7 @@ export class Transformer {
       const block = blocks[layer];
       for (let t = 0; t < ids.length; t++) this.project(block, t, past + t, memory.keys[layer], memory.values[layer]);
       for (let t = 0; t < ids.length; t++) {
-        const seen = this.causal ? past + t + 1 : past + ids.length; // what comes later is hidden, or it is not
+        const seen = this.causal ? past + t + 1 : past + ids.length; // causal: later tokens are hidden
         /** @type {((head: number, shares: Float64Array) => void) | null} */
         const watch = record && ((head, shares) => record(layer, head, past + t, shares.subarray(0, seen)));
         this.attend(t, seen, memory.keys[layer], memory.values[layer], watch);
@@ -218,8 +218,8 @@ export class Transformer {
   }
 
   /**
-   * Query, key and value of new token t, which stands at `position`. Rotary positions: numbers i and i + E / 2 of a
-   * head are a point in the plane, turned by position × frequency; what query · key sees is the difference.
+   * Query, key and value of new token t at `position`. Rotary positions: numbers i and i + E / 2 of a head are a point
+   * in the plane, rotated by position × frequency; query · key depends on the difference of positions.
    * @param {Block} block
    * @param {number} t
    * @param {number} position
@@ -247,8 +247,8 @@ export class Transformer {
   }
 
   /**
-   * Each head of token t compares its query with the keys of the first `seen` tokens and takes their values, each by
-   * its share of the attention.
+   * Each head of token t compares its query with the keys of the first `seen` tokens and sums their values, weighted by
+   * attention.
    * @param {number} t
    * @param {number} seen
    * @param {Float32Array} keys
@@ -275,7 +275,7 @@ export class Transformer {
   }
 
   /**
-   * SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then back to D numbers.
+   * SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then a projection back to D.
    * @param {Block} block
    * @param {number} at
    */
@@ -299,7 +299,7 @@ export class Transformer {
   }
 
   /**
-   * Before any work: ids that the model doesn't know, more tokens than it has room for.
+   * Throws if ids are outside the vocabulary or more than the context holds.
    * @param {number[]} ids
    * @param {number} past
    */
@@ -320,7 +320,7 @@ export class Transformer {
   }
 
   /**
-   * T rows of V logits. Row t of a causal model is about the token after t, of a masked one about token t itself.
+   * T rows of V logits. Row t of a causal model predicts the token after t, of a masked one token t itself.
    * @param {number[]} ids
    */
   logits(ids) {
@@ -330,7 +330,7 @@ export class Transformer {
   }
 
   /**
-   * weights[layer][head] (T · T): row t tells how token t shares out its attention.
+   * weights[layer][head] (T · T): row t is how much token t attends to each token.
    * @param {number[]} ids
    */
   attention(ids) {
@@ -348,7 +348,7 @@ export class Transformer {
   }
 
   /**
-   * P(next token | prefix). The session behind it remembers the last prefix, so that one token more costs one token.
+   * P(next token | prefix). A session stores the last prefix, so that one more token costs one token.
    * @param {number[]} prefix
    */
   dist(prefix) {

@@ -1,4 +1,4 @@
-// Words: cutting a text into them, joining them, and finding what a misspelt one was meant to be.
+// Words: split a text into them, join them, and find the word nearest to a misspelt one.
 
 // White space as Python's \s has it, which differs from JavaScript's in a few rare characters.
 export const WHITE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
@@ -19,7 +19,7 @@ export function joinWords(words) {
 }
 
 /**
- * The number of single-letter changes between two words (Levenshtein), to find what a typing error was meant to be.
+ * The number of single-letter changes between two words (Levenshtein).
  * @param {string} a
  * @param {string} b
  */
@@ -36,8 +36,8 @@ export function editDistance(a, b) {
 }
 
 /**
- * The word of `vocab` that takes the fewest changes, if they are few. (It takes at least as many as the lengths differ,
- * so that pasting a book in one word costs nothing.)
+ * The word of `vocab` that takes the fewest changes, if they are few. (Words whose lengths differ more are skipped, so
+ * that a very long word costs nothing.)
  * @param {string} word
  * @param {string[]} vocab
  */

@@ -1,4 +1,4 @@
-// What a playground shows: all its controls, laid out, and how a state of it is drawn. What they do is player.js.
+// The controls of a playground, their layout, and how a state is drawn. player.js has what they do.
 import { softmax } from '../core/filters.js';
 import { announcer, button, frame, h, newId, plural, segments } from '../kit/kit.js';
 import { dialView, distributionView, textView } from './parts.js';
@@ -167,7 +167,7 @@ function layOut(el, parts, corner, isShareable) {
 }
 
 /**
- * Where the prompt is written. A pasted book never gets into the field itself: to lay it out would take seconds.
+ * The field of the prompt. A long pasted text is cut before it gets into the field: its layout would take seconds.
  * @param {string} messageId
  * @param {(words: string) => void} onprompt
  */

@@ -1,4 +1,4 @@
-// The corner of a playground where a reader's own text becomes a model.
+// The part of a playground that makes a model of the reader's own text.
 import { button, h, newId, segments } from '../kit/kit.js';
 import { learnText, MAX_TOKENS, MAX_TYPES } from './own_text.js';
 import { inSlices } from '../core/slices.js';
@@ -6,7 +6,7 @@ import { inSlices } from '../core/slices.js';
 /** @import { NGramModel } from '../core/models.js' */
 /** @import { Learnt, Unit } from './own_text.js' */
 
-const FIELD = 10_000; // characters that stand in the field; of a longer text its beginning
+const FIELD = 10_000; // characters in the field; of a longer text its beginning
 const DEFAULT_ORDER = { word: 3, char: 5 };
 const ORDERS = ['', 'unigram', 'bigram', 'trigram', '4-gram', '5-gram'];
 
@@ -70,7 +70,7 @@ export function ownCorner(name, onlearn) {
 }
 
 /**
- * Where the text is pasted, written or read from a file, and the line that says what became of it.
+ * Where the text is pasted, written or read from a file, and a line about the result.
  * @param {() => void} onchange
  */
 function textSource(onchange) {
@@ -89,7 +89,7 @@ function textSource(onchange) {
   }
 
   /**
-   * A long text stays here; the field shows its beginning, because a browser takes seconds to lay out megabytes.
+   * A long text is stored here; the field shows its beginning, because the layout of megabytes takes seconds.
    * @param {string} whole
    */
   function take(whole) {
@@ -124,7 +124,7 @@ function textSource(onchange) {
   };
 }
 
-/** What the text is made of, and how far the n-gram looks back; each unit remembers its own order. */
+/** The unit of the text and the n-gram's order; each unit has its own order. */
 function kindChoice() {
   /** @type {Unit} */
   let unit = 'word';

@@ -1,10 +1,10 @@
-// A reader's own text becomes an n-gram model, in the page, bit by bit.
+// Makes an n-gram model of a reader's own text, in the page, in steps.
 import { NGramCounts } from '../core/ngram.js';
 import { ngramModel } from '../core/models.js';
 import { cutPieces } from '../core/pieces.js';
 import { loadTokenizer } from '../core/tokenizers.js';
 
-export const MAX_TOKENS = 1_000_000; // of a text: more would take memory that a phone doesn't have
+export const MAX_TOKENS = 1_000_000; // of a text: more would take too much memory on a phone
 export const MAX_TYPES = 1024; // of the vocabulary
 const UNKNOWN = '<unk>';
 const CHUNK = 20_000; // characters that are cut at a time
@@ -32,7 +32,7 @@ function* cutChunks(text, unit) {
     let end = begin + CHUNK;
     const wordEnd = text.slice(end, end + 1000).search(/\S(?=\s)/);
     if (unit === 'word' && wordEnd >= 0) end += wordEnd + 1;
-    else if (/[\ud800-\udbff]/.test(text[end - 1] ?? '')) end += 1; // not through the middle of a character
+    else if (/[\ud800-\udbff]/.test(text[end - 1] ?? '')) end += 1; // don't split a character
     const chunk = text.slice(begin, end);
     yield { tokens: unit === 'word' ? cutPieces(chunk) : [...chunk], share: end / text.length };
     begin = end;
@@ -40,8 +40,8 @@ function* cutChunks(text, unit) {
 }
 
 /**
- * The most frequent types, at most `limit`, those that came first where counts are equal. A million types aren't
- * sorted: how many there are of each count says where the line is. Yields the share that is done.
+ * The most frequent types, at most `limit`; of equals those that came first. Instead of sorting a million types, the
+ * number of types of each count gives the threshold. Yields the share that is done.
  * @param {Map<string, number>} counts
  * @param {number} limit
  * @returns {Generator<number, string[], void>}
@@ -100,7 +100,7 @@ export function* learnText(text, { unit, order, name }) {
   for (let t = 0; t < tokens.length; t++) {
     const id = index.get(tokens[t]);
     if (id === undefined) unread += 1;
-    if (id !== undefined || unit === 'word') ids[length++] = id ?? 0; // characters that can't be read are left out
+    if (id !== undefined || unit === 'word') ids[length++] = id ?? 0; // unknown characters are left out
     if (t % STRIDE === 0) yield 0.4 + (0.1 * t) / tokens.length;
   }
   const grams = new NGramCounts(vocab.length, order);

@@ -1,4 +1,4 @@
-// The parts that a playground is put together from: the text as it grows, the distribution, the dials.
+// The parts of a playground: the growing text, the distribution, the sliders.
 import { formatProb, h, plural, roving, setBar } from '../kit/kit.js';
 
 /** @import { Dial, DialKey } from './settings.js' */
@@ -8,7 +8,7 @@ const SHORT = 10; // lines of the distribution at first
 const LONG = 128; // and at most
 
 /**
- * The text: the prompt, then what was written, each token a place to go back to; the less likely, the darker.
+ * The text: the prompt, then the written tokens. Each is a button that goes back to it; less likely ones are darker.
  * @param {(place: number) => void} onpick
  */
 export function textView(onpick) {
@@ -82,7 +82,7 @@ function moveByKeys(written, places) {
  */
 
 /**
- * The distribution, before and after the filters: a line for each of the likeliest tokens, which takes it.
+ * The distribution, before and after the filters: a line for each of the likeliest tokens; a click takes the token.
  * @param {(id: number) => void} ontake
  */
 export function distributionView(ontake) {
@@ -182,7 +182,7 @@ function distributionLine(ontake) {
 }
 
 /**
- * What the tokens without a line have together.
+ * The total of the tokens without a line.
  * @param {HTMLElement} node
  * @param {Shown} shown
  * @param {number[]} others
@@ -198,7 +198,7 @@ function drawRest(node, { before, after }, others) {
 }
 
 /**
- * A slider with its name and its value. `off` is where it changes nothing.
+ * A slider with its name and its value. At `off` it changes nothing.
  * @param {Dial} dial
  * @param {(key: DialKey, value: number) => void} onturn
  */

@@ -1,4 +1,4 @@
-// What a playground does: which model writes, after which prompt, by which settings; one thing runs at a time.
+// The behaviour of a playground: model, prompt, settings, and writing; one thing runs at a time.
 import { loadInSteps, roundingNote } from '../core/models.js';
 import { inSlices, pause } from '../core/slices.js';
 import { plural } from '../kit/kit.js';
@@ -52,7 +52,7 @@ export class Player {
   }
 
   /**
-   * What is kept, and told by a link.
+   * What is stored and put into a link.
    * @returns {Playing}
    */
   get playing() {
@@ -72,7 +72,7 @@ export class Player {
     this.writing = null;
     this.showModel();
     if (name !== OWN && !this.nets.has(name)) await this.load(name);
-    if (this.current !== name) return; // the reader has gone on to another
+    if (this.current !== name) return; // the reader has chosen another
     this.showModel();
     this.setPrompt(prompt, ids);
   }
@@ -105,7 +105,7 @@ export class Player {
   }
 
   /**
-   * A new prompt; `ids` continue it, as far as the model knows them and has room.
+   * A new prompt; `ids` continue it as far as they are in the vocabulary and fit the context.
    * @param {string} words
    * @param {number[]} [ids]
    */
@@ -122,7 +122,7 @@ export class Player {
   }
 
   /**
-   * Begins to write after `prompt`, if the model can read it; returns what is to be said about it.
+   * Starts a text with `prompt`, if the model can read it; returns the note about it.
    * @param {string} prompt
    * @param {number[]} ids
    */
@@ -171,7 +171,7 @@ export class Player {
   }
 
   /**
-   * Undo, start again, take a token: whatever changes the text at once.
+   * Undo, start again, take a token: changes of the text that take no time.
    * @param {(writing: Writing) => void} act
    */
   change(act) {
@@ -213,7 +213,7 @@ export class Player {
   // ---- What writes by itself -------------------------------------------------------------------------------------
 
   /**
-   * One token more. Returns whether there was room.
+   * One more token. Returns whether there was room.
    * @param {Writing} writing
    */
   writeOne(writing) {
@@ -236,7 +236,7 @@ export class Player {
     this.keep();
   }
 
-  /** Writes until somebody stops it; then it is what stops. */
+  /** Writes until it is stopped; a second call stops it. */
   play() {
     if (this.busy) {
       this.stop();
@@ -252,7 +252,7 @@ export class Player {
   }
 
   /**
-   * Looks for the likeliest continuation, and tells how far greedy decoding gets.
+   * Searches for the likeliest continuation, and compares it with greedy decoding.
    * @param {Writing} writing
    * @param {AbortSignal} signal
    */
@@ -273,7 +273,7 @@ export class Player {
   }
 
   /**
-   * Lets `work` run until it ends or is stopped, and says what went wrong.
+   * Runs `work` until it ends or is stopped, and shows errors.
    * @param {(signal: AbortSignal) => Promise<void>} work
    */
   async run(work) {

@@ -1,4 +1,4 @@
-// How a playground goes on from a prompt: its settings, what they leave of a distribution, and the link that tells them.
+// The settings of a playground, the distribution that they leave, and the link that stores them.
 import { bestToken, minP, softmax, temperature, topK, topP, typical } from '../core/filters.js';
 import { sampleFrom, seededRandom } from '../core/random.js';
 
@@ -28,8 +28,8 @@ const MARK = '#play:';
  */
 
 /**
- * What can be turned: value `off` changes nothing. The filters of sampling, in the order in which they act; then what
- * beam search has. The highest k is the size of the vocabulary, which is off too; 0 stands for it here.
+ * The sliders; the value `off` changes nothing. First the filters of sampling, in the order in which they are applied,
+ * then those of beam search. The highest k is the size of the vocabulary, which is off too; it is written as 0 here.
  * @type {Dial[]}
  */
 export const DIALS = [
@@ -51,7 +51,7 @@ export function plainSettings() {
 }
 
 /**
- * V logits as the settings leave them.
+ * V logits after the filters.
  * @param {Numbers} logits
  * @param {Settings} settings
  */
@@ -75,14 +75,14 @@ export function shapeLogits(logits, settings) {
 export function chooseToken(logits, settings, place) {
   if (settings.strategy === 'greedy') return bestToken(logits);
   const draw = seededRandom(Math.imul(settings.seed, 0x9e3779b1) + Math.imul(place + 1, 0x85ebca6b));
-  draw(); // the first number of neighbouring seeds is a little alike
+  draw(); // the first numbers of neighbouring seeds are similar
   return sampleFrom(softmax(shapeLogits(logits, settings)), draw());
 }
 
 // ---- The prompt -------------------------------------------------------------------------------------------------
 
 /**
- * As much of a text as a prompt may have, with no half character at its end.
+ * The beginning of a text, as long as a prompt may be, without half a character at its end.
  * @param {string} text
  */
 export function cutPrompt(text) {
@@ -102,7 +102,7 @@ export function unitOf(model, count) {
 }
 
 /**
- * A prompt as a model reads it: {ids, problem, note}. Where there is a problem the model can't be asked.
+ * A prompt as a model reads it: {ids, problem, note}. With a problem there is no prediction.
  * @param {PromptReader} model
  * @param {string} text
  */
@@ -134,7 +134,7 @@ export function readPrompt(model, text) {
 // ---- The link ---------------------------------------------------------------------------------------------------
 
 /**
- * {model, prompt, ids, settings} as a URL fragment; what is at rest isn't told.
+ * {model, prompt, ids, settings} as a URL fragment; settings that are off are left out.
  * @param {Playing} playing
  */
 export function writeLink({ model, prompt, ids, settings }) {
@@ -145,7 +145,7 @@ export function writeLink({ model, prompt, ids, settings }) {
 }
 
 /**
- * The same from a fragment, or null where it is no such link. Links come from strangers: every value is measured.
+ * The same from a fragment, or null if it isn't such a link. Links are untrusted: every value is checked.
  * @param {string} fragment
  * @returns {Playing | null}
  */

@@ -10,8 +10,8 @@ import { MAX_WRITTEN } from './settings.js';
 /** @typedef {{ text: string, label: string, p: number }} Spelled */
 
 /**
- * The ids of the prompt, and then tokens. `cursor` is the place whose distribution is asked for: after the last token,
- * or before one that was written.
+ * The ids of the prompt, then the written tokens. `cursor` is the place whose distribution is shown: after the last
+ * token, or before a written one.
  */
 export class Writing {
   /**
@@ -47,14 +47,14 @@ export class Writing {
     return Math.min(this.net.contextLength - this.ids().length, MAX_WRITTEN - this.cursor);
   }
 
-  /** Tokens a second, as far as one can tell; 0 before that. */
+  /** Tokens per second; 0 while it can't be measured. */
   get rate() {
     const { tokens, time } = this.speed;
     return tokens > 5 && time > 0 ? (1000 * tokens) / time : 0;
   }
 
   /**
-   * Writes `ids` at the cursor, in place of what stood there.
+   * Writes `ids` at the cursor, replacing what follows.
    * @param {number[]} ids
    */
   write(ids) {
@@ -77,7 +77,7 @@ export class Writing {
   }
 
   /**
-   * The prompt and each token as text. A token's own text may hang on those before it: a byte of a character does.
+   * The prompt and each token as text. A token's text may depend on those before it, as for a byte of a character.
    * @returns {{ prompt: string, tokens: Spelled[] }}
    */
   spelled() {
@@ -95,8 +95,8 @@ export class Writing {
 }
 
 /**
- * Looks for the likeliest `length` tokens after `prompt`, and how far greedy decoding gets: yields how many tokens beam
- * search has, returns {ids, logProb, greedy}, log-probabilities in nats.
+ * Searches for the likeliest `length` tokens after `prompt`, also greedily: yields how many tokens beam search has,
+ * returns {ids, logProb, greedy}, log-probabilities in nats.
  * @param {SearchModel} net
  * @param {number[]} prompt
  * @param {number} beams

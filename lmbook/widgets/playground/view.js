@@ -1,5 +1,5 @@
-// The playground: a prompt, a model that answers in the page, and everything that stands between logits and a token.
-// What it does is in player.js, what is seen of it in controls.js; here they meet, and the page's address.
+// The playground: a prompt, a model that runs in the page, and all filters and searches between logits and a token.
+// player.js has the behaviour, controls.js the display; this file connects them and stores the state in the address.
 import { playgroundControls } from './controls.js';
 import { ownCorner } from './own_corner.js';
 import { OWN, Player } from './player.js';
@@ -55,7 +55,7 @@ function render({ model, el }) {
 }
 
 /**
- * Puts the state into the page's address, and into the clipboard where the browser allows it.
+ * Puts the state into the page's address, and into the clipboard if the browser allows it.
  * @param {Player} player
  */
 async function shareLink({ view, current, playing }) {
@@ -70,7 +70,7 @@ async function shareLink({ view, current, playing }) {
 }
 
 /**
- * Takes the state from the page's address, if it holds one; returns whether it did.
+ * Takes the state from the page's address; returns whether there was one.
  * @param {Player} player
  * @param {string[]} names of the models that a reader can choose
  */
