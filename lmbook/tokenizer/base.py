@@ -1,7 +1,9 @@
 """The base class of all tokenizers, and tokenizers of words, characters and bytes."""
 
 import json
+import operator
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,7 +47,8 @@ class Tokenizer:
         """Text of `ids` (any iterable of ints; a 1-D tensor too).
 
         Raises:
-            ValueError: an id below 0 or not below `vocab_size`.
+            TypeError: what isn't an id, such as 1.5 or a text.
+            ValueError: an id below 0 or not below `vocab_size`, or a batch.
         """
         return self._join([self.tokens[i] for i in self._checked(ids)])
 
@@ -58,7 +61,12 @@ class Tokenizer:
         return json.dumps({"kind": self.kind, **self._state()})
 
     def _checked(self, ids: Iterable) -> list[int]:
-        ids = [int(i) for i in ids]
+        shape = tuple(getattr(ids, "shape", (0,)))
+        if len(shape) != 1:
+            raise ValueError(f"decode takes the ids of one text, (T,); got shape {shape}")
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise TypeError(f"decode takes ids, any iterable of ints; got {ids!r}")
+        ids = [whole("an id", i) for i in (ids.tolist() if hasattr(ids, "tolist") else ids)]
         for i in ids:
             if not 0 <= i < self.vocab_size:
                 raise ValueError(f"id {i} is outside the vocabulary: 0 ≤ id < {self.vocab_size}")
@@ -92,10 +100,16 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
 def tokenizer_from_json(text: str) -> Tokenizer:
     """The tokenizer whose `to_json` returned `text`; ValueError if it is not such a text."""
-    state = json.loads(text)
+    try:
+        state = json.loads(text)
+    except RecursionError:
+        raise ValueError("its lists are nested too deeply") from None
     kind = state.pop("kind", None) if isinstance(state, dict) else None
-    if kind not in Tokenizer.kinds:
-        raise ValueError(f"its kind must be one of {', '.join(Tokenizer.kinds)}; got {kind!r}")
+    if not isinstance(kind, str) or kind not in Tokenizer.kinds:
+        raise ValueError(f"its kind must be one of {', '.join(Tokenizer.kinds)}; got {shown(kind)}")
+    for name in ("tokens", "merges", "special_ids"):
+        if not isinstance(state.get(name, []), list):
+            raise ValueError(f"its {name} must be a list, got {shown(state[name])}")
     try:
         return Tokenizer.kinds[kind](**state)
     except TypeError as error:
@@ -109,7 +123,7 @@ class WordTokenizer(Tokenizer):
 
     def __init__(self, tokens: Sequence[str]):
         """`tokens` begins with `<unk>`; `train` makes it."""
-        self.tokens = list(tokens)
+        self.tokens = texts(tokens)
         if self.tokens[:1] != [UNKNOWN]:
             raise ValueError(f"the first token must be {UNKNOWN!r}, got {self.tokens[:1]}")
         self._ids = index_of(self.tokens)
@@ -117,7 +131,7 @@ class WordTokenizer(Tokenizer):
     @classmethod
     def train(cls, text: str, vocab_size: int | None = None) -> "WordTokenizer":
         """Take the `vocab_size` − 1 most frequent words of `text` (None: all), of equals the lower string."""
-        if vocab_size is not None and vocab_size < 1:
+        if vocab_size is not None and whole("vocab_size", vocab_size) < 1:
             raise ValueError(f"vocab_size must be at least 1, for {UNKNOWN}; got {vocab_size}")
         counts = Counter(PIECES.findall(text))
         words = sorted(counts, key=lambda word: (-counts[word], word))
@@ -137,7 +151,7 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, tokens: Iterable[str]):
         """`tokens` are the characters, id after id."""
-        self.tokens = list(tokens)
+        self.tokens = texts(tokens)
         for token in self.tokens:
             if len(token) != 1:
                 raise ValueError(f"a token of CharTokenizer is one character, got {token!r}")
@@ -175,6 +189,30 @@ class ByteTokenizer(Tokenizer):
 
     def _join(self, tokens: list[bytes]) -> str:
         return b"".join(tokens).decode(errors="replace")
+
+
+def whole(name: str, value: object) -> int:
+    """`value` as an int; TypeError if it isn't a whole number by its type, as True, 1.0 and "1" aren't."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be an int, got {shown(value)}")
+
+
+def texts(tokens: Iterable[str]) -> list[str]:
+    """The tokens as a list; TypeError if one of them isn't a str."""
+    tokens = list(tokens)
+    for i, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"token {i} must be a str, got {shown(token)}")
+    return tokens
+
+
+def shown(value: object) -> str:
+    """How a message shows a value of a file, which may be long."""
+    return reprlib.repr(value)
 
 
 def index_of(tokens: Sequence) -> dict:

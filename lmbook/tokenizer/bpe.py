@@ -13,8 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from lmbook.tokenizer.base import PIECES, ByteTokenizer, index_of
+from lmbook.tokenizer.base import PIECES, ByteTokenizer, index_of, shown, whole
 
+MAX_BYTES = 2**26  # of all tokens together: forty merges can double a token to a terabyte
 MAX_REMEMBERED = 100_000  # pieces whose ids a BPETokenizer keeps, about 20 MB
 
 
@@ -114,17 +115,30 @@ class BPETokenizer(ByteTokenizer):
     kind = "bpe"
 
     def __init__(self, merges: Iterable[Sequence[int]]):
-        """`merges` are pairs of ids in the order learned; `train` makes them."""
+        """`merges` are pairs of ids in the order learned; of a pair listed twice the first place counts.
+
+        Raises:
+            TypeError: ids that aren't ints.
+            ValueError: no pair, an id that no earlier merge has made, tokens of more than `MAX_BYTES` in all.
+        """
         super().__init__()
         self.merges: list[tuple[int, int]] = []
         self._ids = index_of(self.tokens)
+        num_bytes = len(self.tokens)
         for pair in merges:
-            left, right = pair
+            if isinstance(pair, str) or len(pair) != 2:
+                raise ValueError(f"a merge must be a pair of ids, got {shown(pair)}")
+            left, right = (whole("an id of a merge", i) for i in pair)
             if not (0 <= left < self.vocab_size and 0 <= right < self.vocab_size):
                 raise ValueError(f"merge {left, right} names an id outside 0 ≤ id < {self.vocab_size}")
+            num_bytes += len(self.tokens[left]) + len(self.tokens[right])
+            if num_bytes > MAX_BYTES:
+                raise ValueError(
+                    f"the tokens must have at most {MAX_BYTES:,} bytes in all, got {num_bytes:,}"
+                )
             self.merges.append((left, right))
             add_token(self.tokens, self._ids, left, right)
-        self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
+        self._ranks = {pair: rank for rank, pair in reversed([*enumerate(self.merges)])}
         self._remembered: dict[str, list[int]] = {}
 
     @classmethod
@@ -139,7 +153,7 @@ class BPETokenizer(ByteTokenizer):
         Raises:
             ValueError: `vocab_size` below 256.
         """
-        if vocab_size < 256:
+        if whole("vocab_size", vocab_size) < 256:
             raise ValueError(f"vocab_size must be at least 256, the bytes; got {vocab_size}")
         pieces = Counter(piece.encode() for piece in PIECES.findall(text))
         return cls(learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
@@ -157,7 +171,7 @@ class BPETokenizer(ByteTokenizer):
     def _encode_piece(self, piece: bytes) -> list[int]:
         ids = list(piece)
         while len(ids) > 1:
-            pair = min(pairwise(ids), key=lambda pair: self._ranks.get(pair, len(self._ranks)))
+            pair = min(pairwise(ids), key=lambda pair: self._ranks.get(pair, len(self.merges)))
             if pair not in self._ranks:
                 break
             ids = merge(ids, pair, self._ids[self.tokens[pair[0]] + self.tokens[pair[1]]])

@@ -5,8 +5,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 
-from lmbook.tokenizer.base import ByteTokenizer
+from lmbook.tokenizer.base import ByteTokenizer, index_of, shown, texts, whole
 
 ROLES = ("system", "user", "assistant")
 
@@ -39,25 +40,44 @@ class PretrainedTokenizer(ByteTokenizer):
             eos_token_id: the id that ends an answer.
             chat_template: Jinja text of the ChatML family, from which `chat` takes the default system
                 message.
+
+        Raises:
+            TypeError, ValueError: tokens, merges and ids that don't fit together.
         """
-        self.spelled, self.merges, self.special_ids = list(tokens), list(merges), list(special_ids)
+        self.spelled, self.merges, self.special_ids = texts(tokens), list(merges), list(special_ids)
         self.eos_token_id, self.chat_template = eos_token_id, chat_template
-        spelling, special = byte_of(), set(special_ids)
+        self._vocab = index_of(self.spelled)
+        self._check()
+        special = set(special_ids)
         self.tokens = [
-            token.encode() if i in special else bytes(spelling[char] for char in token)
-            for i, token in enumerate(self.spelled)
+            token.encode() if i in special else _bytes_of(i, token) for i, token in enumerate(self.spelled)
         ]
         self._missing = frozenset(range(256)) - {token[0] for token in self.tokens if len(token) == 1}
         self._encoder = self._build()
+
+    def _check(self) -> None:
+        """Raise where the parts don't fit together: the package would panic, or encode something else."""
+        ends = [] if self.eos_token_id is None else [self.eos_token_id]
+        for name, ids in (("a special id", self.special_ids), ("eos_token_id", ends)):
+            for i in ids:
+                if not 0 <= whole(name, i) < len(self.spelled):
+                    raise ValueError(f"{name} must be at least 0 and below {len(self.spelled)}, got {i}")
+        for merge in self.merges:
+            parts = merge.split(" ") if isinstance(merge, str) else ()
+            if len(parts) != 2 or not {*parts, "".join(parts)} <= self._vocab.keys():
+                raise ValueError(
+                    f"a merge must be two tokens with a space between that make a third; got {shown(merge)}"
+                )
+        if not isinstance(self.chat_template, str | None):
+            raise TypeError(f"chat_template must be a str or None, got {shown(self.chat_template)}")
 
     def _build(self):
         try:
             import tokenizers
         except ImportError:
             raise ModuleNotFoundError("this tokenizer needs its package: pip install tokenizers") from None
-        vocab = {token: i for i, token in enumerate(self.spelled)}
         merges = [tuple(merge.split(" ")) for merge in self.merges]
-        encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
+        encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=self._vocab, merges=merges))
         cut = tokenizers.pre_tokenizers
         encoder.pre_tokenizer = cut.Sequence(
             [cut.Digits(individual_digits=True), cut.ByteLevel(add_prefix_space=False)]
@@ -108,6 +128,17 @@ class PretrainedTokenizer(ByteTokenizer):
         }
 
 
+def _bytes_of(i: int, token: str) -> bytes:
+    """The bytes that an ordinary token spells."""
+    spelling = byte_of()
+    unknown = [char for char in token if char not in spelling]
+    if unknown or not token:
+        what = f"the character {unknown[0]!r}, which spells no byte" if unknown else "no character"
+        raise ValueError(f"token {i}, {shown(token)}, has {what}")
+    return bytes(spelling[char] for char in token)
+
+
+@cache
 def byte_of() -> dict[str, int]:
     """The byte that each character stands for in byte-level vocabularies: "A" is 65, "Ġ" is 32, the space.
 
