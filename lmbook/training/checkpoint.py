@@ -1,7 +1,7 @@
-"""Checkpoints of a training run: one safetensors file, which is always whole.
+"""Checkpoints of a training run: one safetensors file, which is always complete.
 
-A checkpoint is written under another name, forced to the disk and then renamed: whoever looks, even after a
-power cut, finds the old one or the new one. It holds the weights (`model.…`), the optimizer's state
+A checkpoint is written under another name, flushed to the disk and then renamed, so that even after a power
+cut the old one or the new one is there. It holds the weights (`model.…`), the optimizer's state
 (`optimizer.…`) and, as JSON in the file's metadata, everything else: settings, step, tokenizer. Nothing in it
 is pickled.
 Sharded (FSDP) runs write the same file as others, so that a run may go on with another number of processes.
@@ -21,7 +21,7 @@ NAME = "checkpoint.safetensors"
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
-    """Put a checkpoint at `path`, in one piece or not at all.
+    """Write a checkpoint to `path`, completely or not at all.
 
     Args:
         path: replaced if it exists.
@@ -109,7 +109,7 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
     tensors = {}
     for name, weight in model.named_parameters():
         tensors[f"model.{name}"] = whole(weight)
-        for key, value in sorted(optimizer.state[weight].items()):  # in one order everywhere: they meet here
+        for key, value in sorted(optimizer.state[weight].items()):  # in one order in all processes: they meet
             tensors[f"optimizer.{key}.{name}"] = whole(value)
     return tensors
 

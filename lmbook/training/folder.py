@@ -73,7 +73,7 @@ class RunFolder:
             file.write(json.dumps({"event": event, **what}) + "\n")
 
     def close(self) -> None:
-        """Let others have the folder."""
+        """Release the folder."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None

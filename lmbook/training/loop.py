@@ -1,8 +1,8 @@
-"""The training loop that both objectives share; what differs, the loss of a batch, is handed to it.
+"""The training loop that both objectives share; the loss of a batch is an argument.
 
 A dataloader is any re-iterable of int64 batches (B, T); T may vary. A loss function returns a batch's summed
-loss and the number of tokens in that sum, so that an epoch's mean weighs every token alike, however its
-batches are cut.
+loss and the number of tokens in that sum, so that an epoch's mean weighs all tokens equally,
+whatever the batches.
 
 Axes: B batch, T time.
 """
@@ -65,9 +65,9 @@ def fit(
     """Train `model` in place; return the mean loss of each epoch, nats per token.
 
     Args:
-        model: its parts train in the modes (train/eval) that they were found in, so that a part that was
-            frozen in eval stays so; a model that is in eval as a whole trains in train. All modes are as
-            before in the end. Batches are sent to the model's device.
+        model: its modules keep their modes (train/eval), so a part that was frozen in eval stays so; a model
+            that is in eval as a whole trains in train mode. All modes are restored at the end. Batches are
+            sent to the model's device.
         batch_loss: a batch's summed loss and its number of tokens.
         dataloader: training batches.
         optimizer: steps once a batch.
@@ -214,7 +214,7 @@ def _mean_loss(
     number = 0
     batches = _bar(dataloader, note) if note else dataloader
     for number, batch in enumerate(batches, start=1):
-        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # a look elsewhere stops the device
+        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # a look at a GPU waits for it
             check_ids(batch, model.vocab_size, name="a batch")
         check_fits(model, batch.shape[1], "a batch")
         loss, tokens = batch_loss(batch.to(device))

@@ -1,4 +1,4 @@
-"""Training when one laptop is no longer enough: one process, or as many as `torchrun` starts.
+"""Training from the command line: one process, or as many as `torchrun` starts.
 
     python -m lmbook.pretrain --corpus shakespeare --tokenizer bpe --preset small --steps 2000 --out run
     torchrun --nproc-per-node 8 -m lmbook.pretrain …the same…
@@ -9,9 +9,9 @@ Each process takes its share of the rows of every batch, and the gradients are a
 each keeps only its share of the weights too. `--batch-size` counts the rows of all processes together: their
 number changes the speed and not the result.
 
-A batch is a function of (seed, step), and nothing else is random once the weights are drawn. So the step is
-all there is to know about the place in the data; a run that was killed goes on from its last checkpoint with
-`--resume`, and ends as if nothing had happened. `load_run(out)` (lmbook.training) gives model and tokenizer.
+A batch is a function of (seed, step), and nothing else is random once the weights are drawn. So the step
+determines the place in the data; a run that was killed goes on from its last checkpoint with `--resume`, with
+the same result as without the interruption. `load_run(out)` (lmbook.training) gives model and tokenizer.
 
 The modules: `arguments` (settings), `corpus` (texts and documents), `tokens` (ids on the disk), `folder` (of
 the run), `processes`, `run` (the training itself), `checkpoint`, `export`.

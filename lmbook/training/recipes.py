@@ -29,7 +29,7 @@ from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
 
 FOLDER = Path(__file__).parents[1] / "weights"
-MAX_BYTES = 500_000  # of a stored model: it travels with each page that shows it
+MAX_BYTES = 500_000  # of a stored model: it is part of each page that shows it
 HELD_OUT_CHARACTERS = 30_000
 
 Model = CausalLM | MaskedLM
@@ -38,7 +38,7 @@ Watcher = Callable[[int, Model], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides what a model becomes.
+    """All settings that determine a trained model.
 
     Attributes:
         data: "toy", the toy language, or "shakespeare", the plays in characters.
@@ -158,7 +158,7 @@ def train_recipe(
 
     Args:
         name: of a recipe.
-        on_eval: called with (steps taken, model) at each of `eval_steps`; free to look, not to write.
+        on_eval: called with (steps taken, model) at each of `eval_steps`; it must not change the model.
         eval_steps: from 0, before the first step, to the recipe's number of steps. Empty: each tenth.
         progress: show a line on stderr, for people.
 

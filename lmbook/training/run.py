@@ -320,7 +320,7 @@ class Run:
 
 
 class _NoBar:
-    """Where nobody looks."""
+    """A progress bar that shows nothing."""
 
     def update(self) -> None:
         """A step is done."""

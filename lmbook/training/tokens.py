@@ -1,4 +1,4 @@
-"""Tokens on the disk: made once from a corpus, then mapped into memory, so that only what is read is there.
+"""Tokens on the disk: made once from a corpus, then mapped into memory, so that only used parts are loaded.
 
 A folder holds `training.tokens` and `validation.tokens`, ids of 1, 2 or 4 bytes, and `index.json`: the
 tokenizer, where documents end, and the fingerprints of the texts they were made from.
@@ -149,7 +149,7 @@ def prepare_tokens(
 def _make_tokens(
     folder: Path, split: Split, recipe: dict, tokenizer: str | None, fingerprints: list[Fingerprint]
 ) -> None:
-    """Write tokens and index; whoever has mapped what was there before keeps it."""
+    """Write tokens and index; processes that have mapped the old files keep them."""
     folder.mkdir(parents=True, exist_ok=True)
     made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, recipe)
     writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
@@ -220,6 +220,6 @@ class _Writer:
         self.pending, self.length = self.pending[count:], self.length + len(ids)
 
     def finish(self) -> None:
-        """Put the file at its place; who has mapped the one before keeps that."""
+        """Move the file to its place; processes that have mapped the old one keep it."""
         self.file.close()
         self.partial.replace(self.path)
