@@ -1,7 +1,7 @@
 """Counting trigrams in a million words of Shakespeare and the speeches: NGramLM.fit against nltk.lm's fit.
 
-Both get the text as they want it, made beforehand: ids in a tensor here; the vocabulary and, in lines of 20
-words, the n-grams of orders 1 to 3 there. Run: python -m benchmarks.bench_ngram
+Both get prepared input: NGramLM a tensor of ids; nltk the vocabulary and, in lines of 20 words, the n-grams
+of orders 1 to 3. Run: python -m benchmarks.bench_ngram
 """
 
 import torch

@@ -1,7 +1,7 @@
 """SmolLM2-135M, greedy, batch 1: tokens per second against transformers on the same weights and precision.
 
-Also as a share of what memory allows: a token needs every weight once, so it takes at least as long
-as reading that many bytes. And the bytes of the cache after 1,000 tokens, against their formula.
+Also as a share of the memory bound: a token needs every weight once, so it takes at least as long as reading
+that many bytes. And the bytes of the cache after 1,000 tokens, against their formula.
 Run: python -m benchmarks.bench_pretrained
 """
 

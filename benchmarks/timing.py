@@ -1,4 +1,4 @@
-"""Side-by-side timing: ratios on a shared machine mean something only if both sides meet the same weather."""
+"""Side-by-side timing: on a shared machine a ratio means something only if both sides have the same load."""
 
 import gc
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 
 def interleaved(tasks: Mapping[str, Callable[[], object]], repetitions: int = 7) -> dict[str, float]:
-    """Minimum seconds of each task, the tasks taking turns: A B C, A B C, …, after one untimed round.
+    """Minimum seconds of each task, run in turn (A B C, A B C, …) after one untimed round.
 
-    The minimum, because noise only ever adds time; the turns, so that a slow minute hits every task alike.
+    The minimum, because noise only adds time; in turn, so that a slow minute affects all tasks.
     The garbage collector runs between measurements, never inside one.
 
     Raises:

@@ -1,8 +1,7 @@
-"""What the book consists of, and where it lives: the one reader of _toc.yml and of the repository's address.
+"""The book's pages and repository: the only reader of _toc.yml and of the repository's address.
 
-The address stands in git's remote alone, so that a fork needs no edit; `make book ADDRESS=https://github.com/
-OWNER/NAME` names another one. Without either, nothing in the book points to a repository: buttons are absent,
-not dead.
+The address comes from git's remote, so that a fork needs no edit; `make book ADDRESS=https://github.com/
+OWNER/NAME` names another one. Without either, the book has no buttons that lead to a repository.
 """
 
 import os
@@ -22,7 +21,7 @@ COLAB_BRANCH = "colab"  # holds the notebooks that tools/stamp_colab.py writes
 
 def pages(root: Path = ROOT) -> list[str]:
     """Return the pages that _toc.yml names, such as chapters/index, in its order."""
-    import yaml  # a build in which nothing has changed does without
+    import yaml  # not needed when nothing has changed
 
     def below(entry: dict) -> list[str]:
         own = [name for key in ("root", "file") if (name := entry.get(key))]
@@ -70,7 +69,7 @@ class Repository:
 
 
 def lead_to_pages(html: str, folder: str = "") -> str:
-    """Make the links to notebooks, which an output holds, lead to the pages of the site in `folder`.
+    """Make links to notebooks in an output lead to the pages of the site in `folder`.
 
     >>> lead_to_pages('<a href="03_causal.ipynb#growing">', "https://site/chapters/")
     '<a href="https://site/chapters/03_causal.html#growing">'
@@ -79,7 +78,7 @@ def lead_to_pages(html: str, folder: str = "") -> str:
 
 
 def git(*words: str) -> str:
-    """Return what git prints, nothing where there is no repository."""
+    """Return git's output, or "" without a repository."""
     done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -1,6 +1,6 @@
 """Lists the licence of every pinned package, then what is known to be vulnerable: `make audit`.
 
-pip-audit lives in an environment of its own, so that the book doesn't depend on what it brings.
+pip-audit has its own environment, so that the book doesn't depend on its dependencies.
 """
 
 import re
@@ -36,7 +36,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PIP_AUDIT]
     subprocess.run(pip, check=True)
-    # Strict: a package of which nothing can be learned is a failure, not silence.
+    # Strict: a package that can't be audited is a failure.
     audit = [
         "-m",
         "pip_audit",

@@ -1,8 +1,8 @@
 """Builds the site into _build/html: execute the chapters side by side, then let jupyter-book draw the pages.
 
 `make book` calls this. Executed chapters are kept in jupyter-cache, whose key is their code alone; so it is
-dropped whenever lmbook or the pinned versions change. Where nothing has changed this takes half a second:
-what only a build needs is imported by it alone.
+dropped whenever lmbook or the pinned versions change. If nothing has changed this takes half a second,
+because what only a build needs is imported late.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ DRAWN = BUILD / "drawn-from.sha256"
 STAMPED = BUILD / "colab-stamped"
 RUNS = ("lmbook", "constraints.txt", "pyproject.toml")  # besides the chapters, what decides what they print
 DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
-VIEWS = re.compile(r"lmbook/widgets/.*\.(js|css)")  # they decide what is drawn alone
+VIEWS = re.compile(r"lmbook/widgets/.*\.(js|css)")  # they only change how a widget is drawn
 HTML = BUILD / "html"
 SCRIPT = re.compile(r"<script\b|<iframe\b|\bjavascript:|<[^>]+\son\w+\s*=", re.IGNORECASE)
 CODE_SPAN = re.compile(r"(`+).*?\1", re.DOTALL)
@@ -49,7 +49,7 @@ def fingerprint(paths: list[Path]) -> str:
 
 
 def executed_with() -> str:
-    """Return the fingerprint of what decides what chapters print: all but the widgets' views."""
+    """Return the fingerprint of all that decides what chapters print, which excludes the widgets' views."""
     return fingerprint(
         [path for path in files(*RUNS) if not VIEWS.fullmatch(path.relative_to(ROOT).as_posix())]
     )

@@ -36,7 +36,7 @@ def make_venv() -> Path:
 
 
 def install(python: Path, what: str, size: str, *arguments: str) -> None:
-    """Run pip, its talk going to the log; on failure say pip's own last error in one sentence."""
+    """Run pip with its output in the log; on failure show pip's last error in one sentence."""
     print(f"Installing {what}, {size}.", flush=True)
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

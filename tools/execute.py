@@ -1,7 +1,7 @@
-"""Executes chapters side by side into jupyter-cache, and tells how far each is.
+"""Executes chapters side by side into jupyter-cache, and shows their progress.
 
-A chapter's key in the cache is its code alone. What is kept holds the data of its widgets, not their views,
-which are the site's: a changed view leaves every executed chapter as it is.
+A chapter's key in the cache is its code alone. The cached outputs have the data of widgets without their
+views, which belong to the site, so a changed view executes no chapter.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @contextmanager
 def client(notebook: NotebookNode, folder: Path, **options: object) -> Iterator[NotebookClient]:
-    """Give what executes `notebook` in `folder`; its kernel listens in the file system, at no port."""
+    """Give the client that executes `notebook` in `folder`; its kernel uses IPC instead of ports."""
     with TemporaryDirectory(prefix="kernel-") as sockets:
         yield NotebookClient(
             notebook,
@@ -51,7 +51,7 @@ def let_interrupt(**_: object) -> None:
 
 
 def drop_views(notebook: NotebookNode) -> None:
-    """Take the views of the book's own widgets out of the saved state: the site has them."""
+    """Remove the views of the book's own widgets from the saved state: the site has them."""
     saved = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {})
     for model in saved.get("state", {}).values():
         if model["state"].get("_anywidget_id", "").startswith("lmbook."):
@@ -67,7 +67,7 @@ class Run:
         cells: how many cells of code it has.
         done: how many of them were executed.
         seconds: how long all of them took.
-        error: what went wrong, nothing if all is well.
+        error: what went wrong; empty if nothing did.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class Run:
 
 
 class Display:
-    """What is shown meanwhile: a line a chapter when it ends, and on a terminal one on how far they are."""
+    """Shows a line for each finished chapter, and on a terminal one line of progress."""
 
     def __init__(self, runs: list[Run]):
         self.runs, self.live = runs, sys.stdout.isatty()

@@ -37,7 +37,7 @@ METHODS = {"amax": "amin", "argmax": "argmin", "max": "min", "min": "max", "any"
 
 
 def replacements(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in place of `node`, each wrong in one way."""
+    """Replacements of `node`, each wrong in one way."""
     match node:
         case ast.Compare(left, ops, right):
             for i, op in enumerate(ops):

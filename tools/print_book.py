@@ -59,7 +59,7 @@ def resolve(page: str, target: str, pages: list[str]) -> str | None:
 
 
 def article(page: str, pages: list[str]) -> Tag:
-    """Return the article of a built page, ready to stand beside the others."""
+    """Return the article of a built page, with ids and links for the whole document."""
     soup = BeautifulSoup((HTML / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
     body = soup.select_one("article.bd-article")
     for unprinted in body.select(UNPRINTED):
@@ -71,7 +71,7 @@ def article(page: str, pages: list[str]) -> Tag:
         if inside:
             link["href"] = inside
         elif not urlsplit(link["href"]).scheme:
-            del link["href"]  # a file of the site, which paper hasn't
+            del link["href"]  # a file of the site, which isn't printed
     for picture in body.select("img[src]"):
         if not urlsplit(picture["src"]).scheme:
             picture["src"] = normpath(join(split(page)[0], picture["src"]))

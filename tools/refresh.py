@@ -46,7 +46,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 
 def merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join neighbouring pieces of the same stream: where the kernel cut them is chance."""
+    """Join neighbouring pieces of the same stream: the kernel cuts them at random places."""
     whole: list[NotebookNode] = []
     for output in outputs:
         before = whole[-1] if whole else None
@@ -64,7 +64,7 @@ def normal_output(output: NotebookNode, count: int) -> NotebookNode:
     if "metadata" in output:
         output.metadata = NotebookNode()
     data = output.get("data", {})
-    data.pop(WIDGET_VIEW, None)  # a view of a model that lived in a kernel long gone
+    data.pop(WIDGET_VIEW, None)  # a view of a model whose kernel has ended
     if "image/svg+xml" in data:
         data["image/svg+xml"] = SVG_DATE.sub("", data["image/svg+xml"])
     return output

@@ -1,4 +1,4 @@
-"""Writes the chapters for Colab into _build/colab: each installs the very commit that it belongs to.
+"""Writes the chapters for Colab into _build/colab: each installs the commit that it belongs to.
 
 `make book` calls this where it knows the repository's address (see site/book.py); the publishing workflow
 pushes the folder to the branch `colab`, which the Colab buttons of the site open.
@@ -45,7 +45,7 @@ def plain_role(match: re.Match, page: str) -> str:
 
 
 def plain_markdown(text: str, page: str) -> str:
-    """Rewrite what only the site understands, so that it reads well in Colab; `page` is on the site."""
+    """Rewrite the site's own markup for Colab; `page` is on the site."""
     text = EXERCISE.sub(lambda m: f"**Exercise.** {m[1].strip()}", text)
     text = SOURCES.sub(f"The list of sources is at the end of [the page]({page}).", text)
     return ROLE.sub(lambda match: plain_role(match, page), text)

@@ -1,1 +1,1 @@
-"""What the book's site adds to Sphinx, one thought a file."""
+"""The Sphinx extensions of the book's site."""

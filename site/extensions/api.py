@@ -1,8 +1,8 @@
-"""Makes the API page of the package's docstrings, which are Google's form with Markdown inside.
+"""Makes the API page from the package's docstrings, which have Google's form with Markdown inside.
 
-autodoc collects them and napoleon reads their sections. What stands here turns their Markdown into
-reStructuredText, and keeps every link inside the book: a name that the page has leads to its entry, any other
-stays what it is, a name. Nothing is fetched.
+autodoc collects them and napoleon reads their sections. This module turns their Markdown into
+reStructuredText, and keeps every link inside the book: a name on the page links to its entry, others are not
+links. Nothing is fetched.
 """
 
 import ast
@@ -27,7 +27,7 @@ SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Source|Sources):")
 
 
 def code_span(match: re.Match, own: set[str]) -> str:
-    """A name in backticks leads to its entry, where it has one; `own` names and all else are code."""
+    """Link a name in backticks to its entry, if it has one; `own` names and all else are code."""
     code = " ".join(match[2].split())
     return rf"\ :py:obj:`{code}`\ " if NAME.fullmatch(code) and code not in own else rf"\ ``{code}``\ "
 
@@ -89,7 +89,7 @@ def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: obje
 
 
 def read_property(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Undo what napoleon does to a property: it takes what stands before a colon for a type."""
+    """Undo napoleon's reading of a property: it takes the text before a colon for a type."""
     if what == "property":
         lines[:] = [*restructured(getdoc(obj) or "", set()).splitlines(), ""]
 
@@ -97,7 +97,7 @@ def read_property(app: Sphinx, what: str, name: str, obj: object, options: objec
 def find_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.Node | None:
-    """Lead a Python name to its entry, also if written with its module; a name without one stays a name."""
+    """Link a Python name, with or without its module, to its entry, if it has one."""
     if node.get("refdomain") != "py":
         return None
     python = env.get_domain("py")
@@ -106,7 +106,7 @@ def find_name(
     names = [target, f"lmbook.{target}"]
     if target.startswith("lmbook."):  # public names are listed without their module
         names.append(f"lmbook.{last}")
-    if re.search("[A-Z_]", target):  # no common word: it is that name, whichever module it is in
+    if re.search("[A-Z_]", target):  # not a common word: it is that name, in any module
         names += [name for name in python.objects if name.count(".") == 2 and name.endswith(f".{last}")]
     for name in names:
         if found := python.objects.get(name):
@@ -116,7 +116,7 @@ def find_name(
 
 
 def write_parameters(app: Sphinx, pagename: str, template: str, context: dict, doctree: object) -> None:
-    """Make lines of what Sphinx writes as a list of definitions without terms, inside of a term."""
+    """Turn the definition lists without terms that Sphinx writes inside a term into lines."""
     if "body" in context:
         context["body"] = HEAD.sub(
             lambda match: LIST_TAG.sub(lambda tag: f"<{tag[1]}span>", match[0]), context["body"]

@@ -1,7 +1,7 @@
-"""The list of figures and widgets: what every chapter shows, in its order, with a link to the place.
+"""The list of figures and widgets: what every chapter shows, in order, with a link to the place.
 
-It is made of the chapters as they were read: nothing is missing, no entry goes stale. A figure is told of in
-its caption, a widget in the first sentence of its class.
+It is made from the parsed chapters, so it is complete and current. A figure is described by its caption, a
+widget by the first sentence of its class.
 """
 
 import ast
@@ -25,14 +25,14 @@ AUTOMATIC = re.compile(r"id\d+")
 
 
 class shown_there(nodes.General, nodes.Element):
-    """Stands for the list of what the page `of` shows, until all pages are read."""
+    """Placeholder for the list of what the page `of` shows, until all pages are read."""
 
 
 class ShownThere(SphinxDirective):
     """A section for each chapter of the book."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the sections, each with a node that stands for its list."""
+        """Return the sections, each with a placeholder for its list."""
         sections = []
         for path in chapters():
             first = nbformat.read(path, as_version=4).cells[0].source
@@ -79,7 +79,7 @@ def drawn_caption(cell: nodes.container) -> str | None:
 
 
 def name_places(app: Sphinx, doctree: nodes.document) -> None:
-    """Give figures and widgets ids that last: that of their cell, where the chapter names none."""
+    """Give figures and widgets stable ids: that of their cell, if the chapter names none."""
     source = Path(app.env.doc2path(app.env.docname))
     if source.suffix != ".ipynb":
         return
@@ -96,7 +96,7 @@ def name_places(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def entries(env: BuildEnvironment, docname: str) -> list[tuple[str, str, str]]:
-    """Return (name, place, what is to be seen) of all that a page shows, in its order."""
+    """Return (name, place, description) of all that a page shows, in order."""
     found = []
     for cell in cells(env.get_doctree(docname)):
         if name := widget_name(cell):
@@ -128,7 +128,7 @@ def list_them(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def read_again(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
-    """Make the list anew whenever any page is."""
+    """Read the list again whenever any page is read again."""
     lists = [name for name, about in env.metadata.items() if "lists-figures" in about]
     return lists if added or changed or removed else []
 

@@ -25,8 +25,8 @@ RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
 ICON = re.compile(r'\s*(?:content|--fa):\s*"\\([0-9a-f]{4})"')
 ICON_CODE = re.compile(r"\\(f[0-9a-f]{3})\b")
 
-# Asks for a font before the style sheet does. From the disk a browser refuses that, so there the page is
-# shown when the font has come, a moment later; else lines would break anew before the reader's eyes.
+# Loads a font before the style sheet does. From the disk a browser refuses that, so there the page is shown
+# when the font has loaded, a moment later; otherwise lines would visibly break again.
 PRELOAD = (
     "<script>if (location.protocol !== 'file:') document.head.append("
     "Object.assign(document.createElement('link'), "
@@ -40,7 +40,7 @@ PRELOAD = (
 def cut(source: Path, target: Path, characters: list[int], features: list[str], kept: Path) -> None:
     """Write to `target`, as WOFF2, the part of the font `source` that draws `characters`.
 
-    It is taken from the folder `kept`, where the same was cut in an earlier build.
+    If an earlier build has cut the same, it is taken from the folder `kept`.
     """
     asked = sha256(source.read_bytes() + repr((characters, features)).encode()).hexdigest()
     earlier = kept / f"{source.stem}-{asked}.woff2"
@@ -100,7 +100,7 @@ def write_fonts(app: Sphinx, error: Exception | None) -> None:
 
 
 def ask_early(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Ask for the font of a page's formulas at its top: lines would break anew when it comes."""
+    """Preload the font of a page's formulas, so that lines don't break again when it loads."""
     if "<math" in context.get("body", ""):
         font = context["pathto"]("_static/lm-math.woff2", resource=True)
         context["metatags"] += PRELOAD.format(font=font)

@@ -1,7 +1,7 @@
-"""Makes a build that draws a few pages again give the same site as one that draws them all.
+"""Makes a partial build give the same site as a full one.
 
-Sphinx leaves three things stale: pages that older code of the site has drawn, a chapter's title in the side
-bars of all other pages, and the search for names and terms that stand on pages which were not drawn.
+Sphinx leaves three things stale: pages drawn by older code of the site, a chapter's title in the side bars of
+all other pages, and the search entries for names and terms on pages that were not drawn.
 """
 
 import pickle
@@ -13,18 +13,18 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-ENTRIES = "search-entries.pickle"  # in the folder of the doctrees: what is there goes when they go
+ENTRIES = "search-entries.pickle"  # in the doctrees' folder, so that it is deleted with them
 
 
 def remember_files(app: Sphinx, config: Config) -> None:
-    """Make what the site consists of settings, so that Sphinx draws all pages again when it changes."""
+    """Make the site's files settings, so that Sphinx draws all pages again when one changes."""
     for setting, kinds in (("lm_code", ("**/*.py",)), ("lm_looks", ("static/**/*.*", "templates/**/*.*"))):
         files = sorted(path for kind in kinds for path in (ROOT / "site").glob(kind))
         config[setting] = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def draw_titles(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Return the pages to be drawn again: all of them where a title has changed."""
+    """Return the pages to draw again: all of them if a title has changed."""
     titles = {name: title.astext() for name, title in env.titles.items()}
     before, env.lm_titles = getattr(env, "lm_titles", titles), titles
     return sorted(env.found_docs) if before != titles else []

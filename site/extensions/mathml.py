@@ -1,7 +1,6 @@
 """Mathematics as MathML, written when the book is built.
 
-A page needs no script for it, screen readers read it, and TeX that can't be understood is a warning, hence a
-failed build.
+A page needs no script for it, screen readers read it, and invalid TeX is a warning, which fails the build.
 """
 
 from docutils import nodes

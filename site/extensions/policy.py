@@ -1,4 +1,4 @@
-"""What a page may load: its own site alone, and all that it asks for is there."""
+"""The content policy: a page loads files of its own site only, and all of them exist."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sphinx.errors import ConfigError
 
 from extensions import widgets
 
-# What a page may load: its own site, what it carries within itself, and nothing from anywhere else.
+# A page may load files of its own site and inline data, nothing else.
 POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="'
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
@@ -16,7 +16,7 @@ POLICY = (
     "base-uri 'self'; form-action 'self'\">\n"
 )
 
-# Where a browser refuses to store, the theme's scripts must not fail: what they store lasts with the page.
+# If a browser refuses to store data, the theme's scripts must not fail: the data then lasts with the page.
 STORAGE = (
     "<script>try{localStorage.setItem('lm-try','');localStorage.removeItem('lm-try')}catch{"
     "const kept=new Map();Object.defineProperty(window,'localStorage',{value:{lasts:false,"

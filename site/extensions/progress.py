@@ -1,4 +1,4 @@
-"""Tells the site's progress.js which exercises and quiz questions each page has."""
+"""Gives the site's progress.js the exercises and quiz questions of each page."""
 
 import tomllib
 from pathlib import Path

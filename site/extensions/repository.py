@@ -1,6 +1,6 @@
-"""What depends on where the site and its repository are: buttons, the social preview, a map, the page 404.
+"""What depends on the addresses of site and repository: buttons, social preview, site map, the page 404.
 
-All of it comes from `site/book.py`. Without an address there are no buttons and no map: nothing is dead.
+The addresses come from `site/book.py`. Without them there are no buttons and no map.
 """
 
 import json
@@ -42,7 +42,7 @@ def add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, do
 
 
 def describe_links(app: Sphinx, config: Config) -> None:
-    """Tell opengraph, which says what other sites show of a page that is linked there, where the site is."""
+    """Give opengraph the site's address, for the previews that other sites show of a linked page."""
     config.ogp_site_name = config.html_title
     config.ogp_social_cards = {"enable": False}  # the same picture for all pages, drawn by hand
     if repository := find_repository():
@@ -52,7 +52,7 @@ def describe_links(app: Sphinx, config: Config) -> None:
 
 
 def add_not_found(app: Sphinx) -> list[tuple[str, dict, str]]:
-    """Return the page that a wrong address leads to: its links start from the site's own address."""
+    """Return the page for a wrong address; its links start from the site's address."""
     repository = find_repository()
     base = f"/{repository.pages.split('/', 3)[3]}" if repository else ""
     return [("404", {"base": base, "title": "Page not found"}, "404.html")]
@@ -74,7 +74,7 @@ def write_map(app: Sphinx, error: Exception | None) -> None:
 
 
 def tell_last_run(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Say at the top of a chapter how it ran where Colab's versions are: what the tests there wrote down."""
+    """Show at the top of a chapter the result of its last test with Colab's versions."""
     if not (find_repository() and RUNS.exists()):
         return
     run = json.loads(RUNS.read_text(encoding="utf-8")).get(pagename.rpartition("/")[2])
@@ -87,7 +87,7 @@ def tell_last_run(app: Sphinx, pagename: str, templatename: str, context: dict, 
 
 
 def lead_on(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Make links to notebooks, which outputs hold, lead to pages."""
+    """Make links to notebooks in outputs lead to pages."""
     if "body" in context:
         context["body"] = lead_to_pages(context["body"])
 

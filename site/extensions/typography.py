@@ -1,7 +1,7 @@
-"""Where a line may not break: before a per cent sign, within "n-gram", between a formula and its full stop.
+"""Prevents line breaks before a per cent sign, within "n-gram", between a formula and its full stop.
 
-Also puts every picture into a box of its own, which scrolls on a phone while the caption stands still, and
-gives the list of sources a role that its items fit into.
+Also puts every picture into a box of its own, which scrolls on a phone while the caption doesn't, and gives
+the list of sources a role that fits its items.
 """
 
 import re
@@ -32,7 +32,7 @@ def tie_formula(match: re.Match) -> str:
 
 
 def tied(body: str) -> str:
-    """Return the HTML `body` with what belongs together on one line."""
+    """Return the HTML `body` with these line breaks prevented."""
     return FORMULA.sub(tie_formula, TEXT.sub(tie, body))
 
 

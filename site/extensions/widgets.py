@@ -1,8 +1,8 @@
 """A place for every widget on a page, and the views of all widgets as one script and one style sheet.
 
-The saved state of a page holds a widget's data. What draws it is the site's: `_static/widgets/views.js` holds
-every file of `lmbook/widgets` once and a view for each class; static-widgets.js finds it there by the name of
-the class. It is a classic script, because a browser loads no modules from the disk.
+The saved state of a page has a widget's data. The site has the views: `_static/widgets/views.js` has every
+file of `lmbook/widgets` once and a view for each class; static-widgets.js finds a view by the name
+of the class. It is a classic script, because a browser loads no modules from the disk.
 """
 
 import ast
@@ -54,7 +54,7 @@ def view_of(node: ast.ClassDef) -> str | None:
 def script() -> str:
     """Return the script of all views: what they share, once, then each in a scope of its own.
 
-    What they share is a block of its own. Two files with a function of one name are an error there.
+    Shared files are one block, where two functions of one name are an error.
     """
     spec = spec_from_file_location("bundle", WIDGETS / "bundle.py")
     bundle = module_from_spec(spec)
@@ -115,9 +115,9 @@ def place_widgets(
 ) -> None:
     """Give every widget a place.
 
-    A widget that knows how high it will be says so in its traits `height_wide` and `height_narrow`, in pixels
-    on a desk and on a phone; that much is kept free until it is drawn, so that nothing jumps. Its trait
-    `still`, plain text, stands in for it on paper and where scripts don't run.
+    A widget's traits `height_wide` and `height_narrow` give its height in pixels on a desk and on a phone;
+    that much is reserved until it is drawn. Its trait `still`, plain text, is shown on paper
+    and without scripts.
     """
     saved = saved_widgets(app, pagename)
     if "body" not in context or not saved:
@@ -137,7 +137,7 @@ def place_widgets(
 def lighten_state(
     app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document
 ) -> None:
-    """Leave out of a page's state what the page has already, as text."""
+    """Remove from a page's state what the page already has as text."""
     for script in context.get("script_files", []):
         attributes = getattr(script, "attributes", {})
         if attributes.get("type") == STATE:
