@@ -1,4 +1,4 @@
-"""What evaluation, n-grams, the toy language and the checklist say to NaN, infinities and other shapes."""
+"""Evaluation, n-grams, the toy language and the checklist refuse NaN, infinities and other shapes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The checks that every consumer shares: what passes, what is refused, and in which words."""
+"""The shared checks: what passes, what is refused, and with which message."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What readers arrive with: the names that `lmbook` gives, the order of their arguments, their defaults."""
+"""The public names of `lmbook`, the order of their arguments, their defaults."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Where the book lives: found in git's remotes or given, and what the site and Colab make of it."""
+"""The repository's address: found in git's remotes or given, and used by the site and Colab."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The API page: every public name is there, and nothing that isn't; docstrings are read as they are meant."""
+"""The API page: it has exactly the public names, and docstrings are rendered correctly."""
 
 import importlib
 import re

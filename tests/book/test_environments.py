@@ -1,4 +1,4 @@
-"""Binder and the dev container: both take the book's own pins, and name nothing that isn't there."""
+"""Binder and the dev container: both use the book's pins, and name only files that exist."""
 
 import json
 import os

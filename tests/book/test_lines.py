@@ -1,4 +1,4 @@
-"""Lines break where they may: what belongs together is tied, and nothing but the prose is touched."""
+"""Line breaks: what belongs together stays on one line, and only prose is changed."""
 
 import pytest
 from extensions.typography import PICTURE, tied

@@ -1,4 +1,4 @@
-"""The last chapter's picture: what it quotes stands in the chapters it links to, and so do the sections."""
+"""The last chapter's picture: its quotes and sections are in the chapters that it links to."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The chapters as files: complete, in their normal form, and nothing in them kept from being compared."""
+"""The chapters as files: complete, in normal form, and with all outputs compared."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Views belong to the site: one script for all widgets, and no word of them in what the build keeps."""
+"""Views belong to the site: one script for all widgets, and none of them in the cached outputs."""
 
 import re
 from pathlib import Path

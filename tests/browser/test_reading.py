@@ -1,4 +1,4 @@
-"""How a page is read: it asks no other host, holds still, is drawn soon, prints, does without scripts."""
+"""Reading a page: no other host is asked, nothing jumps, it is drawn soon, prints, works without scripts."""
 
 import pytest
 from built_site import DESK, HTML, PAGES, PHONE

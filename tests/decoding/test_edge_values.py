@@ -1,4 +1,4 @@
-"""Arguments and logits at the edge of what numbers hold: filters and searches stay right, or say so."""
+"""Extreme arguments and logits: filters and searches stay right, or raise an error."""
 
 import itertools
 import math

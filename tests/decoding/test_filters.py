@@ -1,4 +1,4 @@
-"""Each filter against the logits processor of transformers, against plain loops, against its promises."""
+"""Each filter against the logits processor of transformers, plain loops, and its documented properties."""
 
 import inspect
 import math

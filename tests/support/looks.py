@@ -1,4 +1,4 @@
-"""What every widget must be, at any width and in both themes, whatever stands in it."""
+"""What every widget must fulfil, at any width, in both themes and with any content."""
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page

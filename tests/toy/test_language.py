@@ -1,4 +1,4 @@
-"""ToyLanguage against enumeration of a small instance; the book's grammar against its promises."""
+"""ToyLanguage against enumeration of a small instance; the documented properties of the book's grammar."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What is exported is read by transformers, and says the same."""
+"""transformers reads an exported model, and computes the same."""
 
 import json
 import unicodedata

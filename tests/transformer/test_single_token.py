@@ -1,4 +1,4 @@
-"""The short step against the blocks that it stands for, and every case in which it must stand aside."""
+"""The single-token step against the blocks that it replaces, and every case in which it doesn't apply."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The training panel, without a browser: runs, stops, shows errors, and stays out of the reader's way."""
+"""The training panel, without a browser: it runs, stops and shows errors without blocking the notebook."""
 
 import math
 import re
