@@ -25,6 +25,7 @@ from lmbook.interface import (
     check_logits_shape,
     check_not_nan,
     check_shape,
+    check_told,
     evaluating,
 )
 
@@ -63,7 +64,7 @@ def surprisal(
         for row in range(0, len(ids), batch_size):
             batch = ids[row : row + batch_size]
             for start, stop, first in _windows(ids.shape[1] - 1, window, overlap):
-                logits = _logits(model, batch[:, start:stop])[:, first - start :]
+                logits = _logits(model, batch[:, start:stop].clone())[:, first - start :]
                 nll = _nll(logits, batch[:, first + 1 : stop + 1])
                 losses[row : row + batch_size, first:stop] = nll.cpu()
     return losses
@@ -126,7 +127,9 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
             "pseudo_perplexity needs a masked model, with a mask_token_id; "
             f"got {type(masked_model).__name__}. Score a causal model with perplexity."
         )
+    check_told(masked_model)
     check_ids(ids, getattr(masked_model, "vocab_size", None), name="ids")
+    check_int("mask_token_id", masked_model.mask_token_id, 0)
     length = ids.shape[1]
     check_fits(masked_model, length, "ids")
     if batch_size is None:
@@ -327,6 +330,8 @@ def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _ngrams(sequence: list[int], n: int) -> Counter:
+    if n > len(sequence):
+        return Counter()
     return Counter(zip(*(sequence[i:] for i in range(n)), strict=False))
 
 

@@ -98,6 +98,19 @@ def check_causal(model: LanguageModel, consumer: str) -> None:
             f"{consumer} needs a model whose row t predicts token t + 1; {type(model).__name__} predicts "
             "the token at its own place. Score it with pseudo_perplexity."
         )
+    check_told(model)
+
+
+def check_told(model: LanguageModel) -> None:
+    """Raise unless the sizes that a model tells of itself are ints, or None for unknown or unlimited.
+
+    Raises:
+        TypeError: not an int. ValueError: vocab_size or context_length below 1, markov_order below 0.
+    """
+    for name, least in (("vocab_size", 1), ("context_length", 1), ("markov_order", 0)):
+        value = getattr(model, name, None)
+        if value is not None:
+            check_int(f"{type(model).__name__}.{name}", value, least)
 
 
 def check_int(name: str, value: object, least: int = 1) -> None:
@@ -157,6 +170,10 @@ def check_number(name: str, value: object, within: str) -> None:
     interval = Interval.of(within)
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, {interval.words}; got {value!r}")
+    try:
+        float(value)
+    except OverflowError:  # an int that is greater than any float
+        raise ValueError(f"{name} must be {interval.words}, got an int of over 308 digits") from None
     if value not in interval:
         raise ValueError(f"{name} must be {interval.words}, got {value}")
 

@@ -31,7 +31,7 @@ def run(code: Callable[[], object], what: str) -> object:
 
 def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
     """The model's logits (B, T, V); fail if they have another shape or are not a distribution."""
-    logits = run(lambda: model(ids), what)
+    logits = run(lambda: model(ids.clone()), what)
     run(lambda: check_logits_shape(logits, ids.shape, getattr(model, "vocab_size", None)), what)
     best = logits.amax(-1)
     if not best.isfinite().all():

@@ -32,7 +32,9 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
             more than B · (T + n) tokens were read.
     """
     check_size(ids)
-    prompt, was_training = ids.clone(), model.training
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"check_decoder needs a model that is an nn.Module, got {type(model).__name__}")
+    prompt, found = ids.clone(), {part: part.training for part in model.modules()}
     names = {True: "train", False: "eval"}
     try:
         for mode in (True, False):
@@ -48,7 +50,8 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
             if max(read.values(), default=0) > out.numel():
                 raise CheckFailed(f"{max(read.values())} tokens were read for a result of {out.numel()}")
     finally:
-        model.train(was_training)
+        for part, training in found.items():
+            part.training = training
 
 
 def _check_grown(out: object, ids: Ids) -> None:
@@ -159,7 +162,11 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     """
     check_ids(ids[:1], None)
     prompt = ids[:1]
+    check_int("max_length", max_length)
     vocab_size = model(prompt).shape[-1]
+    if max_length * math.log10(max(2, vocab_size)) > 6:
+        what = f"{vocab_size} ** {max_length}"
+        raise ValueError(f"check_search tries at most 1,000,000 continuations, got {what}")
     every = torch.tensor(list(itertools.product(range(vocab_size), repeat=max_length)))
     best = _log_prob(model, torch.cat((prompt.expand(len(every), -1), every), dim=1), max_length).max()
     if not best.isfinite():

@@ -92,6 +92,8 @@ def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     check_number("temperature", tau, "[0, inf)")
     _check_rows(logits)
     if tau >= 1e-30:
+        exact = torch.promote_types(logits.dtype, torch.float32)
+        tau = min(tau, torch.finfo(exact).max)  # −inf by an infinite number would be NaN
         divided, best = logits / tau, logits.amax(-1, keepdim=True)
         beyond = (divided.isinf() & logits.isfinite()).any(-1, keepdim=True) & best.isfinite()
         return torch.where(beyond, (logits - best) / tau, divided)
@@ -133,8 +135,8 @@ def top_p(logits: RowLogits, p: float | int) -> RowLogits:
     _check_rows(logits)
     if p == 1:
         return logits
-    order = logits.argsort(descending=True, stable=True)
-    kept = _mass_before(_softmax(logits), order) < p
+    order, probs = logits.argsort(descending=True, stable=True), _softmax(logits)
+    kept = _mass_before(probs, order) < max(p, torch.finfo(probs.dtype).tiny)  # p is rounded, never to 0
     return _keep(logits, torch.zeros_like(kept).scatter(-1, order, kept))
 
 

@@ -48,6 +48,8 @@ def check_request(
         check_int("eos_token_id", eos_token_id, 0)
         if vocab_size is not None and eos_token_id >= vocab_size:
             raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
+        if eos_token_id >= 2**63:
+            raise ValueError(f"eos_token_id must be below 2 ** 63, as int64 is; got {eos_token_id}")
     if padding_mask is None:
         return
     check_mask("padding_mask", padding_mask, input_ids.shape)
@@ -76,6 +78,7 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[I
             [0, 0, 5]]), tensor([[False, False, False],
             [ True,  True, False]]))
     """
+    prompts = [*prompts]
     lengths = [len(prompt) for prompt in prompts]
     if min(lengths, default=0) < 1:
         raise ValueError(f"each prompt must hold at least 1 token, got lengths {lengths}")
@@ -108,7 +111,7 @@ class IncrementalForward:
         """Logits at the last `count` places of ids (B, T); with a cache only new tokens are read."""
         new, keywords = self._unseen(ids)
         if new.shape[1] > count and hasattr(self.model, "unembed"):
-            return self.unembed(self.model.hidden_states(new, **keywords)[:, -count:])
+            return self.unembed(self._states(new, keywords)[:, -count:])
         logits = self.model(new, **keywords)
         check_logits_shape(logits, new.shape, self.vocab_size)
         return logits[:, -count:]
@@ -122,7 +125,14 @@ class IncrementalForward:
     def hidden(self, ids: Ids, count: int) -> Float[Tensor, "B N D"]:
         """Hidden states at the last `count` places, if the model exposes them."""
         new, keywords = self._unseen(ids)
-        return self.model.hidden_states(new, **keywords)[:, -count:]
+        return self._states(new, keywords)[:, -count:]
+
+    def _states(self, new: Ids, keywords: dict) -> Float[Tensor, "B T D"]:
+        states = self.model.hidden_states(new, **keywords)
+        got = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
+        if not isinstance(states, Tensor) or states.ndim != 3 or states.shape[:2] != new.shape:
+            raise TypeError(f"hidden_states must return (B, T, D) for ids {tuple(new.shape)}; got {got}")
+        return states
 
     def _unseen(self, ids: Ids) -> tuple[Int[Tensor, "B _"], dict]:
         keywords = {} if self.cache is None else {"cache": self.cache}
@@ -131,7 +141,7 @@ class IncrementalForward:
             keywords["padding_mask"] = F.pad(
                 self.padding_mask, (0, ids.shape[1] - self.padding_mask.shape[1])
             )
-        return ids[:, seen:], keywords
+        return ids[:, seen:].clone(), keywords  # a model may write into what it is given
 
     def truncate(self, length: int) -> None:
         """Forget all but the first `length` tokens."""

@@ -276,6 +276,8 @@ def _contrastive_row(
         grown = torch.cat((ids.expand(len(candidates), -1), candidates), dim=1)
         new = reader.hidden(grown, 1)  # (N, 1, D)
         likeness = F.cosine_similarity(new, states, dim=-1).amax(-1)
+        if not likeness.isfinite().all():
+            raise ValueError("the model returned hidden states that are NaN or infinite")
         chosen = ((1 - alpha) * logp[candidates[:, 0]].exp() - alpha * likeness).argmax(keepdim=True)
         reader.select(chosen)
         ids, states = grown[chosen], torch.cat((states, new[chosen]), dim=1)

@@ -466,3 +466,22 @@ def test_masked_training_passes_too(masked, ids):
     train_mlm(masked, [ids], still, 1)
     with pytest.raises(ValueError, match="at least 3 rows"):
         check.check_epoch_loss(lambda batches: 0.0, ids[:2])
+
+
+def test_a_decoder_s_check_leaves_a_frozen_part_frozen(as_readers_run_it):
+    model = CausalLM(7, 8, 2, 2)
+    model.blocks[0].eval()
+    modes = [part.training for part in model.modules()]
+    check.check_decoder(lambda model, ids: greedy_decode(model, ids, 3), model, torch.tensor([[1, 2]]))
+    assert [part.training for part in model.modules()] == modes
+
+
+def test_a_search_through_too_many_continuations_is_refused_at_once(as_readers_run_it):
+    model = CausalLM(7, 8, 2, 1).eval()
+    with pytest.raises(ValueError, match=r"at most 1,000,000 continuations, got 7 \*\* 50"):
+        check.check_search(beam_search, model, torch.tensor([[1, 2]]), 50)
+
+
+def test_a_model_without_modes_has_no_decoder_to_check(as_readers_run_it):
+    with pytest.raises(TypeError, match=r"nn\.Module, got function"):
+        check.check_decoder(lambda model, ids: ids, lambda ids: ids, torch.tensor([[1, 2]]))
