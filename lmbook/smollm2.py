@@ -9,6 +9,7 @@ Axes: D model width, H query heads, K key/value heads, E a head's width, F feed-
 """
 
 import importlib.util
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lmbook.interface import check_int
 from lmbook.tokenizer.pretrained import PretrainedTokenizer
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.model import TransformerConfig
 
 SPECIAL = 3  # GGUF's token type "control"
+# The types of settings that aren't ints, by the last part of their names.
+_KINDS = dict.fromkeys(("tokens", "token_type", "merges"), list)
+_KINDS |= dict.fromkeys(("architecture", "type", "model", "pre", "chat_template"), str)
+_KINDS |= dict.fromkeys(("freq_base", "layer_norm_rms_epsilon"), (int, float))
 
 
 def load_smollm2(dtype: torch.dtype = torch.float32) -> tuple[CausalLM, PretrainedTokenizer]:
@@ -74,9 +80,11 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
     reader = _open(Path(path))
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     options = _options(reader.fields, tied="output.weight" not in tensors)
+    if options["num_layers"] > len(tensors):
+        raise ValueError(f"{path} has {len(tensors)} tensors, too few for {options['num_layers']} layers")
+    _check_tensors(TransformerConfig(**options), tensors)
     with torch.device("meta"):  # shapes without memory; the weights follow
         model = CausalLM(**options)
-    _check_tensors(model.config, tensors)
     tokenizer = _tokenizer(reader.fields, model.vocab_size)
     model.load_state_dict(_weights(model.config, tensors, dtype), assign=True)
     return model.eval(), tokenizer
@@ -94,7 +102,7 @@ def _open(path: Path):
         raise ModuleNotFoundError("reading a GGUF file needs the package gguf: pip install gguf") from None
     try:
         return gguf.GGUFReader(path)
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+    except Exception as error:  # the reader raises many kinds, a bare Exception too
         size = path.stat().st_size
         raise ValueError(f"{path} is damaged or cut short at {size:,} bytes: {error}") from None
 
@@ -102,7 +110,14 @@ def _open(path: Path):
 def _setting(fields: Mapping, name: str, default=None):
     """A setting's value; ValueError if the file lacks it and there is no default."""
     if name in fields:
-        return fields[name].contents()
+        try:
+            value = fields[name].contents()
+        except Exception as error:  # the reader's own, of any kind
+            raise ValueError(f"the setting {name!r} can't be read: {type(error).__name__}: {error}") from None
+        kind = _KINDS.get(name.rpartition(".")[2], int)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"the setting {name!r} is of another type than expected: {reprlib.repr(value)}")
+        return value
     if default is None:
         raise ValueError(f"the file has no setting {name!r}")
     return default
@@ -118,6 +133,7 @@ def _options(fields: Mapping, tied: bool) -> dict:
         raise ValueError(f"the file scales its rotary positions ({scaling!r}); CausalLM doesn't")
     d_model = _setting(fields, "llama.embedding_length")
     num_heads = _setting(fields, "llama.attention.head_count")
+    check_int("llama.attention.head_count", num_heads)
     turned = _setting(fields, "llama.rope.dimension_count", d_model // num_heads)
     if turned * num_heads != d_model:
         raise ValueError(f"the file turns {turned} of each head's {d_model // num_heads} numbers, not all")
@@ -229,10 +245,13 @@ def _tokenizer(fields: Mapping, vocab_size: int) -> PretrainedTokenizer:
     types = _setting(fields, "tokenizer.ggml.token_type")
     if len(types) != vocab_size:
         raise ValueError(f"the file has {vocab_size} tokens and {len(types)} token types")
-    return PretrainedTokenizer(
-        _setting(fields, "tokenizer.ggml.tokens"),
-        _setting(fields, "tokenizer.ggml.merges"),
-        [i for i, kind in enumerate(types) if kind == SPECIAL],
-        eos_token_id=_setting(fields, "tokenizer.ggml.eos_token_id"),
-        chat_template=_setting(fields, "tokenizer.chat_template", ""),
-    )
+    try:
+        return PretrainedTokenizer(
+            _setting(fields, "tokenizer.ggml.tokens"),
+            _setting(fields, "tokenizer.ggml.merges"),
+            [i for i, kind in enumerate(types) if kind == SPECIAL],
+            eos_token_id=_setting(fields, "tokenizer.ggml.eos_token_id"),
+            chat_template=_setting(fields, "tokenizer.chat_template", ""),
+        )
+    except TypeError as error:
+        raise ValueError(f"the file's tokenizer is damaged: {error}") from None
