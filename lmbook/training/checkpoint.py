@@ -18,6 +18,8 @@ from lmbook.tokenizer.base import Tokenizer, tokenizer_from_json
 from lmbook.transformer.causal import CausalLM
 
 NAME = "checkpoint.safetensors"
+SHAPE = {"d_model", "num_heads", "num_layers", "context_length"}
+MAX_SIZE = 2**24  # of an entry of the shape; what is larger is damage
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
@@ -69,6 +71,8 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
             if "info" not in metadata:
                 raise ValueError("its metadata has no info of a run; another program wrote it")
             info = json.loads(metadata["info"])
+            if not isinstance(info, dict):
+                raise ValueError(f"its info must be an object of JSON, got {info!r}")
             return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 – it is no dict
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from None
@@ -82,19 +86,57 @@ def load_run(path: str | Path) -> tuple[CausalLM, Tokenizer]:
 
     Raises:
         FileNotFoundError: no checkpoint is there.
-        ValueError: the file isn't a checkpoint of `lmbook.pretrain`.
+        ValueError: the file isn't a checkpoint of `lmbook.pretrain`, or its tokenizer, shape or a weight is
+            damaged; said before a model of that shape is built.
     """
     path = Path(path)
-    tensors, info = load_checkpoint(path / NAME if path.is_dir() else path)
-    try:
-        tokenizer, shape = tokenizer_from_json(info["tokenizer"]), info["shape"]
-    except KeyError as error:
-        raise ValueError(f"{path} was not written by lmbook.pretrain: it lacks {error}") from None
-    with torch.device("meta"):  # shapes without memory; the weights follow
-        model = CausalLM(tokenizer.vocab_size, **shape)
+    file = path / NAME if path.is_dir() else path
+    tensors, info = load_checkpoint(file)
     weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    try:
+        tokenizer = _tokenizer(info)
+        config = _config(info, tokenizer.vocab_size, weights)
+        with torch.device("meta"):  # shapes without memory; the weights follow
+            model = CausalLM(**config)
+        _check_weights(weights, model)
+    except ValueError as error:
+        raise ValueError(f"{file} is no checkpoint of lmbook.pretrain, or a damaged one: {error}") from None
     model.load_state_dict(weights, assign=True)
     return model.eval(), tokenizer
+
+
+def _tokenizer(info: dict) -> Tokenizer:
+    if not isinstance(info.get("tokenizer"), str):
+        raise ValueError(f"its tokenizer must be text, got {info.get('tokenizer')!r}")
+    return tokenizer_from_json(info["tokenizer"])
+
+
+def _config(info: dict, vocab_size: int, weights: dict[str, Tensor]) -> dict[str, int]:
+    """What `CausalLM` is made of; no more layers than the file has weights for."""
+    shape = info.get("shape")
+    if not isinstance(shape, dict) or shape.keys() != SHAPE:
+        raise ValueError(f"its shape must have {', '.join(sorted(SHAPE))}; got {shape!r}")
+    for name, size in shape.items():
+        if type(size) is not int or not 1 <= size <= MAX_SIZE:
+            raise ValueError(f"{name} in its shape must be an int from 1 to {MAX_SIZE:,}, got {size!r}")
+    layers = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    if shape["num_layers"] != layers:
+        raise ValueError(f"its shape has {shape['num_layers']} layers, and it has weights for {layers}")
+    return {"vocab_size": vocab_size, **shape}
+
+
+def _check_weights(weights: dict[str, Tensor], model: CausalLM) -> None:
+    expected = dict(model.named_parameters())
+    for name in [*expected, *(weights.keys() - expected.keys())]:
+        if name not in weights:
+            raise ValueError(f"it lacks the weight {name}")
+        if name not in expected:
+            raise ValueError(f"it has the weight {name}, which the model hasn't")
+        weight, shape = weights[name], expected[name].shape
+        if weight.shape != shape:
+            raise ValueError(f"the weight {name} is {tuple(weight.shape)}, the model's is {tuple(shape)}")
+        if not weight.is_floating_point():
+            raise ValueError(f"the weight {name} must be of a floating-point type, got {weight.dtype}")
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
