@@ -1,20 +1,60 @@
 // Shannon's game: guess the next letter until it is right; the numbers of guesses bound the entropy of English.
-import { announcer, button, frame, h, live, plural, roving, setBar, setter } from './kit/kit.js';
+import {
+  announcer,
+  button,
+  dropDown,
+  field,
+  formatLog,
+  frame,
+  h,
+  headings,
+  line,
+  live,
+  plural,
+  quiet,
+  roving,
+  setBar,
+  setter,
+} from './kit/kit.js';
+
+/** @import { Drawn, WidgetModel } from './kit/kit.js' */
+
+/**
+ * @typedef {object} Passage
+ * @property {string} name
+ * @property {string} text
+ * @property {number} given how many of its letters are shown from the start
+ * @property {number[]} log2_probs the n-gram's, of each letter after those
+ * @property {number[]} ranks the numbers of guesses that the n-gram needed for them
+ */
+
+/** @typedef {{ mine: number[], ranks: number[], log2: number[] }} Played one entry a letter that the reader has found */
 
 const ALPHABET = ' abcdefghijklmnopqrstuvwxyz';
 const KEY_ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', ' '];
+const MOST = ALPHABET.length; // guesses for a letter; one that is shown counts as so many
 const ENOUGH = 100; // Shannon (1951) scored 100 letters for each length of context
 const CHART_TO = 10; // the chart's last column is "10 or more"
 
+/** @param {string} letter */
 const nameOf = (letter) => (letter === ' ' ? 'space' : letter);
+/** @param {string} letter */
 const draws = (letter) => (letter === ' ' ? '␣' : letter);
 
-// From the numbers of guesses, each 1 … 27, that a reader needed: bounds on the entropy in bits per letter.
-// q_i is the share of letters found at guess i. Upper: −Σ q_i log2 q_i, the entropy of the guess numbers, from which
-// the text can be rebuilt. Lower: Σ i (q_i − q_{i+1}) log2 i. Source: Shannon (1951), section 5, equation 17.
-export function shannonBounds(guesses, alphabetSize = 27) {
+/**
+ * From the numbers of guesses, each 1 … 27, that a reader needed: bounds on the entropy in bits per letter.
+ * q_i is the share of letters found at guess i. Upper: −Σ q_i log2 q_i, the entropy of the guess numbers, from which
+ * the text can be rebuilt. Lower: Σ i (q_i − q_{i+1}) log2 i. Source: Shannon (1951), section 5, equation 17.
+ * @param {number[]} guesses
+ */
+export function shannonBounds(guesses, alphabetSize = MOST) {
   const q = new Float64Array(alphabetSize + 2);
-  for (const g of guesses) q[g] += 1 / guesses.length;
+  for (const g of guesses) {
+    if (!(Number.isInteger(g) && g >= 1 && g <= alphabetSize)) {
+      throw new RangeError(`a number of guesses must be a whole number from 1 to ${alphabetSize}, got ${g}`);
+    }
+    q[g] += 1 / guesses.length;
+  }
   let [upper, lower, square] = [0, 0, 0];
   for (let i = 1; i <= alphabetSize; i++) {
     lower += i * (q[i] - q[i + 1]) * Math.log2(i);
@@ -26,23 +66,22 @@ export function shannonBounds(guesses, alphabetSize = 27) {
   return { upper, lower, standardError, q };
 }
 
+/**
+ * How many letters were found at each number of guesses.
+ * @param {string} label
+ */
 function makeChart(label) {
   const bars = Array.from({ length: CHART_TO }, () => [h('i'), h('i')]);
   const axis = bars.map((_, i) => h('span', {}, i + 1 < CHART_TO ? String(i + 1) : `${CHART_TO}+`));
-  const columns = h(
-    'div',
-    { class: 'lmw-chart', role: 'img' },
-    bars.map((two) => h('div', {}, two)),
-  );
-  const node = h(
-    'div',
-    {},
-    h('p', { class: 'lmw-quiet' }, label),
-    columns,
-    h('div', { class: 'lmw-axis', 'aria-hidden': 'true' }, axis),
-  );
-  const draw = (reader, ngram) => {
-    const tally = (guesses) => bars.map((_, i) => guesses.filter((g) => Math.min(g, CHART_TO) === i + 1).length);
+  const columns = h('div', { class: 'lmw-chart', role: 'img' }, bars.map((two) => h('div', {}, two)));
+  const node = h('div', {}, quiet(label), columns, h('div', { class: 'lmw-axis', 'aria-hidden': 'true' }, axis));
+  /** @param {number[]} guesses */
+  const tally = (guesses) => bars.map((_, i) => guesses.filter((g) => Math.min(g, CHART_TO) === i + 1).length);
+  /**
+   * @param {number[]} reader
+   * @param {number[]} ngram
+   */
+  function draw(reader, ngram) {
     const [mine, its] = [tally(reader), tally(ngram)];
     const highest = Math.max(...mine, ...its, 1);
     bars.forEach(([a, b], i) => {
@@ -53,13 +92,34 @@ function makeChart(label) {
       'aria-label',
       `Letters found at guess 1 to ${CHART_TO} or more: you ${mine.join(', ')}; the n-gram ${its.join(', ')}`,
     );
-  };
+  }
   return { node, draw };
 }
 
-// The reader's and the n-gram's results on the letters played so far.
+/**
+ * What the table of scores says of a player, by the names of its cells; null: no letter yet.
+ * @param {number[]} guesses
+ * @returns {Record<string, number | null>}
+ */
+function scoresOf(guesses) {
+  const n = guesses.length;
+  if (n === 0) return { first: null, mean: null, upper: null, lower: null };
+  const { upper, lower } = shannonBounds(guesses);
+  const first = guesses.filter((g) => g === 1).length / n;
+  return { first, mean: guesses.reduce((a, b) => a + b, 0) / n, upper, lower };
+}
+
+/** The reader's and the n-gram's results on the letters played so far. */
 function makeScores() {
-  const cell = (name) => h('td', { class: 'lmw-num', 'data-score': name }, '–');
+  /** @type {Map<string, HTMLTableCellElement>} */
+  const cells = new Map();
+  /** @param {string} name */
+  function cell(name) {
+    const node = h('td', { class: 'lmw-num', 'data-score': name }, '–');
+    cells.set(name, node);
+    return node;
+  }
+  /** @type {[label: string, ...HTMLTableCellElement[]][]} */
   const rows = [
     ['Right at the first guess', cell('you-first'), cell('ngram-first')],
     ['Guesses per letter', cell('you-mean'), cell('ngram-mean')],
@@ -67,41 +127,33 @@ function makeScores() {
     ['Lower bound, bits per letter', cell('you-lower'), cell('ngram-lower')],
     ['Cross-entropy, bits per letter', h('td', { class: 'lmw-num' }, 'unknown'), cell('ngram-bits')],
   ];
-  const head = h(
-    'tr',
-    {},
-    h('th', { scope: 'col' }, 'On all letters you have played'),
+  const head = headings(
+    'On all letters you have played',
     h('th', { scope: 'col', class: 'lmw-num lmw-exact' }, 'You'),
     h('th', { scope: 'col', class: 'lmw-num lmw-other' }, 'n-gram'),
   );
-  const node = h(
-    'table',
-    {},
-    h('thead', {}, head),
-    h(
-      'tbody',
-      {},
-      rows.map(([label, ...cells]) => h('tr', {}, h('th', { scope: 'row' }, label), cells)),
-    ),
-  );
-  const write = (name, value, digits = 4) => {
-    const target = [...node.querySelectorAll('td')].find((one) => one.dataset.score === name);
-    if (!target) throw new RangeError(`the table has no score ${name}`);
-    target.textContent = value === null ? '–' : (value < 0 ? '−' : '') + Math.abs(value).toFixed(digits);
-    target.dataset.value = String(value ?? '');
-  };
-  return { node, write };
+  const body = rows.map(([label, ...two]) => h('tr', {}, h('th', { scope: 'row' }, label), two));
+  /**
+   * @param {string} who
+   * @param {Record<string, number | null>} scores
+   */
+  function write(who, scores) {
+    for (const [name, value] of Object.entries(scores)) {
+      const target = cells.get(`${who}-${name}`);
+      if (!target) throw new RangeError(`the table has no score ${who}-${name}`);
+      target.textContent = value === null ? '–' : formatLog(value);
+      target.dataset.value = String(value ?? '');
+    }
+  }
+  /** @param {Played} played */
+  function draw({ mine, ranks, log2 }) {
+    write('you', scoresOf(mine));
+    write('ngram', { ...scoresOf(ranks), bits: mine.length ? -log2.reduce((a, b) => a + b, 0) / mine.length : null });
+  }
+  return { node: h('table', {}, head, h('tbody', {}, body)), draw };
 }
 
-function scoreInto(write, who, guesses) {
-  const n = guesses.length;
-  const { upper, lower } = shannonBounds(guesses);
-  write(`${who}-first`, n ? guesses.filter((g) => g === 1).length / n : null);
-  write(`${who}-mean`, n ? guesses.reduce((a, b) => a + b, 0) / n : null);
-  write(`${who}-upper`, n ? upper : null);
-  write(`${who}-lower`, n ? lower : null);
-}
-
+/** @param {number[]} guesses */
 function verdict(guesses) {
   const n = guesses.length;
   if (n === 0) return 'Guess the next letter. Each letter you find is one observation.';
@@ -117,176 +169,139 @@ function verdict(guesses) {
   return `${n} letters, as many as Shannon used or more. ${range}`;
 }
 
-function makeKeys(guess) {
-  const keys = new Map();
-  const rows = KEY_ROWS.map((row) =>
-    h(
-      'div',
-      {},
-      [...row].map((letter) => {
-        const key = button(letter === ' ' ? 'space' : letter, () => guess(letter), { 'data-letter': letter });
-        key.classList.add('lmw-key');
-        key.classList.toggle('lmw-space', letter === ' ');
-        key.addEventListener('pointerdown', (event) => event.preventDefault()); // typing stays where it was
-        keys.set(letter, key);
-        return key;
-      }),
-    )
-  );
-  return { keys, node: h('div', { class: 'lmw-keys', role: 'group', 'aria-label': 'Letters to guess' }, rows) };
+/**
+ * What stands below the table's rows: the verdict, and the n-gram's result on the whole passage.
+ * @param {number[]} guesses
+ * @param {Passage} passage
+ */
+function adviceOn(guesses, { text, given, log2_probs: log2 }) {
+  const whole = -log2.reduce((a, b) => a + b, 0) / log2.length;
+  return `${verdict(guesses)} Over this whole passage (${
+    plural(text.length - given, 'letter')
+  }) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
 }
 
-function render({ model, el }) {
-  const passages = model.get('passages');
-  let tried = new Set(); // wrong guesses for the letter that is next
-  let position = '';
+/** @param {(letter: string) => void} guess */
+function makeKeys(guess) {
+  /** @type {Map<string, HTMLButtonElement>} */
+  const keys = new Map();
+  /** @param {string} letter */
+  function keyOf(letter) {
+    const key = button(nameOf(letter), () => guess(letter), { 'data-letter': letter });
+    key.classList.add('lmw-key');
+    key.classList.toggle('lmw-space', letter === ' ');
+    key.addEventListener('pointerdown', (event) => event.preventDefault()); // typing stays where it was
+    keys.set(letter, key);
+    return key;
+  }
+  const rows = KEY_ROWS.map((row) => h('div', {}, [...row].map(keyOf)));
+  const node = h('div', { class: 'lmw-keys', role: 'group', 'aria-label': 'Letters to guess' }, rows);
+  roving(node);
+  /** @param {Set<string>} tried */
+  function draw(tried) {
+    for (const [letter, key] of keys) key.setAttribute('aria-disabled', String(tried.has(letter)));
+  }
+  return { node, draw };
+}
 
-  const current = () => passages[model.get('passage')];
-  const results = () => model.get('guesses')[model.get('passage')];
-  const place = () => current().given + results().length;
-  const set = setter(model);
-  const setResults = (list) =>
-    set({ guesses: model.get('guesses').map((old, i) => (i === model.get('passage') ? list : old)) });
-
-  const choice = h(
-    'select',
-    { onchange: () => set({ passage: Number(choice.value) }) },
-    passages.map((one, i) => h('option', { value: i }, one.name)),
-  );
-  const reveal = button('Show the letter', () => place() < current().text.length && found(27), {
-    title: 'Counts as 27 guesses',
-  });
-  const reset = button('Start again', () => {
-    tried = new Set();
-    setResults([]);
-    draw();
-  });
+/** The passage as far as it is known, below each letter both numbers of guesses. */
+function makeBoard() {
   const letters = h('div', { class: 'lmw-letters', 'aria-hidden': 'true' });
   const spoken = h('p', { class: 'lmw-heard' });
-  const board = h(
-    'div',
-    {
-      class: 'lmw-text',
-      tabindex: 0,
-      role: 'group',
-      'aria-label': 'The passage. Type a letter or the space bar to guess what comes next.',
-    },
-    letters,
-    spoken,
-  );
-  const message = h('p', { class: 'lmw-message' });
-  const keyboard = makeKeys(guess);
-  const scores = makeScores();
-  const chart = makeChart('Letters found at each number of guesses');
-  const advice = h('p', { class: 'lmw-quiet' });
-  const root = frame(
-    el,
-    'shannon',
-    'Shannon’s guessing game',
-    h(
-      'div',
-      { class: 'lmw-line' },
-      h('label', { class: 'lmw-field' }, h('span', {}, 'Passage'), choice),
-      reveal,
-      reset,
-    ),
-    board,
-    message,
-    keyboard.node,
-    advice,
-    scores.node,
-    chart.node,
-    h(
-      'p',
-      { class: 'lmw-quiet' },
-      'Under each letter: ',
-      h('span', { class: 'lmw-exact' }, 'your guesses'),
-      ' and ',
-      h('span', { class: 'lmw-other' }, 'the n-gram’s'),
-      '. “Show the letter” counts as 27 guesses.',
-    ),
-  );
-  root.classList.add('lmw-shannon');
-  roving(keyboard.node);
-  const heard = announcer(root);
+  const label = 'The passage. Type a letter or the space bar to guess what comes next.';
+  const node = h('div', { class: 'lmw-text', tabindex: 0, role: 'group', 'aria-label': label }, letters, spoken);
+  node.addEventListener('pointerdown', () => node.focus());
+  /**
+   * @param {Passage} passage
+   * @param {number[]} results
+   */
+  function draw({ text, given, ranks }, results) {
+    const known = text.slice(0, given + results.length);
+    const cells = [...known].map((letter, i) => {
+      const played = i >= given;
+      const counts = played ? [String(results[i - given]), String(ranks[i - given])] : ['', ''];
+      const look = played ? 'lmw-letter' : 'lmw-letter lmw-given';
+      return h('span', { class: look }, draws(letter), counts.map((count) => h('small', {}, count)));
+    });
+    const open = known.length < text.length;
+    if (open) cells.push(h('span', { class: 'lmw-letter lmw-cursor' }, '?', h('small'), h('small')));
+    letters.replaceChildren(...cells);
+    node.scrollTop = node.scrollHeight;
+    spoken.textContent = `The passage so far: ${known}${open ? ', next letter unknown' : ', the end'}`;
+  }
+  return { node, draw };
+}
 
-  function found(count) {
-    const rank = current().ranks[results().length];
-    const letter = current().text[place()];
-    message.textContent = `${count === 27 && tried.size < 26 ? 'It was' : 'Right:'} “${nameOf(letter)}”, ${
-      count === 27 ? 'counted as 27 guesses' : `guess ${count}`
-    }; the n-gram needed ${rank}.`;
-    heard.say(message.textContent);
+/**
+ * Where the reader stands, and what can be done there. `tell` is given what a guess has come to.
+ * @param {WidgetModel} model
+ * @param {(text: string) => void} tell
+ */
+function makeGame(model, tell) {
+  /** @type {Passage[]} */
+  const passages = model.get('passages');
+  const set = setter(model);
+  /** @type {Set<string>} */
+  let tried = new Set(); // wrong guesses for the letter that is next
+  let position = '';
+  /** @type {() => number[][]} */
+  const guesses = () => model.get('guesses');
+  const passage = () => passages[model.get('passage')];
+  const results = () => guesses()[model.get('passage')];
+  const next = () => passage().text.at(passage().given + results().length); // undefined at the end
+  /** @param {number[]} list */
+  const setResults = (list) => set({ guesses: guesses().map((old, i) => (i === model.get('passage') ? list : old)) });
+  /** @param {'ranks' | 'log2_probs'} name */
+  const playedOf = (name) => passages.flatMap((one, i) => one[name].slice(0, guesses()[i].length));
+
+  /**
+   * @param {string} letter
+   * @param {number} count
+   */
+  function found(letter, count) {
+    const opening = count === MOST && tried.size < MOST - 1 ? 'It was' : 'Right:';
+    const counted = count === MOST ? `counted as ${MOST} guesses` : `guess ${count}`;
     tried = new Set();
+    tell(`${opening} “${nameOf(letter)}”, ${counted}; the n-gram needed ${passage().ranks[results().length]}.`);
     setResults([...results(), count]);
   }
-
+  /** @param {string} letter */
   function guess(letter) {
-    if (place() >= current().text.length) return;
-    if (letter === current().text[place()]) return found(tried.size + 1);
-    message.textContent = tried.has(letter)
+    const truth = next();
+    if (truth === undefined) return;
+    if (letter === truth) return found(letter, tried.size + 1);
+    const text = tried.has(letter)
       ? `“${nameOf(letter)}” was tried already; it isn’t counted again.`
       : `Not “${nameOf(letter)}”. Guess ${tried.size + 2}:`;
     tried.add(letter);
-    heard.say(message.textContent);
-    drawKeys();
+    tell(text);
   }
-
-  function drawKeys() {
-    for (const [letter, key] of keyboard.keys) key.setAttribute('aria-disabled', String(tried.has(letter)));
+  function reveal() {
+    const truth = next();
+    if (truth !== undefined) found(truth, MOST);
   }
-
-  function drawLetters() {
-    const { text, given, ranks } = current();
-    const cells = [...text.slice(0, place())].map((letter, i) => {
-      const played = i >= given;
-      const counts = played ? [String(results()[i - given]), String(ranks[i - given])] : ['', ''];
-      return h(
-        'span',
-        { class: played ? 'lmw-letter' : 'lmw-letter lmw-given' },
-        draws(letter),
-        counts.map((count) => h('small', {}, count)),
-      );
-    });
-    const open = place() < text.length;
-    if (open) cells.push(h('span', { class: 'lmw-letter lmw-cursor' }, '?', h('small'), h('small')));
-    letters.replaceChildren(...cells);
-    board.scrollTop = board.scrollHeight;
-    spoken.textContent = `The passage so far: ${text.slice(0, place())}${open ? ', next letter unknown' : ', the end'}`;
-    reveal.disabled = !open;
+  function restart() {
+    tried = new Set();
+    setResults([]);
   }
-
-  function draw() {
+  /** The wrong guesses at another letter than the last one don't count here. */
+  function follow() {
     const here = `${model.get('passage')}:${results().length}`;
     if (here !== position) tried = new Set();
     position = here;
-    const { text, given, log2_probs: log2 } = current();
-    const n = results().length;
-    const mine = model.get('guesses').flat(); // the scores are over all passages: more letters, surer bounds
-    const playedOf = (name) => passages.flatMap((one, i) => one[name].slice(0, model.get('guesses')[i].length));
-    const its = playedOf('ranks');
-    choice.value = String(model.get('passage'));
-    drawLetters();
-    drawKeys();
-    scoreInto(scores.write, 'you', mine);
-    scoreInto(scores.write, 'ngram', its);
-    scores.write(
-      'ngram-bits',
-      mine.length ? -playedOf('log2_probs').reduce((a, b) => a + b, 0) / mine.length : null,
-    );
-    chart.draw(mine, its);
-    const whole = -log2.reduce((a, b) => a + b, 0) / log2.length;
-    advice.textContent = `${verdict(mine)} Over this whole passage (${
-      plural(text.length - given, 'letter')
-    }) the n-gram’s cross-entropy is ${whole.toFixed(4)} bits per letter.`;
-    if (n === 0 && tried.size === 0) {
-      message.textContent = 'Type a letter, or press one. The space is a letter too.';
-    }
-    if (n === text.length - given) message.textContent += ' That was the last letter.';
-    root.dataset.played = n;
   }
+  /** @returns {Played} over all passages: more letters, surer bounds */
+  const played = () => ({ mine: guesses().flat(), ranks: playedOf('ranks'), log2: playedOf('log2_probs') });
+  const isOver = () => next() === undefined;
+  return { passages, passage, results, played, isOver, tried: () => tried, guess, reveal, restart, follow };
+}
 
-  // Letters count wherever the focus is, except where a select wants them; the space bar presses a focused button.
+/**
+ * Letters count wherever the focus is, except where a select wants them; the space bar presses a focused button.
+ * @param {HTMLElement} root
+ * @param {(letter: string) => void} guess
+ */
+function hearLetters(root, guess) {
   root.addEventListener('keydown', (event) => {
     const target = event.target instanceof Element ? event.target : root;
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest('select')) return;
@@ -296,7 +311,71 @@ function render({ model, el }) {
     event.preventDefault();
     guess(letter);
   });
-  board.addEventListener('pointerdown', () => board.focus());
+}
+
+function colours() {
+  return quiet(
+    'Under each letter: ',
+    h('span', { class: 'lmw-exact' }, 'your guesses'),
+    ' and ',
+    h('span', { class: 'lmw-other' }, 'the n-gram’s'),
+    '. “Show the letter” counts as 27 guesses.',
+  );
+}
+
+/** @param {Drawn} widget */
+function render({ model, el }) {
+  const set = setter(model);
+  const game = makeGame(model, (text) => {
+    message.textContent = text;
+    heard.say(text);
+    keyboard.draw(game.tried());
+  });
+  const choice = dropDown((i) => set({ passage: Number(i) }), game.passages.map((one, i) => [i, one.name]));
+  const reveal = button('Show the letter', game.reveal, { title: `Counts as ${MOST} guesses` });
+  const reset = button('Start again', () => {
+    game.restart();
+    draw();
+  });
+  const board = makeBoard();
+  const message = h('p', { class: 'lmw-message' });
+  const keyboard = makeKeys(game.guess);
+  const advice = quiet();
+  const scores = makeScores();
+  const chart = makeChart('Letters found at each number of guesses');
+  const root = frame(
+    el,
+    'shannon',
+    'Shannon’s guessing game',
+    line(field('Passage', choice), reveal, reset),
+    board.node,
+    message,
+    keyboard.node,
+    advice,
+    scores.node,
+    chart.node,
+    colours(),
+  );
+  root.classList.add('lmw-shannon');
+  const heard = announcer(root);
+  hearLetters(root, game.guess);
+
+  function draw() {
+    game.follow();
+    const [passage, results, played] = [game.passage(), game.results(), game.played()];
+    choice.value = String(model.get('passage'));
+    board.draw(passage, results);
+    reveal.disabled = game.isOver();
+    keyboard.draw(game.tried());
+    scores.draw(played);
+    chart.draw(played.mine, played.ranks);
+    advice.textContent = adviceOn(played.mine, passage);
+    if (results.length === 0 && game.tried().size === 0) {
+      message.textContent = 'Type a letter, or press one. The space is a letter too.';
+    }
+    if (game.isOver()) message.textContent += ' That was the last letter.';
+    root.dataset.played = String(results.length);
+  }
 
   return live(root, model, ['passage', 'guesses'], draw, heard.stop);
 }

@@ -11,7 +11,7 @@ import traitlets
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_not_nan
 from lmbook.widgets.base import BookWidget
 from lmbook.widgets.bundle import bundle
 
@@ -38,7 +38,8 @@ class ShannonGame(BookWidget):
     Raises:
         TypeError: `model` isn't a causal language model.
         ValueError: no passage, a character outside the 27, a passage too short, too long, or too long for the
-            model, an `alphabet` of other letters, or another number of names than of passages.
+            model, an `alphabet` of other letters, another number of names than of passages, or a model that
+            gives NaN.
 
     Source: Shannon, "Prediction and entropy of printed English", Bell System Technical Journal 30 (1951).
     """
@@ -88,8 +89,16 @@ def score_letters(model: LanguageModel, ids: Int[Tensor, " T"], given: int) -> t
     """Return log2 P(letter | letters before) and the letter's rank, 1 the likeliest, from place `given` on.
 
     Of letters that are equally likely, those with the smaller id rank first.
+
+    Raises:
+        ValueError: NaN among the model's logits, or logits that give no distribution, such as −inf alone.
     """
-    log_probs: Float[Tensor, "T V"] = model(ids[None])[0].double().log_softmax(dim=-1)[given - 1 : -1]
+    logits = model(ids[None])
+    check_not_nan(logits)
+    log_probs: Float[Tensor, "T V"] = logits[0].double().log_softmax(dim=-1)[given - 1 : -1]
+    if log_probs.isnan().any():
+        place = given + int(log_probs.isnan().any(dim=1).nonzero()[0])
+        raise ValueError(f"the model's logits give no distribution of the letter at index {place}")
     letters = ids[given:, None]
     true = log_probs.gather(1, letters)
     places = torch.arange(log_probs.shape[1])
@@ -106,7 +115,7 @@ def _check_arguments(passages: Sequence[Any], names: list[str], given: int, alph
         raise ValueError(f"passages must be a list of at least one text, got {passages!r}")
     if len(names) != len(passages):
         raise ValueError(f"there are {len(names)} names for {len(passages)} passages")
-    if given < 1:
+    if not given >= 1:
         raise ValueError(f"given must be at least 1, got {given}")
     for name, text in zip(names, passages, strict=True):
         other = sorted(set(text) - set(LETTERS))

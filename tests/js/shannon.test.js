@@ -20,3 +20,9 @@ Deno.test('bounds worked by hand', () => {
 Deno.test('no guess, no error', () => {
   assert.equal(shannonBounds([]).standardError, 0);
 });
+
+Deno.test('what is no number of guesses is refused', () => {
+  for (const odd of [NaN, 0, 28, 1.5]) {
+    assert.throws(() => shannonBounds([1, odd]), { message: new RegExp(`from 1 to 27, got ${odd}$`) });
+  }
+});

@@ -318,6 +318,17 @@ class TestShannonGame:
         _, ranks = score_letters(lambda ids: uniform, torch.tensor([3, 0, 26, 7, 1]), 1)
         assert ranks == [1, 27, 8, 2]
 
+    @pytest.mark.parametrize(
+        ("logits", "message"),
+        [
+            (torch.zeros(1, 5, 27).index_fill(1, torch.tensor([2]), math.nan), r"NaN logits, .* \(0, 2, 0\)"),
+            (torch.zeros(1, 5, 27).index_fill(1, torch.tensor([2]), -math.inf), "no distribution .* index 3"),
+        ],
+    )
+    def test_logits_without_a_rank_are_refused(self, logits, message):
+        with pytest.raises(ValueError, match=message):
+            score_letters(lambda ids: logits, torch.tensor([3, 0, 26, 7, 1]), 1)
+
     def test_another_alphabet_gives_the_same_game(self, letter_model):
         def last_is_space(ids):  # the same model over a … z and then the space
             return letter_model((ids + 1) % 27).roll(-1, dims=-1)
