@@ -3,25 +3,58 @@ import { comparison, likeliest, MAX_WORDS, sentenceField, wordRow } from './kit/
 import { sampleFrom, seededRandom } from './core/random.js';
 import { readModels } from './core/toy_models.js';
 import { joinWords } from './core/words.js';
-import { announcer, button, field, formatProb, frame, h, live, plural, setter } from './kit/kit.js';
+import {
+  announcer,
+  button,
+  dropDown,
+  field,
+  formatProb,
+  frame,
+  h,
+  line,
+  live,
+  plural,
+  setOptions,
+  setter,
+  slider,
+} from './kit/kit.js';
 import { loadModel } from './core/models.js';
 import { runsHere } from './kit/page_model.js';
 
 const LINES = 8; // words that get a line of their own
+const GAP = '·····'; // stands for a hidden word
 
-/** @import { Column } from './kit/sentence.js' */
+/** @import { TransformerModel } from './core/models.js' */
+/** @import { Automaton } from './core/toy_language.js' */
+/** @import { ToyModels } from './core/toy_models.js' */
+/** @import { Drawn, WidgetModel } from './kit/kit.js' */
+/** @import { Column, WordItem } from './kit/sentence.js' */
+
+/** @typedef {{ place: number, dists: Float64Array[], surprises: number[] }} Answer at a hidden place: model, exact, n-gram */
+/** @typedef {Pick<TransformerModel, 'logits' | 'maskTokenId'>} MaskedNet */
+/** @typedef {() => number} Random in [0, 1) */
 
 // ---- Three ways to fill a gap -------------------------------------------------------------------------------------------
 
-// P(word at each hidden place | all visible words), exactly: the states that the words before allow, the ways in which
-// the words after can go on, and between them each word by what it has of both. Several hidden words are summed out.
-// `hidden` are places; the result has a Float64Array (V) for each place that is hidden, null for the others.
-// Source: Rabiner (1989), section III.B, forward–backward.
+/**
+ * P(word at each hidden place | all visible words), exactly: the states that the words before allow, the ways in which
+ * the words after can go on, and between them each word by what it has of both. Several hidden words are summed out.
+ * The result has a Float64Array (V) for each place that is hidden, null for the others.
+ * Source: Rabiner (1989), section III.B, forward–backward.
+ * @param {Automaton} exact
+ * @param {number[]} ids
+ * @param {number[]} hidden places
+ */
 export function maskedPosterior(exact, ids, hidden) {
   const { rowStarts, words, next, logProbs, dead, vocabSize } = exact;
   const [T, S] = [ids.length, dead + 1];
   const isHidden = ids.map((_, t) => hidden.includes(t));
-  // Each possible step at place t: from state s, by entry i. The dead state has no way on.
+  /**
+   * Each possible step at place t: from state s, by entry i. The dead state has no way on.
+   * @param {number} t
+   * @param {Float64Array | null} from leave out the states that have 0 here
+   * @param {(s: number, i: number, p: number) => void} visit
+   */
   const eachStep = (t, from, visit) => {
     for (let s = 0; s < dead; s++) {
       if (from && from[s] === 0) continue;
@@ -39,6 +72,7 @@ export function maskedPosterior(exact, ids, hidden) {
     eachStep(t, forward[t], (s, i, p) => (row[next[i]] += forward[t][s] * p));
     forward.push(scaled(row));
   }
+  /** @type {(Float64Array | null)[]} */
   const answers = ids.map(() => null);
   let backward = new Float64Array(S).fill(1);
   for (let t = T - 1; t >= 0; t--) {
@@ -48,32 +82,55 @@ export function maskedPosterior(exact, ids, hidden) {
       row[s] += p * backward[next[i]];
       ways[words[i]] += forward[t][s] * p * backward[next[i]];
     });
-    if (isHidden[t]) answers[t] = ways.some((way) => way > 0) ? scaled(ways) : ways.fill(1 / vocabSize);
+    if (isHidden[t]) answers[t] = ways.every((way) => way === 0) ? ways.fill(1 / vocabSize) : scaled(ways);
     backward = scaled(row);
   }
   return answers;
 }
 
-// Numbers that add up to 1, so that long texts don't underflow; zeros stay.
+/**
+ * Numbers that add up to 1, so that long texts don't underflow; zeros stay.
+ * @param {Float64Array} row
+ */
 function scaled(row) {
   const total = Math.max(row.reduce((sum, x) => sum + x, 0), 1e-300);
   return row.map((x) => x / total);
 }
 
-// What the n-gram reads before `place`: the visible words just before it, and at the very start a full stop.
+/**
+ * What the n-gram reads before `place`: the visible words just before it, and at the very start a full stop.
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ * @param {number} place
+ */
 export function visibleBefore(ids, hidden, place) {
   let from = place;
   while (from > 0 && !hidden.includes(from - 1)) from -= 1;
   return { context: ids.slice(from, place), atStart: from === 0 };
 }
 
+/**
+ * @param {Pick<ToyModels, 'ngrams' | 'ngramDist'>} models
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ * @param {number} place
+ * @param {number} order
+ */
 export function ngramAnswer({ ngrams, ngramDist }, ids, hidden, place, order) {
   const { context, atStart } = visibleBefore(ids, hidden, place);
   return atStart ? ngramDist(context, order) : ngrams.dist(context, order);
 }
 
+/**
+ * The model's distribution at each hidden place, null at the others.
+ * @param {MaskedNet} net
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ */
 export function modelAnswers(net, ids, hidden) {
-  const rows = net.logits(ids.map((id, t) => (hidden.includes(t) ? net.maskTokenId : id)));
+  const mask = net.maskTokenId;
+  if (mask === null) throw new TypeError('this model has no mask token');
+  const rows = net.logits(ids.map((id, t) => (hidden.includes(t) ? mask : id)));
   return ids.map((_, t) => {
     if (!hidden.includes(t)) return null;
     const top = Math.max(...rows[t]);
@@ -81,17 +138,30 @@ export function modelAnswers(net, ids, hidden) {
   });
 }
 
-// The answers of the three at every hidden place, and the surprise of each at the word that was hidden.
+/**
+ * The answers of the three at every hidden place, and the surprise of each at the word that was hidden, in nats.
+ * @param {ToyModels} models
+ * @param {MaskedNet} net
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ * @param {number} order
+ */
 export function answerAll(models, net, ids, hidden, order) {
   const [exact, model] = [maskedPosterior(models.exact, ids, hidden), modelAnswers(net, ids, hidden)];
   return hidden.map((place) => {
-    const dists = [model[place], exact[place], ngramAnswer(models, ids, hidden, place, order)];
+    const ngram = ngramAnswer(models, ids, hidden, place, order);
+    const dists = [model[place], exact[place], ngram].filter((dist) => dist !== null);
     return { place, dists, surprises: dists.map((dist) => -Math.log(dist[ids[place]])) };
   });
 }
 
-// A sentence drawn from the exact language, up to its full stop.
+/**
+ * A sentence drawn from the exact language, up to its full stop.
+ * @param {Pick<ToyModels, 'exact' | 'stop'>} models
+ * @param {Random} random
+ */
 export function drawSentence({ exact, stop }, random) {
+  /** @type {number[]} */
   const ids = [];
   while (ids.length < MAX_WORDS && (ids.length === 0 || ids.at(-1) !== stop)) {
     ids.push(sampleFrom(exact.dist(ids), random()));
@@ -99,7 +169,11 @@ export function drawSentence({ exact, stop }, random) {
   return ids;
 }
 
-// The numbers 0 … n − 1 in a random order: the first k of them are a random choice of k.
+/**
+ * The numbers 0 … n − 1 in a random order: the first k of them are a random choice of k.
+ * @param {number} n
+ * @param {Random} random
+ */
 export function shuffled(n, random) {
   const order = Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
@@ -111,47 +185,93 @@ export function shuffled(n, random) {
 
 // ---- The view -----------------------------------------------------------------------------------------------------------
 
-function render({ model, el }) {
-  const order = model.get('order');
-  const models = readModels(model, order);
-  const { vocab } = models;
+/**
+ * @param {WidgetModel} model
+ * @returns {TransformerModel}
+ */
+function readNet(model) {
   const net = loadModel(model.get('header'), model.get('weights'));
-  const random = seededRandom(model.get('seed'));
-  let ids = []; // of the last sentence that could be read
-  let queue = []; // its places in the random order in which the slider hides them
+  if (net.kind !== 'transformer') throw new TypeError(`this widget shows a masked transformer, not ${net.kind}`);
+  return net;
+}
 
-  const set = setter(model);
-  const hiddenNow = () => model.get('hidden').filter((t) => t < ids.length);
-  const hide = (hidden, place = hidden.includes(model.get('place')) ? model.get('place') : hidden[0] ?? 0) =>
-    set({ hidden: [...hidden].sort((a, b) => a - b), place });
-
-  const sentence = sentenceField({
-    vocab,
-    exact: models.exact,
-    net,
-    empty: 'Write some words of the language, or take a new sentence.',
-    advice: 'Press a word to hide it, press it again to show it.',
-    oninput: (text) => set({ sentence: text }),
-  });
-  const fresh = button('New sentence', () => {
-    const drawn = drawSentence(models, random);
-    const hidden = shuffled(drawn.length, random).slice(0, Math.max(1, hiddenNow().length));
-    hidden.sort((a, b) => a - b);
-    set({ sentence: joinWords(drawn.map((id) => vocab[id])), hidden, place: hidden[0] });
-  }, { title: 'Draw a sentence from the exact language' });
-  const words = wordRow('The sentence: press a word to hide or to show it', [], (t) => {
-    const hidden = hiddenNow();
-    if (hidden.includes(t)) hide(hidden.filter((other) => other !== t));
-    else hide([...hidden, t], t);
-  });
-  const rateName = h('span');
-  const slider = h('input', { type: 'range', min: 0, max: 100, step: 5, oninput: () => maskAtRate() });
+/**
+ * How many words are hidden: a slider, and a button that hides others. The places are hidden in a random order.
+ * @param {Random} random
+ * @param {(places: number[]) => void} hide
+ */
+function maskingRate(random, hide) {
+  /** @type {number[]} */
+  let queue = []; // the places of the sentence in that order
+  const name = h('span');
+  const count = () => Math.round((Number(rate.value) / 100) * queue.length);
+  const mask = () => hide(queue.slice(0, count()));
+  const rate = slider([0, 100, 5], mask);
   const again = button('Other words', () => {
-    queue = shuffled(ids.length, random);
-    maskAtRate();
+    queue = shuffled(queue.length, random);
+    mask();
   }, { title: 'Hide as many other words, at random' });
-  const holes = h('select', { onchange: () => set({ place: Number(holes.value) }) });
-  const answersFor = field('Answers for', holes);
+  /**
+   * Takes another order where the sentence has another length.
+   * @param {number} length
+   * @param {number} seed
+   */
+  function fit(length, seed) {
+    if (length !== queue.length) queue = shuffled(length, seededRandom(seed + length));
+  }
+  /** @param {number} hidden how many are */
+  function draw(hidden) {
+    const length = queue.length;
+    const share = length ? hidden / length : 0;
+    name.textContent = `Masking rate: ${Math.round(100 * share)} %, ${hidden} of ${plural(length, 'word')}`;
+    if (count() !== hidden) rate.value = String(Math.round(20 * share) * 5);
+    rate.setAttribute('aria-valuetext', `${hidden} of ${plural(length, 'word')} hidden`);
+  }
+  return { node: line(field(name, rate), again), fit, draw };
+}
+
+/**
+ * The words of the sentence as buttons, with gaps for those that are hidden.
+ * @param {string[]} vocab
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ * @param {number} place whose answers are shown; −1: none
+ * @returns {WordItem[]}
+ */
+function wordItems(vocab, ids, hidden, place) {
+  return ids.map((id, t) => {
+    if (!hidden.includes(t)) return { word: vocab[id], say: vocab[id], look: ' ' };
+    const current = t === place;
+    const look = `lmw-hole ${current ? 'lmw-chosen' : ''}`;
+    return { word: GAP, pressed: true, current, look, say: `word ${t + 1}, hidden` };
+  });
+}
+
+/**
+ * What the n-gram has before it at `place`, as a note in the table.
+ * @param {ToyModels} models
+ * @param {number[]} ids
+ * @param {number[]} hidden
+ * @param {number} place
+ * @param {number} order
+ */
+function ngramReads({ vocab, stop }, ids, hidden, place, order) {
+  const { context, atStart } = visibleBefore(ids, hidden, place);
+  const before = [...(atStart && stop >= 0 ? [stop] : []), ...context];
+  const seen = before.slice(order > 1 ? 1 - order : Infinity);
+  return seen.length ? `reads “${seen.map((id) => vocab[id]).join(' ')}”` : 'reads nothing';
+}
+
+/**
+ * The answers of the three at one hidden place, and the choice of the place.
+ * @param {ToyModels} models
+ * @param {number} order
+ * @param {(place: number) => void} onpick
+ */
+function answerTable(models, order, onpick) {
+  const { vocab } = models;
+  const holes = dropDown((place) => onpick(Number(place)));
+  const choice = field('Answers for', holes);
   /** @type {Column[]} */
   const columns = [
     ['model', 'model', 'Model'],
@@ -159,106 +279,137 @@ function render({ model, el }) {
     ['ngram', 'other', `${order}-gram`],
   ];
   const table = comparison('', columns, LINES, 2);
-  const root = frame(
-    el,
-    'masked-explorer',
-    'Masked explorer',
-    h('div', { class: 'lmw-line' }, sentence.node, fresh),
-    sentence.message,
-    words.node,
-    h('div', { class: 'lmw-line' }, h('label', { class: 'lmw-field' }, rateName, slider), again),
-    answersFor,
-    table.node,
-    runsHere(net, 'Surprise: −log P of the hidden word, ◂, in nats. '),
-  );
-  root.classList.add('lmw-masked');
-  const heard = announcer(root);
-  words.node.addEventListener('focusin', (event) => {
-    const t = words.placeOf(event.target);
-    if (hiddenNow().includes(t) && t !== model.get('place')) set({ place: t });
-  });
-
-  function maskAtRate() {
-    hide(queue.slice(0, Math.round((Number(slider.value) / 100) * ids.length)));
+  /**
+   * @param {number[]} ids
+   * @param {number[]} hidden
+   * @param {number} place
+   */
+  function nameOf(ids, hidden, place) {
+    const before = hidden.includes(place - 1) ? GAP : vocab[ids[place - 1]];
+    return `word ${place + 1}, ${place ? `after “${before}”` : 'at the start'}`;
   }
-
-  // Reads the sentence; where it can't be read the last one stays.
-  function read() {
-    const { ids: found, wrong } = sentence.read(model.get('sentence'));
-    if (!found) return wrong;
-    if (found.length !== ids.length) queue = shuffled(found.length, seededRandom(model.get('seed') + found.length));
-    ids = found;
-    return wrong;
-  }
-
-  function drawWords(hidden, place) {
-    words.write(ids.map((id, t) => {
-      const hole = hidden.includes(t);
-      return {
-        word: hole ? '·····' : vocab[id],
-        pressed: hole,
-        current: hole && t === place,
-        look: `${hole ? 'lmw-hole' : ''} ${t === place && hole ? 'lmw-chosen' : ''}`,
-        say: hole ? `word ${t + 1}, hidden` : vocab[id],
-      };
-    }));
-  }
-
-  function drawAnswers(answers, chosen) {
-    table.node.hidden = answersFor.hidden = !chosen;
+  /**
+   * @param {number[]} ids
+   * @param {Answer[]} answers
+   * @param {Answer | undefined} chosen
+   */
+  function draw(ids, answers, chosen) {
+    table.node.hidden = choice.hidden = !chosen;
     if (!chosen) return;
-    const { place, dists, surprises } = chosen;
-    const truth = ids[place];
-    holes.replaceChildren(...answers.map((one) => {
-      const before = one.place
-        ? `after “${answers.some((a) => a.place === one.place - 1) ? '·····' : vocab[ids[one.place - 1]]}”`
-        : 'at the start';
-      return h('option', { value: one.place }, `word ${one.place + 1}, ${before}`);
-    }));
+    const { place, dists: [mine, exact, ngram], surprises } = chosen;
+    const hidden = answers.map((one) => one.place);
+    setOptions(holes, hidden.map((one) => [one, nameOf(ids, hidden, one)]));
     holes.value = String(place);
-    const [mine, exact, ngram] = dists;
     table.title.textContent = `What stands in place ${place + 1}?`;
-    table.draw(vocab, dists, likeliest([exact, mine, ngram], LINES, truth), truth);
-    const { context, atStart } = visibleBefore(ids, answers.map((one) => one.place), place);
-    const seen = [...(atStart && models.stop >= 0 ? [models.stop] : []), ...context].slice(
-      order > 1 ? 1 - order : Infinity,
-    );
-    table.notes[0].textContent = 'reads both sides';
-    table.notes[1].textContent = 'reads both sides';
-    table.notes[2].textContent = seen.length ? `reads “${seen.map((id) => vocab[id]).join(' ')}”` : 'reads nothing';
+    table.draw(vocab, chosen.dists, likeliest([exact, mine, ngram], LINES, ids[place]), ids[place]);
+    const notes = ['reads both sides', 'reads both sides', ngramReads(models, ids, hidden, place, order)];
+    notes.forEach((note, k) => (table.notes[k].textContent = note));
     table.writeFoot(0, 'Surprise', surprises, 3);
     const mean = columns.map((_, k) => answers.reduce((sum, one) => sum + one.surprises[k], 0) / answers.length);
     table.writeFoot(1, `Mean over ${answers.length}`, mean, 3);
   }
+  return { nodes: [choice, table.node], draw };
+}
+
+/**
+ * What a screen reader hears of the answers.
+ * @param {string[]} vocab
+ * @param {number[]} ids
+ * @param {number} count how many words are hidden
+ * @param {Answer | undefined} chosen
+ * @param {number} order
+ */
+function summary(vocab, ids, count, chosen, order) {
+  if (!chosen) return 'No word is hidden.';
+  const { place, dists } = chosen;
+  const [mine, exact, ngram] = dists.map((dist) => formatProb(dist[ids[place]]));
+  const answers = `model ${mine}, exact ${exact}, ${order}-gram ${ngram}`;
+  return `${plural(count, 'word')} hidden. Word ${place + 1} is “${vocab[ids[place]]}”: ${answers}.`;
+}
+
+/**
+ * Which words are hidden, and which of them is looked at.
+ * @param {WidgetModel} model
+ * @param {() => number} length of the sentence
+ */
+function makeGaps(model, length) {
+  const set = setter(model);
+  /** @type {() => number[]} */
+  const hidden = () => model.get('hidden').filter((/** @type {number} */ t) => t < length());
+  /** @type {() => number} */
+  const place = () => model.get('place');
+  /**
+   * @param {number[]} places
+   * @param {number} [at] the one that is looked at from now on
+   */
+  const hide = (places, at = places.includes(place()) ? place() : places[0] ?? 0) =>
+    set({ hidden: [...places].sort((a, b) => a - b), place: at });
+  /** @param {number} t */
+  const toggle = (t) =>
+    hidden().includes(t) ? hide(hidden().filter((other) => other !== t)) : hide([...hidden(), t], t);
+  /** @param {number} t a place, or −1 */
+  function lookAt(t) {
+    if (hidden().includes(t) && t !== place()) set({ place: t });
+  }
+  return { hidden, place, hide, toggle, lookAt };
+}
+
+/** @param {Drawn} widget */
+function render({ model, el }) {
+  const order = model.get('order');
+  const models = readModels(model, order);
+  const { vocab, exact } = models;
+  const net = readNet(model);
+  const random = seededRandom(model.get('seed'));
+  const set = setter(model);
+  /** @type {number[]} */
+  let ids = []; // of the last sentence that could be read
+  const gaps = makeGaps(model, () => ids.length);
+
+  const sentence = sentenceField({
+    vocab,
+    exact,
+    net,
+    empty: 'Write some words of the language, or take a new sentence.',
+    advice: 'Press a word to hide it, press it again to show it.',
+    oninput: (text) => set({ sentence: text }),
+  });
+  const fresh = button('New sentence', () => {
+    const drawn = drawSentence(models, random);
+    const hidden = shuffled(drawn.length, random).slice(0, Math.max(1, gaps.hidden().length)).sort((a, b) => a - b);
+    set({ sentence: joinWords(drawn.map((id) => vocab[id])), hidden, place: hidden[0] });
+  }, { title: 'Draw a sentence from the exact language' });
+  const words = wordRow('The sentence: press a word to hide or to show it', [], gaps.toggle);
+  words.node.addEventListener('focusin', (event) => gaps.lookAt(words.placeOf(event.target)));
+  const rate = maskingRate(random, gaps.hide);
+  const table = answerTable(models, order, (place) => set({ place }));
+  const root = frame(
+    el,
+    'masked-explorer',
+    'Masked explorer',
+    line(sentence.node, fresh),
+    sentence.message,
+    words.node,
+    rate.node,
+    table.nodes,
+    runsHere(net, 'Surprise: −log P of the hidden word, ◂, in nats. '),
+  );
+  root.classList.add('lmw-masked');
+  const heard = announcer(root);
 
   function draw() {
-    const wrong = read();
-    const hidden = hiddenNow();
+    const { ids: found, wrong } = sentence.read(model.get('sentence'));
+    ids = found ?? ids;
+    rate.fit(ids.length, model.get('seed'));
+    const hidden = gaps.hidden();
     const answers = ids.length ? answerAll(models, net, ids, hidden, order) : [];
-    const chosen = answers.find((one) => one.place === model.get('place')) ?? answers[0];
-    drawWords(hidden, chosen?.place ?? -1);
-    const share = ids.length ? hidden.length / ids.length : 0;
-    rateName.textContent = `Masking rate: ${Math.round(100 * share)} %, ${hidden.length} of ${
-      plural(ids.length, 'word')
-    }`;
-    if (Math.round((Number(slider.value) / 100) * ids.length) !== hidden.length) {
-      slider.value = String(Math.round(20 * share) * 5);
-    }
-    slider.setAttribute('aria-valuetext', `${hidden.length} of ${plural(ids.length, 'word')} hidden`);
-    drawAnswers(answers, chosen);
-    Object.assign(root.dataset, {
-      words: ids.map((id) => vocab[id]).join(' '),
-      hidden: hidden.join(' '),
-      place: chosen ? chosen.place : '',
-    });
-    if (wrong) return heard.say(wrong);
-    if (!chosen) return heard.say('No word is hidden.');
-    const [mine, exact, ngram] = chosen.dists.map((dist) => formatProb(dist[ids[chosen.place]]));
-    heard.say(
-      `${plural(hidden.length, 'word')} hidden. Word ${chosen.place + 1} is “${
-        vocab[ids[chosen.place]]
-      }”: model ${mine}, exact ${exact}, ${order}-gram ${ngram}.`,
-    );
+    const chosen = answers.find((one) => one.place === gaps.place()) ?? answers[0];
+    words.write(wordItems(vocab, ids, hidden, chosen?.place ?? -1));
+    rate.draw(hidden.length);
+    table.draw(ids, answers, chosen);
+    const shown = ids.map((id) => vocab[id]).join(' ');
+    Object.assign(root.dataset, { words: shown, hidden: hidden.join(' '), place: chosen?.place ?? '' });
+    heard.say(wrong || summary(vocab, ids, hidden.length, chosen, order));
   }
 
   return live(root, model, ['sentence', 'hidden', 'place'], draw, heard.stop);
