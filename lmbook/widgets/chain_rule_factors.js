@@ -53,7 +53,8 @@ export function runningLogs(factors) {
 export function widestGap(factors) {
   let [widest, place] = [CLOSE, -1];
   factors.forEach(({ p, q }, t) => {
-    const counts = t > 0 || p === 0;
+    if (!(p >= 0 && q >= 0)) throw new RangeError(`P of word ${t + 1} must be at least 0, got ${p} and ${q}`);
+    const counts = (t > 0 || p === 0) && p !== q;
     const gap = counts ? Math.abs(Math.log(p) - Math.log(q)) : 0;
     if (gap > widest) [widest, place] = [gap, t];
   });

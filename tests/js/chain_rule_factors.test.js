@@ -20,6 +20,17 @@ Deno.test('there may be no gap', () => {
   assert.equal(widestGap([]), -1);
 });
 
+Deno.test('NaN is no probability, words that both never say are no gap', () => {
+  for (const place of [0, 1]) {
+    for (const pair of /** @type {[number, number][]} */ ([[NaN, 0.5], [0.5, NaN]])) {
+      const pairs = /** @type {[number, number][]} */ ([[0.5, 0.5], [0.2, 0.4]]).with(place, pair);
+      const message = `P of word ${place + 1} must be at least 0, got ${pair[0]} and ${pair[1]}`;
+      assert.throws(() => widestGap(factors(pairs)), { name: 'RangeError', message });
+    }
+  }
+  assert.equal(widestGap(factors([[0, 0], [0.2, 0.4], [0, 0]])), 1);
+});
+
 Deno.test('running logs stay at minus infinity', () => {
   const logs = runningLogs(factors([[0.5, 0.25], [0, 0.5], [0.25, 0.5]]));
   assert.deepEqual(logs.map(({ exact }) => exact), [Math.log(0.5), -Infinity, -Infinity]);
