@@ -9,9 +9,11 @@ Axes: D model width, H query heads, K key/value heads, E a head's width, F feed-
 """
 
 import importlib.util
+import mmap
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -101,10 +103,67 @@ def _open(path: Path):
     except ImportError:
         raise ModuleNotFoundError("reading a GGUF file needs the package gguf: pip install gguf") from None
     try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _Header(data).check()
         return gguf.GGUFReader(path)
     except Exception as error:  # the reader raises many kinds, a bare Exception too
         size = path.stat().st_size
         raise ValueError(f"{path} is damaged or cut short at {size:,} bytes: {error}") from None
+
+
+class _Header:
+    """A walk over a GGUF file's settings: no count in it may lead beyond the file's end.
+
+    `gguf.GGUFReader` trusts the counts, and a damaged one keeps it busy for hours.
+
+    Source: the GGUF specification, in the repository of ggml.
+    """
+
+    SIZES: ClassVar = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes by type
+    STRING, ARRAY = 8, 9
+
+    def __init__(self, data: mmap.mmap):
+        self.data, self.place = data, 8  # after the magic and the version
+
+    def check(self) -> None:
+        """ValueError with the place of the first count or type that can't be."""
+        tensors, settings = self._count(), self._count()
+        for _ in range(settings):
+            self._skip(self._count())  # the name
+            self._value(self._number(4))
+        if tensors * 24 > len(self.data) - self.place:  # a tensor's entry takes more
+            raise ValueError(f"{tensors} tensors don't fit behind byte {self.place}")
+
+    def _number(self, size: int) -> int:
+        start = self.place
+        self._skip(size)
+        return int.from_bytes(self.data[start : self.place], "little")
+
+    def _count(self) -> int:
+        count = self._number(8)
+        if count > len(self.data) - self.place:
+            raise ValueError(f"a count of {count} at byte {self.place - 8} leads beyond the file's end")
+        return count
+
+    def _skip(self, size: int) -> None:
+        self.place += size
+        if self.place > len(self.data):
+            raise ValueError(f"the file ends before byte {self.place}")
+
+    def _value(self, kind: int, depth: int = 0) -> None:
+        if kind == self.STRING:
+            self._skip(self._count())
+        elif kind == self.ARRAY and depth < 4:
+            item, count = self._number(4), self._count()
+            if item in self.SIZES:
+                self._skip(count * self.SIZES[item])
+            else:
+                for _ in range(count):
+                    self._value(item, depth + 1)
+        elif kind in self.SIZES:
+            self._skip(self.SIZES[kind])
+        else:
+            raise ValueError(f"byte {self.place} follows a value of the unknown type {kind}")
 
 
 def _setting(fields: Mapping, name: str, default=None):

@@ -355,6 +355,35 @@ def test_a_file_cut_short_is_refused(share, tmp_path):
         load_gguf(path)
 
 
+@pytest.mark.parametrize("count", [200, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_a_damaged_byte_is_refused_or_changes_no_more_than_a_value(count, tmp_path):
+    """A byte of the settings and the list of tensors is changed: never another error, never without end."""
+    path = write(tmp_path / "damaged.gguf", TINY, TENSORS)
+    whole = path.read_bytes()
+    header = whole.index(b"output_norm") if b"output_norm" in whole else len(whole) // 2
+    rng, refused = np.random.default_rng(5), 0
+    for _ in range(count):
+        damaged = bytearray(whole)
+        damaged[rng.integers(8, header)] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            load_gguf(path)
+        except ValueError:
+            refused += 1
+    assert refused > count / 2
+
+
+def test_a_count_beyond_the_files_end_is_refused_at_its_place(tmp_path):
+    path = write(tmp_path / "endless.gguf", TINY, TENSORS)
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"general.architecture") + len(b"general.architecture")] = (
+        9  # a string becomes an array
+    )
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"endless\.gguf is damaged .* leads beyond the file's end"):
+        load_gguf(path)
+
+
 @pytest.mark.slow
 def test_smollm2_cut_short_is_refused(tmp_path):
     path = tmp_path / "short.gguf"
