@@ -1,17 +1,28 @@
 // Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all the others.
 import { comparison } from './kit/sentence.js';
-import { announcer, formatProb, frame, h, live, setter } from './kit/kit.js';
+import { announcer, dropDown, field, formatProb, frame, h, line, live, quiet, setter, slider } from './kit/kit.js';
 import { unpack } from './core/bytes.js';
 
+/** @import { Drawn } from './kit/kit.js' */
 /** @import { Column } from './kit/sentence.js' */
 
 const LINES = 12;
 
-// What the page knows of one prompt. `at(t, m)` is the state of both sliders: {before, after, entropy, size, mass};
-// before (T = 1) and after (T, then p) are Float64Array (K + 1), probabilities of the K best tokens and, last, of all
-// others together. All of it is exact: the sums over the vocabulary were taken in Python at each position.
+/**
+ * A prompt at a state of both sliders. before (T = 1) and after (T, then p) have K + 1 places: the probabilities of the K
+ * best tokens and, last, of all others together.
+ * @typedef {{ before: Float64Array, after: Float64Array, entropy: number, size: number, mass: number }} Answer
+ */
+
+/**
+ * What the page knows of one prompt: `at(t, m)` is its answer at the places of both sliders. All of it is exact: the sums
+ * over the vocabulary were taken in Python at each position.
+ * @param {(name: string) => any} get
+ * @param {number} prompt
+ */
 export function readPrompt(get, prompt) {
   const K = get('labels')[prompt].length;
+  /** @type {[taus: number[], ps: number[]]} */
   const [taus, ps] = [get('temperatures'), get('nuclei')];
   const best = unpack(get('best'), Float32Array).subarray(prompt * K, (prompt + 1) * K);
   const norms = unpack(get('norms'), Float64Array);
@@ -20,15 +31,25 @@ export function readPrompt(get, prompt) {
   const masses = unpack(get('masses'), Float64Array);
   const plain = taus.indexOf(1);
 
+  /** @param {number} t */
   function probs(t) {
     const tau = taus[t];
     if (tau === 0) return Float64Array.from(best, (_, rank) => Number(rank === 0)); // of equals the first
     const norm = norms[prompt * taus.length + t];
     return Float64Array.from(best, (logit) => Math.exp(logit / tau - norm));
   }
+  /**
+   * @param {Float64Array} named
+   * @param {number} total
+   */
   function withRest(named, total) {
     return Float64Array.of(...named, Math.max(total - named.reduce((sum, p) => sum + p, 0), 0));
   }
+  /**
+   * @param {number} t
+   * @param {number} m
+   * @returns {Answer}
+   */
   function at(t, m) {
     const row = prompt * taus.length + t;
     const [size, mass] = [sizes[row * ps.length + m], masses[row * ps.length + m]];
@@ -40,73 +61,81 @@ export function readPrompt(get, prompt) {
   return { at, K };
 }
 
-// What can't be seen in a token is written out.
+/**
+ * What can't be seen in a token is written out.
+ * @param {string} text
+ */
 export function showToken(text) {
   return text.replace(/ /g, '␣').replace(/\n/g, '↵').replace(/\t/g, '⇥') || '∅';
 }
 
+/**
+ * A slider over the numbers of `grid`, with the present one in its label.
+ * @param {string} name
+ * @param {number[]} grid
+ * @param {(place: number) => void} onmove
+ */
+function gridSlider(name, grid, onmove) {
+  const label = h('span');
+  const input = slider([0, grid.length - 1, 1], onmove);
+  /** @param {number} place */
+  function draw(place) {
+    const number = grid[place].toFixed(2);
+    input.value = String(place);
+    input.setAttribute('aria-valuetext', number);
+    label.textContent = `${name} = ${number}`;
+  }
+  return { node: field(label, input), draw };
+}
+
+/** @param {Answer} answer */
+function describeNucleus({ entropy, size, mass }) {
+  const count = `${size.toLocaleString('en')} token${size === 1 ? '' : 's'}`;
+  return `Entropy at this T: ${entropy.toFixed(2)} nats. The nucleus has ${count} with probability ${
+    formatProb(mass)
+  }.`;
+}
+
+/** @param {Drawn} widget */
 function render({ model, el }) {
-  const get = (name) => model.get(name);
-  const [taus, ps] = [get('temperatures'), get('nuclei')];
-  const read = get('prompts').map((_, i) => readPrompt(get, i));
+  const get = (/** @type {string} */ name) => model.get(name);
+  /** @type {string[]} */
+  const prompts = get('prompts');
+  const read = prompts.map((_, i) => readPrompt(get, i));
   const set = setter(model);
-  const choice = h(
-    'select',
-    { onchange: () => set({ prompt: Number(choice.value) }) },
-    get('prompts').map((text, i) => h('option', { value: i }, text)),
-  );
-  const slider = (name, grid) => {
-    const label = h('span');
-    const input = h('input', {
-      type: 'range',
-      min: 0,
-      max: grid.length - 1,
-      step: 1,
-      oninput: () => set({ [name]: Number(input.value) }),
-    });
-    return { label, input, node: h('label', { class: 'lmw-field' }, label, input) };
-  };
-  const [warmth, nucleus] = [slider('temperature', taus), slider('nucleus', ps)];
+  const choice = dropDown((prompt) => set({ prompt: Number(prompt) }), prompts.map((text, i) => [i, text]));
+  const warmth = gridSlider('Temperature T', get('temperatures'), (temperature) => set({ temperature }));
+  const cut = gridSlider('Nucleus p', get('nuclei'), (nucleus) => set({ nucleus }));
   /** @type {Column[]} */
   const columns = [['before', 'exact', 'T = 1'], ['after', 'other', 'With T and p']];
   const table = comparison('Next token', columns, LINES);
   const facts = h('p', { class: 'lmw-message' });
+  const [all, named] = [get('vocab_size').toLocaleString('en'), read[0].K];
   const root = frame(
     el,
     'prompt-explorer',
     'Temperature and nucleus on real prompts',
-    h('label', { class: 'lmw-field' }, h('span', {}, 'Prompt'), choice),
-    h('div', { class: 'lmw-line' }, warmth.node, nucleus.node),
+    field('Prompt', choice),
+    line(warmth.node, cut.node),
     facts,
     table.node,
-    h(
-      'p',
-      { class: 'lmw-quiet' },
-      `␣ is a space. All ${get('vocab_size').toLocaleString('en')} tokens count in every number; the best ${
-        read[0].K
-      } of a prompt can be named.`,
-    ),
+    quiet(`␣ is a space. All ${all} tokens count in every number; the best ${named} of a prompt can be named.`),
   );
   const heard = announcer(root);
 
   function draw() {
     const [prompt, t, m] = [get('prompt'), get('temperature'), get('nucleus')];
+    /** @type {string[]} */
     const names = get('labels')[prompt].map(showToken);
-    const { before, after, entropy, size, mass } = read[prompt].at(t, m);
+    const answer = read[prompt].at(t, m);
+    const { before, after, entropy, size, mass } = answer;
     names.length = get('vocab_size');
     const shown = Array.from({ length: Math.min(LINES, read[prompt].K) }, (_, i) => i);
     table.draw(names, [before, after], shown);
     choice.value = String(prompt);
-    warmth.input.value = String(t);
-    nucleus.input.value = String(m);
-    warmth.label.textContent = `Temperature T = ${taus[t].toFixed(2)}`;
-    nucleus.label.textContent = `Nucleus p = ${ps[m].toFixed(2)}`;
-    warmth.input.setAttribute('aria-valuetext', taus[t].toFixed(2));
-    nucleus.input.setAttribute('aria-valuetext', ps[m].toFixed(2));
-    const count = `${size.toLocaleString('en')} token${size === 1 ? '' : 's'}`;
-    facts.textContent = `Entropy at this T: ${entropy.toFixed(2)} nats. The nucleus has ${count} with probability ${
-      formatProb(mass)
-    }.`;
+    warmth.draw(t);
+    cut.draw(m);
+    facts.textContent = describeNucleus(answer);
     Object.assign(root.dataset, { prompt, size, entropy, mass });
     heard.say(`Best token “${names[0]}”, ${formatProb(after[0])}. ${facts.textContent}`);
   }
