@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lmbook.evaluation import cross_entropy
-from lmbook.interface import LanguageModel, check_causal, evaluating
+from lmbook.interface import LanguageModel, check_causal, check_not_nan, check_number, evaluating
 from lmbook.toy.language import ToyLanguage
 from lmbook.widgets.base import BookWidget, read_words
 from lmbook.widgets.bundle import bundle, style
@@ -41,7 +41,7 @@ class ReplayRecorder:
 
     Raises:
         ValueError: no sentence, one of another length, a word outside the vocabulary, bad `held_out`; when
-            called: a step that isn't above the last one.
+            called: a step below 0 or not above the last one, a model that gives NaN.
     """
 
     def __init__(self, language: ToyLanguage, sentences: Sequence[str], held_out: Int[Tensor, "B T"]):
@@ -61,10 +61,14 @@ class ReplayRecorder:
     def __call__(self, step: int, model: LanguageModel, loss: float | None = None) -> None:
         """Record `model` after `step` steps; `loss` replaces the loss on `held_out`."""
         check_causal(model, "a training replay")
-        if self.steps and step <= self.steps[-1]:
+        check_number("step", step, "[0, inf)")
+        if self.steps and not step > self.steps[-1]:
             raise ValueError(f"steps must rise: got {step} after {self.steps[-1]}")
         with evaluating(model):
-            rows = [model(torch.tensor([ids]))[0, :-1].double().log_softmax(dim=-1) for ids in self.ids]
+            logits = [model(torch.tensor([ids]))[0, :-1] for ids in self.ids]
+            for one in logits:
+                check_not_nan(one)
+            rows = [one.double().log_softmax(dim=-1) for one in logits]
             self.losses.append(cross_entropy(model, self.held_out) if loss is None else float(loss))
         self.log_probs.append(torch.cat(rows).cpu().numpy())
         self.steps.append(step)
@@ -169,7 +173,7 @@ def _check_recording(recorder: Any, levels: dict[str, float]) -> None:
         if not np.isfinite(loss):
             raise ValueError(f"the loss of {name} must be finite, got {loss}")
     size = 2 * len(recorder.steps) * recorder.log_probs[0].size
-    if size > SIZE_LIMIT:
+    if not size <= SIZE_LIMIT:
         raise ValueError(
             f"{len(recorder.steps)} checkpoints would take {size:,} bytes, the limit is {SIZE_LIMIT:,}: "
             "record fewer checkpoints or sentences"

@@ -1,5 +1,7 @@
 """Beam tree and prompt explorer: their Python, and their JavaScript against it."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,7 @@ class TestBeamTree:
             "  best   0.1768  0 0 0",
         ]
 
+    @pytest.mark.usefixtures("as_readers_run_it")
     @pytest.mark.parametrize(
         ("searches", "options", "error", "message"),
         [
@@ -68,6 +71,13 @@ class TestBeamTree:
             ({"x": (lambda ids: ids, ">")}, {}, TypeError, "ToyLanguage"),
             ({"x": (TRAP, ">")}, {"length": 9}, ValueError, "length must be from 1 to 8, got 9"),
             ({"x": (TRAP, ">")}, {"num_beams": 0}, ValueError, "num_beams must be from 1 to 8, got 0"),
+            ({"x": (TRAP, ">")}, {"length": math.nan}, ValueError, "length must be from 1 to 8, got nan"),
+            (
+                {"x": (TRAP, ">")},
+                {"num_beams": math.nan},
+                ValueError,
+                "num_beams must be from 1 to 8, got nan",
+            ),
         ],
     )
     def test_what_it_refuses(self, searches, options, error, message):

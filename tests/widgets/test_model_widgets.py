@@ -111,12 +111,32 @@ class TestTrainingReplay:
         assert model.training
         assert recorder.losses[0] == recorder.losses[1]  # without dropout
 
+    @pytest.mark.usefixtures("as_readers_run_it")
+    @pytest.mark.parametrize(
+        ("step", "message"),
+        [
+            (math.nan, "step must be at least 0 and finite, got nan"),
+            (-1, "step must be at least 0 and finite, got -1"),
+            (29, "steps must rise: got 29 after 30"),
+        ],
+    )
+    def test_recorder_refuses_steps_that_do_not_rise(self, recorder, causal, step, message):
+        with pytest.raises(ValueError, match=message):
+            recorder(step, causal)
+        assert recorder.steps == [0, 7, 30]
+
+    def test_recorder_refuses_a_model_that_gives_nan(self, recorder, language):
+        with pytest.raises(ValueError, match="the model returned NaN logits"):
+            recorder(31, lambda ids: torch.full((*ids.shape, 87), math.nan), loss=2.0)
+        assert len(recorder.steps) == len(recorder.losses) == len(recorder.log_probs) == 3
+
     def test_plain_text(self, recorder):
         lines = repr(TrainingReplay(recorder, sentence=1, place=4)).split("\n")
         assert lines[0].startswith("TrainingReplay: 3 checkpoints from step 0 to step 30; exact floor ")
         assert lines[1:3] == [text.replace(".", " .") for text in SENTENCES]
         assert lines[3] == "after 'every horse near the' exactly: barn 0.667, gate 0.333"
 
+    @pytest.mark.usefixtures("as_readers_run_it")
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -124,6 +144,9 @@ class TestTrainingReplay:
             ({"place": 0}, "place must be from 1 to 7, got 0"),
             ({"place": 8}, "place must be from 1 to 7, got 8"),
             ({"checkpoint": 3}, "checkpoint must be from 0 to 2, got 3"),
+            ({"sentence": math.nan}, "sentence must be from 0 to 1, got nan"),
+            ({"place": math.nan}, "place must be from 1 to 7, got nan"),
+            ({"checkpoint": math.nan}, "checkpoint must be from 0 to 2, got nan"),
             ({"levels": {"bigram": math.nan}}, "the loss of bigram must be finite, got nan"),
         ],
     )
