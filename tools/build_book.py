@@ -5,16 +5,19 @@ dropped whenever lmbook or the pinned versions change. If nothing has changed th
 because what only a build needs is imported late.
 """
 
+import gc
 import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
+import tomllib
+import warnings
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 from book import ROOT, Repository, chapters, find_repository, git
+from views import replace_views
 
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
@@ -40,19 +43,29 @@ def files(*names: str) -> list[Path]:
     return sorted(filter(belongs, found))
 
 
+def content(path: Path) -> bytes:
+    """Return what counts of a file: of pyproject.toml the package and its data, not the tools."""
+    if path.name != "pyproject.toml":
+        return path.read_bytes()
+    settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    return repr((settings.get("project"), settings.get("tool", {}).get("lmbook"))).encode()
+
+
+def is_view(path: Path) -> bool:
+    return bool(VIEWS.fullmatch(path.relative_to(ROOT).as_posix()))
+
+
 def fingerprint(paths: list[Path]) -> str:
     """Return a hash of the names and contents of files."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content(path) + b"\0")
     return digest.hexdigest()
 
 
 def executed_with() -> str:
     """Return the fingerprint of all that decides what chapters print, which excludes the widgets' views."""
-    return fingerprint(
-        [path for path in files(*RUNS) if not VIEWS.fullmatch(path.relative_to(ROOT).as_posix())]
-    )
+    return fingerprint([path for path in files(*RUNS) if not is_view(path)])
 
 
 def drop_stale_cache() -> None:
@@ -77,36 +90,43 @@ def check_readable(path: Path) -> None:
             sys.exit(f"{path.relative_to(ROOT)} holds a script in cell {cell.id}; only widgets may run code.")
 
 
-def draw_pages(repository: Repository | None) -> None:
+def draw_pages() -> None:
     """Run jupyter-book, warnings being errors; a failed build forgets its pages, so that it fails again."""
     print("Drawing the pages.", flush=True)
-    command = [
-        Path(sys.executable).with_name("jupyter-book"),
-        "build",
-        ".",
-        "-W",
-        "-n",
-        "--keep-going",
-        "--quiet",
-    ]
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    environment["ADDRESS"] = repository.url if repository else ""
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
+    from jupyter_book.sphinx import build_sphinx
+
+    gc.disable()  # the doctrees are many objects, none of which is garbage before the end
+    os.chdir(ROOT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        failed = build_sphinx(
+            ROOT,
+            HTML,
+            noconfig=True,
+            path_config=ROOT / "_config.yml",
+            confoverrides={
+                "external_toc_path": str(ROOT / "_toc.yml"),
+                "latex_individualpages": False,
+                "nitpicky": True,
+            },
+            warningiserror=True,
+            keep_going=True,
+            quiet=True,
+        )
+    if failed:
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
         shutil.rmtree(BUILD / "html" / ".doctrees", ignore_errors=True)
-        print(done.stdout)
         sys.exit("The site has faults; they are listed above.")
 
 
-def build(repository: Repository | None) -> None:
+def build() -> None:
     from execute import execute_chapters
 
     drop_stale_cache()
     for path in chapters():
         check_readable(path)
     execute_chapters(chapters(), CACHE)
-    draw_pages(repository)
+    draw_pages()
 
 
 def stamp_notebooks(repository: Repository) -> None:
@@ -121,13 +141,22 @@ def stamp_notebooks(repository: Repository) -> None:
 
 def main() -> None:
     repository = find_repository()
-    drawn_from = fingerprint(files(*DRAWS, *(["_build/colab-runs.json"] if repository else [])))
-    drawn_from += f" {repository}"
-    if HTML.joinpath("index.html").exists() and DRAWN.exists() and DRAWN.read_text() == drawn_from:
+    sources = files(*DRAWS, *(["_build/colab-runs.json"] if repository else []))
+    views = fingerprint([path for path in sources if is_view(path)])
+    others = fingerprint([path for path in sources if not is_view(path)]) + f" {repository}"
+    drawn_from = f"{views} {others}"
+    built = HTML.joinpath("index.html").exists() and DRAWN.exists()
+    before, _, others_before = DRAWN.read_text().partition(" ") if built else ("", "", "")
+    if (before, others_before) == (views, others):
         print("Nothing has changed since the last build.", flush=True)
+    elif others_before == others:
+        print("Only views of widgets have changed.", flush=True)
+        DRAWN.unlink()
+        replace_views(HTML)
+        DRAWN.write_text(drawn_from)
     else:
         DRAWN.unlink(missing_ok=True)
-        build(repository)
+        build()
         DRAWN.write_text(drawn_from)
     if repository:
         stamp_notebooks(repository)

@@ -5,8 +5,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
-
-from extensions import widgets
+from views import SCRIPT
 
 # A page may load files of its own site and inline data, nothing else.
 POLICY = (
@@ -45,7 +44,7 @@ def write_first_page(app: Sphinx, error: Exception | None) -> None:
 
 def check_assets(app: Sphinx, config: Config) -> None:
     """Stop where a style sheet or script that every page asks for is missing; Sphinx would go on without."""
-    scripts = [name for name in (*config.html_js_files, *config.nb_ipywidgets_js) if name != widgets.SCRIPT]
+    scripts = [name for name in (*config.html_js_files, *config.nb_ipywidgets_js) if name != SCRIPT]
     for name in (*config.html_css_files, *scripts):
         if not any(Path(app.confdir, folder, name).exists() for folder in config.html_static_path):
             raise ConfigError(f"{name} is missing in {', '.join(config.html_static_path)}")

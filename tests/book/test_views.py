@@ -7,8 +7,9 @@ import anywidget
 import build_book
 import execute
 import nbformat
-from extensions import widgets
+import views
 from javascript import run_module
+from sphinx.builders.html._assets import _file_checksum
 
 import lmbook.widgets
 
@@ -17,24 +18,24 @@ DRAWN = {f"{cls.__module__}.{cls.__name__}" for cls in CLASSES if issubclass(cls
 
 
 def test_every_widget_has_a_view_and_only_those():
-    assert {name for names in widgets.views().values() for name in names} == DRAWN
+    assert {name for names in views.views().values() for name in names} == DRAWN
 
 
 def test_the_script_registers_a_view_for_each_class(tmp_path):
     asked = (
         "(0, eval)(saved); print(Object.entries(lmViews).map(([name, view]) => [name, typeof view.render]));"
     )
-    assert dict(run_module(tmp_path, "", asked, widgets.script())) == dict.fromkeys(DRAWN, "function")
+    assert dict(run_module(tmp_path, "", asked, views.script())) == dict.fromkeys(DRAWN, "function")
 
 
 def test_the_style_sheet_has_all_that_the_widgets_bring():
-    whole = widgets.style()
+    whole = views.style()
     for cls in CLASSES:
         if issubclass(cls, anywidget.AnyWidget):
             rules = re.findall(r"[^{}]+\{[^{}]*\}", str(cls._css))
             assert rules
             assert not [rule for rule in rules if rule.strip() not in whole]
-    assert whole.startswith(Path(widgets.WIDGETS / "kit" / "kit.css").read_text(encoding="utf-8"))
+    assert whole.startswith(Path(views.WIDGETS / "kit" / "kit.css").read_text(encoding="utf-8"))
 
 
 def test_what_is_kept_of_a_chapter_holds_no_view_of_the_book(tmp_path):
@@ -66,3 +67,30 @@ def test_a_view_that_changes_executes_nothing_and_draws_again(monkeypatch, tmp_p
     assert both()[1] != draws
     code.write_text("2", encoding="utf-8")
     assert both()[0] != runs
+
+
+def test_only_the_package_and_its_data_count_in_the_settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(build_book, "ROOT", tmp_path)
+    settings = tmp_path / "pyproject.toml"
+
+    def runs(text: str) -> str:
+        settings.write_text(text, encoding="utf-8")
+        return build_book.executed_with()
+
+    first = runs('[project]\nname = "a"\n[tool.lmbook]\ndata = ["b"]\n[tool.ruff]\nline-length = 1\n')
+    assert runs('[project]\nname = "a"\n[tool.lmbook]\ndata = ["b"]\n[tool.ruff]\nline-length = 2\n') == first
+    assert runs('[project]\nname = "c"\n[tool.lmbook]\ndata = ["b"]\n') != first
+    assert runs('[project]\nname = "a"\n[tool.lmbook]\ndata = ["d"]\n') != first
+
+
+def test_new_views_are_written_and_every_page_names_their_sums(monkeypatch, tmp_path):
+    monkeypatch.setattr(views, "script", lambda: "new script")
+    monkeypatch.setattr(views, "style", lambda: "new style")
+    page = tmp_path / "chapters" / "one.html"
+    page.parent.mkdir()
+    text = '<link href="../_static/{}?v={}"><script src="../_static/widgets/views.js?v={}">'
+    page.write_text(text.format("lm.css", "00000000", "11111111"), encoding="utf-8")
+    views.replace_views(tmp_path)
+    assert (tmp_path / "_static" / "widgets" / "views.js").read_text(encoding="utf-8") == "new script"
+    known = _file_checksum(tmp_path / "_static", "widgets/views.js")  # what Sphinx itself writes
+    assert page.read_text(encoding="utf-8") == text.format("lm.css", "00000000", known)

@@ -1,0 +1,90 @@
+"""The views of all widgets as one script and one style sheet, in the folder _static of the site.
+
+The script has every file of `lmbook/widgets` once and a view for each class; static-widgets.js finds it by
+the name of the class. It is a classic script: a browser loads no modules from the disk. Nothing here needs
+Sphinx, so a changed view is in the site at once.
+"""
+
+import ast
+import json
+import re
+from collections import defaultdict
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from zlib import crc32
+
+from book import ROOT
+
+WIDGETS = ROOT / "lmbook" / "widgets"
+SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
+
+
+def views() -> dict[str, list[str]]:
+    """Return the view files of the book's widgets, each with the names of the classes that it draws.
+
+    They are read from lines such as `_esm = bundle("shannon.js")`: importing the classes takes seconds.
+    """
+    found = defaultdict(list)
+    for path in sorted(WIDGETS.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and (view := view_of(node)):
+                found[view].append(f"{module}.{node.name}")
+    return dict(found)
+
+
+def view_of(node: ast.ClassDef) -> str | None:
+    """Return the file that a class gives to `bundle`, if it does."""
+    for line in node.body:
+        match line:
+            case ast.Assign([ast.Name("_esm")], ast.Call(ast.Name("bundle"), [ast.Constant(view)])):
+                return view
+    return None
+
+
+def script() -> str:
+    """Return the script of all views: what they share, once, then each in a scope of its own.
+
+    Shared files are one block, where two functions of one name are an error.
+    """
+    spec = spec_from_file_location("bundle", WIDGETS / "bundle.py")
+    bundle = module_from_spec(spec)
+    spec.loader.exec_module(bundle)
+    drawn = {(WIDGETS / view).resolve(): names for view, names in views().items()}
+    parts = ["'use strict';\nglobalThis.lmViews = {};\n{\n"]
+    for path in bundle.modules(*views()):
+        if path not in drawn:
+            parts.append(bundle.without_exports(path))
+            continue
+        text = bundle.without_exports(path).replace("export default ", "return ")
+        names = "".join(f"lmViews[{json.dumps(name)}] = " for name in drawn[path])
+        parts.append(f"{names}(() => {{\n{text}}})();\n")
+    return "".join([*parts, "}\n"])
+
+
+def style() -> str:
+    """Return the style sheet of all views, the kit's first."""
+    paths = sorted(WIDGETS.rglob("*.css"), key=lambda path: ("kit" not in path.parts, path))
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def write_views(html: Path) -> dict[str, str]:
+    """Write both files into the site at `html` and return their check sums, as Sphinx makes them."""
+    sums = {}
+    for name, text in {SCRIPT: script(), STYLE: style()}.items():
+        path = html / "_static" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        sums[name] = f"{crc32(text.encode()):08x}"
+    return sums
+
+
+def replace_views(html: Path) -> None:
+    """Write both files and name their check sums in every page, so that browsers load the new ones."""
+    sums = write_views(html)
+    named = re.compile(rf"(_static/({'|'.join(map(re.escape, sums))})\?v=)[0-9a-f]{{8}}")
+    for page in html.rglob("*.html"):
+        before = page.read_text(encoding="utf-8")
+        after = named.sub(lambda match: match[1] + sums[match[2]], before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
