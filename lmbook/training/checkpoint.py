@@ -135,8 +135,10 @@ def _check_weights(weights: dict[str, Tensor], model: CausalLM) -> None:
         weight, shape = weights[name], expected[name].shape
         if weight.shape != shape:
             raise ValueError(f"the weight {name} is {tuple(weight.shape)}, the model's is {tuple(shape)}")
-        if not weight.is_floating_point():
-            raise ValueError(f"the weight {name} must be of a floating-point type, got {weight.dtype}")
+        if weight.dtype != torch.float32:
+            raise ValueError(f"the weight {name} must be of torch.float32, got {weight.dtype}")
+        if not weight.isfinite().all():
+            raise ValueError(f"the weight {name} has numbers that are NaN or infinite")
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
