@@ -130,6 +130,29 @@ def test_the_reference_of_two_sweeps_equals_an_enumeration():
         assert found.value == pytest.approx([w / sum(weights) for w in weights], abs=1e-12)
 
 
+NOTHING_CHOSEN = {
+    # how the mean is written: (loss of each token, mask) -> loss, whether a weight gets NaN
+    "picked, mean": (lambda losses, mask: losses[mask].mean(), False),
+    "picked, sum by count": (lambda losses, mask: losses[mask].sum() / mask.sum(), False),
+    "replaced by 0, sum by count": (lambda losses, mask: losses.where(mask, 0).sum() / mask.sum(), False),
+    "multiplied, sum by count": (lambda losses, mask: (losses * mask).sum() / mask.sum(), True),
+}
+
+
+@pytest.mark.parametrize(("mean", "spoils"), NOTHING_CHOSEN.values(), ids=NOTHING_CHOSEN)
+def test_a_mean_over_nothing_is_as_the_quiz_says(mean, spoils):
+    """masked-quiz-5: the loss is always NaN; the weights are lost where losses are multiplied by the mask."""
+    layer, mask = torch.nn.Linear(3, 5), torch.zeros(6, dtype=torch.bool)
+    losses = torch.nn.functional.cross_entropy(layer(torch.ones(6, 3)), torch.arange(6) % 5, reduction="none")
+    loss = mean(losses, mask)
+    loss.backward()
+    assert loss.isnan()
+    expected = torch.full_like(layer.weight, math.nan if spoils else 0)
+    torch.testing.assert_close(layer.weight.grad, expected, equal_nan=True, rtol=0, atol=0)
+    reason = next(choice.reason for choice in exercise("masked-quiz-5").choices if choice.right)
+    assert f"{0.85**6:.0%}".replace("%", " %") in reason
+
+
 class TestMistakes:
     @each(NUMBERS)
     def test_a_known_number_is_answered_with_its_reason(self, item):
