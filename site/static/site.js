@@ -36,10 +36,11 @@
   };
   addEventListener('DOMContentLoaded', () => {
     if (!document.querySelector('#search-results')) return;
-    const { Search } = /** @type {any} */ (globalThis); // Sphinx's
-    const summary = Search.makeSearchSummary;
+    // @ts-expect-error: a global of Sphinx's searchtools.js
+    const search = Search;
+    const summary = search.makeSearchSummary;
     const asked = (new URLSearchParams(location.search).get('q') ?? '').split(/\s+/).filter(Boolean);
-    Search.htmlToText = textOf;
-    Search.makeSearchSummary = (html, stems, anchor) => summary(html, [...stems, ...asked], anchor);
+    search.htmlToText = textOf;
+    search.makeSearchSummary = (html, stems, anchor) => summary(html, [...stems, ...asked], anchor);
   });
 })();
