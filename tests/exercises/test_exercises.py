@@ -561,6 +561,8 @@ class TestCheck:
             (lambda: check("probability-0", 1), "nearest are probability-"),
             (lambda: check("nothing", 1), "no exercise 'nothing'"),
             (lambda: check("probability-1", 4, seconds=0), r"must be above 0.*got 0"),
+            (lambda: check("probability-1", 4, seconds=3601), "at most 3600, got 3601"),
+            (lambda: hint("probability-1", 0), "hints 1 to 2, got 0"),
             (lambda: hint("probability-1", 9), "hints 1 to 2, got 9"),
             (lambda: hint("bugs-quiz-1"), "bugs-quiz-1 has no hints"),
             (lambda: check("probability-1", 4, seconds=math.nan), "got nan"),
