@@ -32,7 +32,7 @@ def judge_function(item: Exercise, function: Any, seconds: int | float) -> Judge
         if problem:
             if got == Outcome():
                 return Judgement("unreadable", "The function returns nothing yet (None).")
-            known = "" if _late(got) else _known_mistake(item, calls, outcomes)
+            known = _known_mistake(item, calls, outcomes)
             told = f"{show_call(item.function, args)} {problem}."
             return Judgement("wrong", known or told.replace("?.", "?"))
     if any(outcome.changed for outcome in outcomes):
@@ -108,10 +108,6 @@ def _alike(one: Outcome, other: Outcome) -> bool:
     if one.problem or other.problem:
         return one.problem.split(":")[0] == other.problem.split(":")[0]
     return not difference(one.value, other.value)
-
-
-def _late(outcome: Outcome) -> bool:
-    return "had not finished" in outcome.problem
 
 
 def _kind(value: Any) -> str:

@@ -692,6 +692,7 @@ class TestWhateverIsGiven:
 
     def test_a_fraction_is_the_number_that_it_stands_for(self):
         assert check("probability-2", Fraction(20, 29))
+        assert check("probability-1", Fraction(5)).text == "5 is too large."
 
     @named(ODD_ANSWERS)
     @pytest.mark.parametrize("kind", ["number", "choice", "prediction", "code"])
