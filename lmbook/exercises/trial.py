@@ -85,7 +85,7 @@ def _text_of(error: BaseException) -> str:
     """Return the first line of what an error says, which may be an error again."""
     try:
         text = "".join([str(error)]).strip().partition("\n")[0]
-    except Exception:
+    except BaseException:  # the reader's class says it, and may leave Python
         return ""
     return text.encode("utf-8", "replace").decode()
 
@@ -198,7 +198,8 @@ def _in_a_thread(function: Callable, calls: Calls, seconds: int | float) -> list
     thread.start()
     thread.join(seconds)
     if not thread.is_alive():
-        return outcomes
+        ended_early = len(outcomes) < len(calls)
+        return [*outcomes, Outcome(problem="ends its thread")] if ended_early else outcomes
     ended.set()
     for _ in range(20):  # a function may catch the first few
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))

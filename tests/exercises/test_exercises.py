@@ -602,6 +602,11 @@ class Unsayable(Exception):
         raise ValueError
 
 
+class Leaving(Exception):
+    def __str__(self):
+        raise SystemExit
+
+
 class Whole(int):
     def __repr__(self):
         raise ValueError
@@ -694,6 +699,9 @@ class TestWhateverIsGiven:
         assert check("probability-2", Fraction(20, 29))
         assert check("probability-1", Fraction(5)).text == "5 is too large."
 
+    def test_an_integer_beyond_every_float_is_called_infinite(self):
+        assert check("probability-1", -(10**400)).text.startswith("“-inf” is not a number")
+
     @named(ODD_ANSWERS)
     @pytest.mark.parametrize("kind", ["number", "choice", "prediction", "code"])
     def test_an_odd_answer_is_judged(self, make_it, kind):
@@ -715,6 +723,7 @@ class TestWhateverIsGiven:
         ("error", "part"),
         [
             (Unsayable(), "raises Unsayable"),
+            (Leaving(), "raises Leaving"),
             (KeyboardInterrupt(), "raises KeyboardInterrupt"),
             (GeneratorExit(), "raises GeneratorExit"),
             (BaseExceptionGroup("two", [SystemExit()]), "raises BaseExceptionGroup"),
@@ -722,7 +731,9 @@ class TestWhateverIsGiven:
         ],
     )
     def test_whatever_a_function_raises_is_told(self, error, part):
-        assert part in check("probability-5", raising(error)).text
+        verdict = check("probability-5", raising(error))
+        assert part in verdict.text
+        verdict.text.encode()
 
     def test_the_readers_own_interruption_is_not_kept_from_him(self, monkeypatch):
         monkeypatch.setattr(checking, "_written", raising(KeyboardInterrupt()))
@@ -771,6 +782,14 @@ class TestTrial:
         names, _ = run(exercise("probability-5"))
         assert check("probability-5", names["perplexity_of"])
         assert "ZeroDivisionError" in check("probability-5", lambda logits, ids: 1 / 0).text
+
+    def test_an_error_that_leaves_python_when_it_is_read_is_not_right(self):
+        assert "raises Leaving" in check("probability-5", raising(Leaving())).text
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_function_that_ends_its_thread_is_not_right(self, monkeypatch):
+        monkeypatch.setattr(trial, "call_once", raising(SystemExit()))
+        assert trial.try_calls(len, [("",)], 1) == [trial.Outcome(problem="ends its thread")]
 
     @pytest.mark.parametrize("function", [forever])
     def test_ends_a_loop(self, function):
