@@ -54,10 +54,14 @@
     if (text === null) return void (state = fresh());
     const read = parse(text);
     if (read) return void (state = read);
-    storage.setItem(COPY, text);
     note = 'What was stored could not be read, so this starts again; Export saves a copy of it as well.';
     state = fresh();
-    storage.setItem(KEY, JSON.stringify(state));
+    try {
+      storage.setItem(COPY, text);
+      storage.setItem(KEY, JSON.stringify(state));
+    } catch {
+      // The storage is full: what is damaged stays where it is.
+    }
   }
   /* Another tab may have written meanwhile: read again, change, write.
      @param {(state: Progress) => unknown} edit */

@@ -153,6 +153,18 @@ def test_a_full_storage_is_no_error(new_page, site, open_widgets):
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
 
 
+def test_a_full_storage_that_is_damaged_is_no_error_and_stays_as_it_is(new_page, site, open_widgets):
+    page = new_page()
+    page.goto(site.http(PAGE), wait_until="networkidle")
+    fill(page, "{damaged")
+    page.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+    )
+    open_widgets(page, site.http(PAGE))
+    expect(page.locator(".lm-progress-note")).to_contain_text("could not be read")
+    assert page.evaluate("localStorage.getItem('lm-book-progress')") == "{damaged"
+
+
 def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):
     first = new_page()
     open_widgets(first, site.http(PAGE))
