@@ -157,9 +157,13 @@ def test_a_full_storage_that_is_damaged_is_no_error_and_stays_as_it_is(new_page,
     page = new_page()
     page.goto(site.http(PAGE), wait_until="networkidle")
     fill(page, "{damaged")
-    page.add_init_script(
-        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
-    )
+    page.add_init_script("""
+      const put = Storage.prototype.setItem;
+      Storage.prototype.setItem = function (key, text) {
+        if (key.startsWith('lm-book-progress')) throw new DOMException('full', 'QuotaExceededError');
+        put.call(this, key, text);
+      };
+    """)
     open_widgets(page, site.http(PAGE))
     expect(page.locator(".lm-progress-note")).to_contain_text("could not be read")
     assert page.evaluate("localStorage.getItem('lm-book-progress')") == "{damaged"
