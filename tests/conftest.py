@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("lmbook", "beartype.beartype")
+install_import_hook("lmbook", "watched_types.watched")
 
 
 @pytest.fixture
