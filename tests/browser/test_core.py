@@ -53,6 +53,7 @@ def packed(name: str) -> dict:
     return parity.packed(pack_model(model, parity.stand_in(model), name))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", SHAPES)
 def test_speed(run, name, capsys):
     """Tokens a second, prompts of 8 continued to the full context, logits each time: the best of five."""
@@ -73,6 +74,7 @@ def test_speed(run, name, capsys):
     assert max(rates) >= GOAL
 
 
+@pytest.mark.timed
 def test_time_of_single_steps(run, capsys):
     """What a reader waits for: loading, a slider's work on 128 words, beam search; the best of several."""
     got = run(

@@ -269,6 +269,7 @@ class TestAsAWhole:
             root.page.keyboard.press("ArrowDown")
         assert root.page.evaluate("window.heard") == 0
 
+    @pytest.mark.timed
     def test_answers_within_a_frame(self, widget):
         """With 10,000 draws; the fastest of 15 changes, drawn and laid out: slower ones are noise."""
         root = widget()

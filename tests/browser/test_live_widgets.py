@@ -476,6 +476,7 @@ def test_results_are_spoken(widget, name):
     assert expected in said
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", PLACES)
 def test_answers_within_a_frame(widget, name):
     """The fastest of 15 changes, drawn and laid out, takes at most 16 ms; slower ones are noise."""

@@ -444,6 +444,7 @@ class TestAll:
                 root.page.keyboard.press(key)
         assert root.page.evaluate("window.heard") == 0
 
+    @pytest.mark.timed
     @pytest.mark.parametrize("name", NAMES)
     def test_answers_within_a_frame(self, widget, name):
         """The fastest of 15 changes, drawn and laid out; slower ones are noise."""

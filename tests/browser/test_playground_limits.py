@@ -254,7 +254,7 @@ class TestFiveMegabytes:
         assert one.message == "Stopped."
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 class TestSpeed:
     def test_tokens_a_second(self, playground, capsys):
         """As the page itself tells it: logits of one token more, while it plays. The goal is 300."""

@@ -230,6 +230,7 @@ class TestBoth:
         root.page.wait_for_timeout(600)
         assert said in root.locator("[role=status]").inner_text()
 
+    @pytest.mark.timed
     @pytest.mark.parametrize("name", NAMES)
     def test_answers_within_a_frame(self, widget, name):
         """The fastest of 15 changes, drawn and laid out; slower ones are noise."""

@@ -130,7 +130,7 @@ def test_play_and_pause(widget):
     one = widget()
     first, second, *_ = changes(one, one.state["sentence"])
     press(one, "Play")
-    one.page.locator(".lmw-new").first.wait_for(state="attached", timeout=5000)
+    one.page.locator(".lmw-new").first.wait_for(state="attached")
     press(one, "Pause")
     assert int(one.root.get_attribute("data-merges")) in (first, second)
     check(one, one.state["sentence"], int(one.root.get_attribute("data-merges")))
@@ -175,6 +175,7 @@ def test_keys_stay_inside(widget):
     assert one.page.evaluate("window.heard") == 0
 
 
+@pytest.mark.timed
 def test_answers_within_a_frame(widget):
     """The fastest of 15 changes of a long sentence, drawn and laid out; slower ones are noise."""
     one = widget()
