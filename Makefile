@@ -70,7 +70,7 @@ notebooks: book
 # The same with kernels of its own, for other thread counts and other processors' arithmetic.
 rerun: $(READY)
 	@echo "Running every chapter and comparing every output with the stored one."
-	@$(RUN) -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg chapters
+	@$(RUN) -m pytest -q -n 2 --dist loadscope -p ipc_kernels --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg chapters
 
 browser: book
 	@echo "Testing the built site in Chromium."
