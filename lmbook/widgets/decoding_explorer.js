@@ -1,166 +1,55 @@
 // The decoding explorer: filters in any order, the distribution before and after each, and words drawn from the rest.
-import { comparison, likeliest, sentenceField } from './kit/sentence.js';
-import { frequencyPenalty, minP, noRepeatNgram, presencePenalty, repetitionPenalty } from './core/filters.js';
-import { softmax, temperature, topK, topP, typical } from './core/filters.js';
-import { announcer, button, frame, h, live, newId, plural, setter } from './kit/kit.js';
-import { sampleFrom, seededRandom } from './core/random.js';
+import { beforeAndAfter, distributionsOf, drawWords, summary, TOLD } from './decoding_stages.js';
+import {
+  announcer,
+  button,
+  dropDown,
+  field,
+  frame,
+  h,
+  line,
+  live,
+  newId,
+  plural,
+  setOptions,
+  setter,
+  slider,
+} from './kit/kit.js';
 import { readPair, runsHere } from './kit/page_model.js';
+import { comparison, likeliest, sentenceField } from './kit/sentence.js';
+import { presetPicker } from './kit/text_field.js';
+
+/** @import { Numbers } from './core/filters.js' */
+/** @import { Stage, Step } from './decoding_stages.js' */
+/** @import { Drawn, WidgetModel } from './kit/kit.js' */
+/** @import { Column } from './kit/sentence.js' */
 
 const LINES = 12; // words that get a line of their own
 const MAX_DRAWS = 10_000;
-const LAST = 12; // drawn words that are told
+const MAX_SEED = 2 ** 32 - 1;
 
-const FILTERS = { temperature, top_k: topK, top_p: topP, min_p: minP, typical };
-const LOOKING_BACK = {
-  repetition_penalty: repetitionPenalty,
-  frequency_penalty: frequencyPenalty,
-  presence_penalty: presencePenalty,
-  no_repeat_ngram: noRepeatNgram,
-};
+/** @typedef {{ key: string, name: string, from: number, to: number, step: number, digits: number }} Dial a filter's slider */
 
-function applyFilter(key, logits, ids, value) {
-  return key in FILTERS ? FILTERS[key](logits, value) : LOOKING_BACK[key](logits, ids, value);
-}
+// ---- The filters ------------------------------------------------------------------------------------------------------
 
-// What a chain of {key, on, value} makes of logits: [{key, logits}], first the model's own, then one for each filter
-// that is on.
-export function stagesOf(logits, ids, chain) {
-  const stages = [{ key: '', logits: Float64Array.from(logits) }];
-  for (const { key, on, value } of chain) {
-    if (on) stages.push({ key, logits: applyFilter(key, stages[stages.length - 1].logits, ids, value) });
-  }
-  return stages;
-}
-
-// What is to be told of a distribution: how many words are left, what the impossible ones have, the entropy in nats.
-export function summary(probs, isPossible) {
-  const count = probs.reduce((sum, p) => sum + (p > 0), 0);
-  const impossible = probs.reduce((sum, p, w) => sum + (isPossible[w] ? 0 : p), 0);
-  const entropy = probs.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
-  return { count, impossible, entropy };
-}
-
-// How often each word comes in `draws` draws from `probs`, and the last few. The same seed draws the same words.
-export function drawWords(probs, draws, seed) {
-  const counts = new Float64Array(probs.length);
-  /** @type {number[]} */
-  const last = [];
-  const kept = [...probs.keys()].filter((w) => probs[w] > 0);
-  const shares = kept.map((w) => probs[w]);
-  const random = seededRandom(seed);
-  for (let i = 0; i < draws; i++) {
-    const word = kept[sampleFrom(shares, random())];
-    counts[word] += 1;
-    if (i >= draws - LAST) last.push(word);
-  }
-  return { counts, last };
-}
-
-// ---- The view -----------------------------------------------------------------------------------------------------------
-
-// One filter: a switch, a slider, what it leaves, and two buttons that move it. `on` are {turn, move, flip}.
-function filterRow({ key, name, from, to, step, digits }, on) {
-  const value = h('output');
-  const told = h('span', { class: 'lmd-told' });
-  const flip = button(name, () => on.flip(key), { class: 'lmw-button lmd-switch' });
-  const slider = h('input', { type: 'range', min: from, max: to, step, oninput: () => on.turn(key, +slider.value) });
-  const move = (sign, by, way) => button(sign, () => on.move(key, by), { 'aria-label': `${name}: ${way}` });
-  const [up, down] = [move('▲', -1, 'earlier'), move('▼', 1, 'later')];
-  slider.setAttribute('aria-label', `${name}: value`);
-  const node = h('li', { 'data-filter': key }, flip, slider, value, told, h('span', { class: 'lmd-move' }, up, down));
-  function draw({ on: isOn, value: now }, left, place, count) {
-    flip.setAttribute('aria-pressed', String(isOn));
-    if (Number(slider.value) !== now) slider.value = now;
-    value.textContent = now.toFixed(digits).replace('-', '−');
-    slider.setAttribute('aria-valuetext', value.textContent);
-    up.setAttribute('aria-disabled', String(place === 0));
-    down.setAttribute('aria-disabled', String(place === count - 1));
-    told.textContent = isOn ? plural(left.count, 'word') : 'off';
-    node.classList.toggle('lmd-off', !isOn);
-    Object.assign(node.dataset, { on: isOn, value: now, count: isOn ? left.count : '' });
-  }
-  return { node, draw, name: () => `${name} ${value.textContent}` };
-}
-
-function render({ model, el }) {
-  const { net, exact: automaton, vocab } = readPair(model);
-  let ids = []; // of the last prompt that could be read
-  let logits = null; // what the model says after it
-
+/**
+ * What the reader can do to the chain.
+ * @param {WidgetModel} model
+ */
+function chainActions(model) {
   const set = setter(model);
-  const chainNow = () => model.get('chain').map((step) => ({ ...step }));
-  const change = (key, changes) =>
-    set({ chain: chainNow().map((step) => (step.key === key ? { ...step, ...changes } : step)) });
-
-  const prompt = sentenceField({
-    vocab,
-    exact: automaton,
-    net,
-    empty: 'Write some words of the language, or pick a prompt.',
-    advice: 'The filters act from top to bottom. Move one, and see what it finds.',
-    oninput: (text) => set({ prompt: text }),
-  }, 'Your prompt');
-  const presets = model.get('presets');
-  const picker = h(
-    'select',
-    { onchange: () => picker.value && set({ prompt: picker.value }) },
-    h('option', { value: '' }, 'your own'),
-    presets.map((text) => h('option', { value: text }, text)),
-  );
-  const rows = new Map(model.get('dials').map((dial) => [dial.key, filterRow(dial, { turn, move, flip })]));
-  const listId = newId('order');
-  const list = h('ol', { class: 'lmd-chain', 'aria-labelledby': listId }, [...rows.values()].map((row) => row.node));
-  const stagePicker = h('select', { onchange: () => set({ stage: stagePicker.value }) });
-  const table = comparison(
-    'After the prompt',
-    [
-      ['before', 'exact', 'Before'],
-      ['after', 'model', 'After'],
-      ['drawn', 'other', 'Drawn'],
-    ],
-    LINES,
-    3,
-  );
-  const more = [1, 10, 100, 1000].map((n) =>
-    button(n === 1 ? 'Draw a word' : `+ ${n.toLocaleString('en')}`, () => drawMore(n), { 'data-more': n })
-  );
-  const clear = button('None', () => set({ draws: 0 }), { 'aria-label': 'Forget the drawn words' });
-  const seed = h('input', { type: 'number', min: 0, max: 2 ** 32 - 1, step: 1, onchange: () => reseed(seed.value) });
-  const told = h('p', { class: 'lmw-quiet lmd-last' });
-  const root = frame(
-    el,
-    'decoding-explorer',
-    'Decoding explorer',
-    h(
-      'div',
-      { class: 'lmw-line' },
-      prompt.node,
-      h('label', { class: 'lmw-field' }, h('span', {}, 'or pick one'), picker),
-    ),
-    prompt.message,
-    h('p', { class: 'lmd-title', id: listId }, 'Filters, in the order in which they act'),
-    list,
-    h('label', { class: 'lmw-field' }, h('span', {}, 'Show before and after'), stagePicker),
-    table.node,
-    h(
-      'div',
-      { class: 'lmw-line' },
-      more,
-      clear,
-      h('label', { class: 'lmd-seed' }, h('span', {}, 'Seed'), seed),
-    ),
-    told,
-    runsHere(net, '✗ marks what no speaker of the language would say here. '),
-  );
-  root.classList.add('lmw-decoding');
-  const heard = announcer(root);
-
-  function turn(key, value) {
-    change(key, { value, on: true });
-  }
-  function flip(key) {
-    change(key, { on: !chainNow().find((step) => step.key === key).on });
-  }
+  /** @type {() => Step[]} */
+  const chainNow = () => model.get('chain').map((/** @type {Step} */ step) => ({ ...step }));
+  /**
+   * @param {string} key
+   * @param {(step: Step) => Partial<Step>} edit
+   */
+  const change = (key, edit) =>
+    set({ chain: chainNow().map((step) => (step.key === key ? { ...step, ...edit(step) } : step)) });
+  /**
+   * @param {string} key
+   * @param {number} by places; −1 is one earlier
+   */
   function move(key, by) {
     const chain = chainNow();
     const from = chain.findIndex((step) => step.key === key);
@@ -169,93 +58,252 @@ function render({ model, el }) {
     chain.splice(to, 0, ...chain.splice(from, 1));
     set({ chain });
   }
-  function drawMore(count) {
-    set({ draws: Math.min(model.get('draws') + count, MAX_DRAWS) });
-  }
-  function reseed(text) {
-    const value = Math.trunc(Number(text));
-    if (Number.isFinite(value)) set({ seed: Math.min(Math.max(value, 0), 2 ** 32 - 1) });
-    seed.value = model.get('seed');
-  }
+  return {
+    turn: (/** @type {string} */ key, /** @type {number} */ value) => change(key, () => ({ value, on: true })),
+    flip: (/** @type {string} */ key) => change(key, ({ on }) => ({ on: !on })),
+    move,
+  };
+}
 
-  // Puts the rows into the order of the chain; whoever has the focus keeps it.
+/**
+ * One filter: a switch, a slider, what it leaves, and two buttons that move it.
+ * @param {Dial} dial
+ * @param {ReturnType<typeof chainActions>} actions
+ */
+function filterRow({ key, name, from, to, step, digits }, actions) {
+  const value = h('output');
+  const told = h('span', { class: 'lmd-told' });
+  const flip = button(name, () => actions.flip(key), { class: 'lmw-button lmd-switch' });
+  const range = slider([from, to, step], (now) => actions.turn(key, now), { 'aria-label': `${name}: value` });
+  const up = button('▲', () => actions.move(key, -1), { 'aria-label': `${name}: earlier` });
+  const down = button('▼', () => actions.move(key, 1), { 'aria-label': `${name}: later` });
+  const node = h('li', { 'data-filter': key }, flip, range, value, told, h('span', { class: 'lmd-move' }, up, down));
+  /**
+   * @param {Step} step
+   * @param {Stage | undefined} left what it leaves, where it is on
+   * @param {number} place in the chain
+   * @param {number} count how many filters the chain has
+   */
+  function draw({ on, value: now }, left, place, count) {
+    flip.setAttribute('aria-pressed', String(on));
+    if (Number(range.value) !== now) range.value = String(now);
+    value.textContent = now.toFixed(digits).replace('-', '−');
+    range.setAttribute('aria-valuetext', value.textContent);
+    up.setAttribute('aria-disabled', String(place === 0));
+    down.setAttribute('aria-disabled', String(place === count - 1));
+    told.textContent = left ? plural(left.count, 'word') : 'off';
+    node.classList.toggle('lmd-off', !on);
+    Object.assign(node.dataset, { on, value: now, count: left ? left.count : '' });
+  }
+  return { node, draw, name: () => `${name} ${value.textContent}` };
+}
+
+/**
+ * All filters, in the order in which they act.
+ * @param {Dial[]} dials
+ * @param {ReturnType<typeof chainActions>} actions
+ */
+function filterChain(dials, actions) {
+  const rows = new Map(dials.map((dial) => [dial.key, filterRow(dial, actions)]));
+  /** @param {string} key */
+  function rowOf(key) {
+    const row = rows.get(key);
+    if (!row) throw new RangeError(`no slider for the filter ${JSON.stringify(key)}`);
+    return row;
+  }
+  const title = h('p', { class: 'lmd-title', id: newId('order') }, 'Filters, in the order in which they act');
+  const nodes = [...rows.values()].map((row) => row.node);
+  const list = h('ol', { class: 'lmd-chain', 'aria-labelledby': title.id }, nodes);
+  /**
+   * Puts the rows into the order of the chain. The element with the focus keeps it.
+   * @param {Step[]} chain
+   */
   function order(chain) {
-    const wanted = chain.map(({ key }) => rows.get(key).node);
+    const wanted = chain.map(({ key }) => rowOf(key).node);
     if (wanted.every((node, i) => list.children[i] === node)) return;
     const active = document.activeElement;
     list.append(...wanted);
     if (active instanceof HTMLElement && list.contains(active)) active.focus({ preventScroll: true });
   }
-
-  function drawChain(chain, stages, left) {
+  /**
+   * @param {Step[]} chain
+   * @param {Stage[]} stages
+   */
+  function draw(chain, stages) {
     order(chain);
-    chain.forEach((step, i) => {
-      const at = stages.findIndex(({ key }) => key === step.key);
-      rows.get(step.key).draw(step, left[at], i, chain.length);
-    });
-    const options = stages.slice(1).map(({ key }, i) => [key, `${i + 1}. ${rows.get(key).name()} alone`]);
-    const all = ['', options.length ? 'all filters together' : 'no filter is on'];
-    stagePicker.replaceChildren(...[all, ...options].map(([value, text]) => h('option', { value }, text)));
-    stagePicker.value = stages.some(({ key }) => key === model.get('stage')) ? model.get('stage') : '';
+    chain.forEach((step, i) => rowOf(step.key).draw(step, stages.find(({ key }) => key === step.key), i, chain.length));
   }
+  return { nodes: [title, list], draw, nameOf: (/** @type {string} */ key) => rowOf(key).name() };
+}
 
-  function drawTable(stages, dists, isPossible) {
-    const at = Math.max(stages.findIndex(({ key }) => key === stagePicker.value), 0);
-    const [from, to] = at ? [at - 1, at] : [0, stages.length - 1];
-    const { counts, last } = drawWords(dists.at(-1), model.get('draws'), model.get('seed'));
-    const draws = model.get('draws');
-    const shares = counts.map((n) => (draws ? n / draws : 0));
-    const shown = [dists[from], dists[to], shares];
+/**
+ * The choice of the filter whose effect is shown. `draw` returns what is chosen: one that is off can't be.
+ * @param {(key: string) => string} nameOf
+ * @param {(key: string) => void} onpick
+ */
+function stageChoice(nameOf, onpick) {
+  const select = dropDown(onpick);
+  /**
+   * @param {Stage[]} stages
+   * @param {string} wanted
+   */
+  function draw(stages, wanted) {
+    const filters = stages.slice(1);
+    setOptions(select, [
+      ['', filters.length ? 'all filters together' : 'no filter is on'],
+      .../** @type {[string, string][]} */ (filters.map(({ key }, i) => [key, `${i + 1}. ${nameOf(key)} alone`])),
+    ]);
+    select.value = stages.some(({ key }) => key === wanted) ? wanted : '';
+    return select.value;
+  }
+  return { node: field('Show before and after', select), draw };
+}
+
+// ---- The words --------------------------------------------------------------------------------------------------------
+
+/**
+ * Buttons that draw words, one that forgets them, and the seed.
+ * @param {WidgetModel} model
+ */
+function drawControls(model) {
+  const set = setter(model);
+  const more = [1, 10, 100, 1000].map((n) => {
+    const drawMore = () => set({ draws: Math.min(model.get('draws') + n, MAX_DRAWS) });
+    return button(n === 1 ? 'Draw a word' : `+ ${n.toLocaleString('en')}`, drawMore, { 'data-more': n });
+  });
+  const clear = button('None', () => set({ draws: 0 }), { 'aria-label': 'Forget the drawn words' });
+  const seed = h('input', { type: 'number', min: 0, max: MAX_SEED, step: 1, onchange: reseed });
+  function reseed() {
+    const value = Math.trunc(Number(seed.value));
+    if (Number.isFinite(value)) set({ seed: Math.min(Math.max(value, 0), MAX_SEED) });
+    draw();
+  }
+  function draw() {
+    seed.value = String(model.get('seed'));
+  }
+  return { node: line(more, clear, h('label', { class: 'lmd-seed' }, h('span', {}, 'Seed'), seed)), draw };
+}
+
+/**
+ * @param {string[]} vocab
+ * @param {number[]} last the words that were drawn last
+ * @param {number} draws
+ */
+function tellDrawn(vocab, last, draws) {
+  if (!last.length) return 'No word is drawn yet.';
+  return `Drawn${draws > TOLD ? ' last' : ''}: ${last.map((w) => vocab[w]).join(', ')}.`;
+}
+
+/**
+ * The distribution before and after, and the shares of the drawn words.
+ * @param {string[]} vocab
+ * @param {(key: string) => string} nameOf
+ */
+function resultTable(vocab, nameOf) {
+  /** @type {Column[]} */
+  const columns = [['before', 'exact', 'Before'], ['after', 'model', 'After'], ['drawn', 'other', 'Drawn']];
+  const table = comparison('After the prompt', columns, LINES, 3);
+  /**
+   * @param {Stage[]} stages
+   * @param {number[]} shown the two that stand side by side
+   * @param {boolean[]} isPossible
+   * @param {Float64Array} drawn how often each word was drawn
+   * @param {{ draws: number, seed: number }} how
+   */
+  function draw(stages, [from, to], isPossible, drawn, { draws, seed }) {
+    const [before, after] = [stages[from], stages[to]];
+    const shares = drawn.map((n) => (draws ? n / draws : 0));
     const names = vocab.map((word, w) => (isPossible[w] ? word : `${word} ✗`));
-    table.draw(names, shown, likeliest([dists[from], dists[to]], LINES));
-    const sums = shown.map((dist) => summary(dist, isPossible));
+    table.draw(names, [before.dist, after.dist, shares], likeliest([before.dist, after.dist], LINES));
+    const sums = [before, after, summary(shares, isPossible)];
     table.writeFoot(0, 'Words', sums.map(({ count }) => count), 0);
     table.writeFoot(1, 'Impossible ✗', sums.map(({ impossible }) => impossible), 4);
-    table.writeFoot(2, 'Entropy, nats', [sums[0].entropy, sums[1].entropy, null], 3);
-    table.notes[0].textContent = from ? `after ${rows.get(stages[from].key).name()}` : 'the model';
-    table.notes[1].textContent = to === stages.length - 1 ? 'what is drawn from' : rows.get(stages[to].key).name();
-    table.notes[2].textContent = `${plural(draws, 'draw')}, seed ${model.get('seed')}`;
-    told.textContent = last.length
-      ? `Drawn${draws > LAST ? ' last' : ''}: ${last.map((w) => vocab[w]).join(', ')}.`
-      : 'No word is drawn yet.';
-    return sums;
+    table.writeFoot(2, 'Entropy, nats', [before.entropy, after.entropy, null], 3);
+    table.notes[0].textContent = from ? `after ${nameOf(before.key)}` : 'the model';
+    table.notes[1].textContent = to === stages.length - 1 ? 'what is drawn from' : nameOf(after.key);
+    table.notes[2].textContent = `${plural(draws, 'draw')}, seed ${seed}`;
   }
+  return { node: table.node, draw };
+}
 
-  // Reads the prompt; where it can't be read the last one stays.
-  function read() {
-    const { ids: found, wrong } = prompt.read(model.get('prompt'));
-    if (found && (!logits || found.join() !== ids.join())) {
-      ids = found;
-      ({ logits } = net.session(ids));
-    }
-    picker.value = presets.includes(model.get('prompt')) ? model.get('prompt') : '';
-    return wrong;
+// ---- The view ---------------------------------------------------------------------------------------------------------
+
+/**
+ * The prompt: a field, and prompts to pick from. `read` gives the ids and logits of the last prompt that could be read,
+ * null before the first, and what is wrong with the text.
+ * @param {ReturnType<typeof readPair>} pair
+ * @param {string[]} presets
+ * @param {(text: string) => void} oninput
+ */
+function promptWriter({ net, exact, vocab }, presets, oninput) {
+  const prompt = sentenceField({
+    vocab,
+    exact,
+    net,
+    empty: 'Write some words of the language, or pick a prompt.',
+    advice: 'The filters act from top to bottom. Move one, and see what it finds.',
+    oninput,
+  }, 'Your prompt');
+  const picker = presetPicker(presets, oninput);
+  /** @type {{ ids: number[], logits: Numbers } | null} */
+  let last = null;
+  /** @param {string} text */
+  function read(text) {
+    const { ids, wrong } = prompt.read(text);
+    if (ids && ids.join() !== last?.ids.join()) last = { ids, logits: net.session(ids).logits };
+    picker.show(text);
+    return { last, wrong };
   }
+  return { nodes: [line(prompt.node, field('or pick one', picker.node)), prompt.message], read };
+}
+
+/** @param {Drawn} widget */
+function render({ model, el }) {
+  const pair = readPair(model);
+  const { net, exact, vocab } = pair;
+  const set = setter(model);
+  const prompt = promptWriter(pair, model.get('presets'), (text) => set({ prompt: text }));
+  const filters = filterChain(model.get('dials'), chainActions(model));
+  const choice = stageChoice(filters.nameOf, (stage) => set({ stage }));
+  const table = resultTable(vocab, filters.nameOf);
+  const controls = drawControls(model);
+  const told = h('p', { class: 'lmw-quiet lmd-last' });
+  const root = frame(
+    el,
+    'decoding-explorer',
+    'Decoding explorer',
+    prompt.nodes,
+    filters.nodes,
+    choice.node,
+    table.node,
+    controls.node,
+    told,
+    runsHere(net, '✗ marks what no speaker of the language would say here. '),
+  );
+  root.classList.add('lmw-decoding');
+  const heard = announcer(root);
 
   function draw() {
-    const wrong = read();
-    if (!logits) return heard.say(wrong);
-    const exact = automaton.dist(ids);
-    const isPossible = vocab.map((_, w) => exact[w] > 0);
-    const stages = stagesOf(logits, ids, model.get('chain'));
-    const dists = stages.map((stage) => softmax(stage.logits));
-    const left = dists.map((dist) => summary(dist, isPossible));
-    drawChain(model.get('chain'), stages, left);
-    const [before, after] = drawTable(stages, dists, isPossible);
-    seed.value = model.get('seed');
-    Object.assign(root.dataset, {
-      words: ids.map((id) => vocab[id]).join(' '),
-      stage: stagePicker.value,
-      draws: model.get('draws'),
-      seed: model.get('seed'),
-      order: model.get('chain').map(({ key }) => key).join(' '),
-    });
-    heard.say(
-      wrong ||
-        `${plural(after.count, 'word')} left of ${before.count}, ${
-          after.impossible.toFixed(4)
-        } of the probability on impossible words. ${told.textContent}`,
-    );
+    const { last, wrong } = prompt.read(model.get('prompt'));
+    if (!last) return heard.say(wrong);
+    const { ids, logits } = last;
+    /** @type {Step[]} */
+    const chain = model.get('chain');
+    const [draws, seed] = [model.get('draws'), model.get('seed')];
+    const isPossible = Array.from(exact.dist(ids), (p) => p > 0);
+    const stages = distributionsOf(logits, ids, chain, isPossible);
+    const drawn = drawWords(stages[stages.length - 1].dist, draws, seed);
+    filters.draw(chain, stages);
+    const stage = choice.draw(stages, model.get('stage'));
+    const [from, to] = beforeAndAfter(stages, stage);
+    table.draw(stages, [from, to], isPossible, drawn.counts, { draws, seed });
+    controls.draw();
+    told.textContent = tellDrawn(vocab, drawn.last, draws);
+    const [words, order] = [ids.map((id) => vocab[id]), chain.map(({ key }) => key)];
+    Object.assign(root.dataset, { words: words.join(' '), stage, draws, seed, order: order.join(' ') });
+    const left = `${plural(stages[to].count, 'word')} left of ${stages[from].count}`;
+    const impossible = `${stages[to].impossible.toFixed(4)} of the probability on impossible words`;
+    heard.say(wrong || `${left}, ${impossible}. ${told.textContent}`);
   }
 
   return live(root, model, ['prompt', 'chain', 'stage', 'draws', 'seed'], draw, heard.stop);

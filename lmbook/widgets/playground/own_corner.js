@@ -29,7 +29,7 @@ export function ownCorner(name, onlearn) {
     const unit = kind.unit();
     const steps = learnText(source.text(), { unit, order: kind.order(), name });
     const learnt = await inSlices(steps, { onProgress: (share) => (bar.value = share), signal });
-    source.say(summary(unit, learnt, (performance.now() - began) / 1000));
+    source.say(learntSummary(unit, learnt, (performance.now() - began) / 1000));
     onlearn(learnt.model);
   }
 
@@ -155,7 +155,7 @@ function kindChoice() {
  * @param {Learnt} learnt
  * @param {number} seconds
  */
-function summary(unit, { model, numTokens, numTypes, unread, isCut }, seconds) {
+function learntSummary(unit, { model, numTokens, numTypes, unread, isCut }, seconds) {
   const [tokens, types] = [numTokens.toLocaleString('en'), numTypes.toLocaleString('en')];
   const kinds = unit === 'word' ? 'words and marks' : 'characters';
   const limit = isCut ? ` That is where it stops: the limit is ${MAX_TOKENS.toLocaleString('en')}.` : '';
