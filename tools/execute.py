@@ -157,7 +157,8 @@ def execute_chapters(paths: Iterable[Path], folder: Path) -> None:
         print("Every chapter is in the cache.", flush=True)
         return
     print(f"Executing {', '.join(path.stem for path in waiting)}.", flush=True)
-    runs = [Run(path, nbformat.read(path, as_version=4)) for path in waiting]
+    # Later chapters train longer; begun first, they end while short ones fill the other processors.
+    runs = [Run(path, nbformat.read(path, as_version=4)) for path in reversed(waiting)]
     start = time.perf_counter()
     asyncio.run(execute_all(runs, lambda run: keep_in(cache, run)))
     failed = [run for run in runs if run.error]
