@@ -351,6 +351,7 @@ function render({ model, el }) {
   const root = frame(el, 'exercises', `Exercises: ${title}`, list);
   root.dataset.chapter = chapter;
   const draw = () => {
+    /** @type {ReturnType<typeof card>[]} */
     const cards = exercises.map((/** @type {Item} */ item, /** @type {number} */ i) =>
       exerciseCard(item, i + 1, sentences)
     );

@@ -20,8 +20,11 @@
   /** @type {Record<string, string[]>} page -> ids of its exercises and quiz questions; the sidebar holds them */
   let book = {};
 
-  /* What is well formed of something that was stored or imported; null if it isn't progress at all.
-     @param {any} data @returns {Progress | null} */
+  /**
+   * What is well formed of something that was stored or imported; null if it isn't progress at all.
+   * @param {any} data
+   * @returns {Progress | null}
+   */
   function sound(data) {
     if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done) return null;
     /** @param {[string, any]} entry */
@@ -63,8 +66,10 @@
       // The storage is full: what is damaged stays where it is.
     }
   }
-  /* Another tab may have written meanwhile: read again, change, write.
-     @param {(state: Progress) => unknown} edit */
+  /**
+   * Another tab may have written meanwhile: read again, change, write.
+   * @param {(state: Progress) => unknown} edit
+   */
   function change(edit) {
     try {
       load();
@@ -78,16 +83,17 @@
     draw();
   }
 
-  globalThis.lmProgress = {
+  const forWidgets = {
     /** @param {string} id */
     recall: (id) => state.done[id] ?? null,
-    /** @param {string} id @param {Entry | null} entry */
+    /** @param {string} id @param {Omit<Entry, 'at'> | null} entry */
     record: (id, entry) =>
       change(({ done }) => {
         if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, 500), at: Date.now() };
         else delete done[id];
       }),
   };
+  Object.assign(globalThis, { lmProgress: forWidgets });
 
   // ---- Shown in the contents -----------------------------------------------------------------------------------------
   /** @param {string} name @returns {HTMLElement | null} */
@@ -138,7 +144,7 @@
     anchor.href = `${link.href.split('#')[0]}#${place.anchor}`;
     part('place')?.replaceChildren('Go on at ', anchor);
   }
-  /* The heading that the reader has scrolled to, once they have stopped. */
+  /* Stores the heading that the reader has scrolled to, once they have stopped. */
   function follow() {
     const heads = [...document.querySelectorAll('.bd-article section[id] > :is(h1, h2, h3)')];
     const page = pageOf(location.pathname);

@@ -1,21 +1,28 @@
-/* Whatever scrolls sideways in its own box can be reached, and so scrolled, by keyboard; what doesn't scroll can't. Where it
-   goes on, before or after what is seen, it says so: lm.css lets it fade there. */
+/* A box that scrolls sideways can be reached, and so scrolled, by keyboard; one that doesn't scroll can't. lm.css lets it
+   fade on the side where there is more. */
 (() => {
   const BOXES = '.lm-formula, .lm-figure, .cell_output .output, .highlight pre, .pst-scrollable-table-container';
+  /** @param {HTMLElement} box */
   const fade = (box) => {
     const after = box.scrollWidth - box.clientWidth - box.scrollLeft;
     box.classList.toggle('lm-on-before', box.scrollLeft > 1);
     box.classList.toggle('lm-on-after', after > 1);
   };
-  const mind = (box) => {
+  /** @param {HTMLElement} box */
+  const update = (box) => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute('tabindex');
     fade(box);
   };
   const main = () => {
-    const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => mind(target.closest(BOXES))));
-    for (const box of document.querySelectorAll(BOXES)) {
-      mind(box);
+    const watch = new ResizeObserver((entries) => {
+      for (const { target } of entries) {
+        const box = /** @type {HTMLElement | null} */ (target.closest(BOXES));
+        if (box) update(box);
+      }
+    });
+    for (const box of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(BOXES))) {
+      update(box);
       box.addEventListener('scroll', () => fade(box), { passive: true });
       watch.observe(box);
       for (const child of box.children) watch.observe(child);
@@ -28,6 +35,11 @@
 /* A search result quotes the text of its page; Sphinx would quote the buttons and empty lines above it,
    and look for the stem of a word, such as "entropi", where the word stands. */
 (() => {
+  /** @typedef {(html: string, words: string[], anchor: string) => HTMLElement | null} Summarise */
+  /**
+   * @param {string} html
+   * @param {string | null | undefined} anchor with its #
+   */
   const textOf = (html, anchor) => {
     const page = new DOMParser().parseFromString(html, 'text/html');
     page.querySelectorAll('.headerlink, .lm-still, script, style').forEach((node) => node.remove());
@@ -36,6 +48,7 @@
   };
   addEventListener('DOMContentLoaded', () => {
     if (!document.querySelector('#search-results')) return;
+    /** @type {{ htmlToText: typeof textOf, makeSearchSummary: Summarise }} */
     // @ts-expect-error: a global of Sphinx's searchtools.js
     const search = Search;
     const summary = search.makeSearchSummary;

@@ -8,29 +8,55 @@
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
 
+  /**
+   * A widget as a page carries it.
+   * @typedef {object} Saved
+   * @property {string} model_module
+   * @property {string} model_name
+   * @property {Record<string, any>} state
+   * @property {{ data: string, path: (string | number)[] }[]} [buffers] bytes of the state, in base64
+   */
+  /** @typedef {{ model: Model }} Made */
+  /**
+   * @typedef {object} Widget
+   * @property {(made: Made) => unknown} [initialize]
+   * @property {(drawn: Made & { el: HTMLElement }) => unknown} [render]
+   */
+  /** @typedef {(model?: Model, value?: unknown) => unknown} Handler */
+
+  /** @param {string} base64 */
   const toView = (base64) => new DataView(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
 
-  /* Saved bytes stand beside the state: put each back where its path says. */
+  /**
+   * Saved bytes stand beside the state: put each back where its path says.
+   * @param {Saved} saved
+   */
   function withBuffers({ state, buffers = [] }) {
     const whole = structuredClone(state);
     for (const { data, path } of buffers) {
-      const last = path.at(-1);
       const holder = path.slice(0, -1).reduce((at, key) => (at[key] ??= {}), whole);
-      holder[last] = toView(data);
+      holder[path[path.length - 1]] = toView(data);
     }
     return whole;
   }
 
   class Model {
     #state;
+    /** @type {Map<string, Handler[]>} */
     #handlers = new Map();
 
+    /** @param {Saved} saved */
     constructor(saved) {
       this.#state = withBuffers(saved);
     }
+    /** @param {string} name */
     get(name) {
       return this.#state[name];
     }
+    /**
+     * @param {string | Record<string, unknown>} name or several names with their values
+     * @param {unknown} [value]
+     */
     set(name, value) {
       const changes = typeof name === 'object' ? name : { [name]: value };
       const changed = Object.keys(changes).filter((key) => changes[key] !== this.#state[key]);
@@ -38,9 +64,17 @@
       for (const key of changed) this.#emit(`change:${key}`, changes[key]);
       if (changed.length) this.#emit('change');
     }
+    /**
+     * @param {string} names
+     * @param {Handler} handler
+     */
     on(names, handler) {
       for (const name of names.split(/\s+/)) this.#handlers.set(name, [...(this.#handlers.get(name) ?? []), handler]);
     }
+    /**
+     * @param {string} [names] all, if left out
+     * @param {Handler} [handler] all, if left out
+     */
     off(names, handler) {
       for (const name of names ? names.split(/\s+/) : [...this.#handlers.keys()]) {
         this.#handlers.set(name, handler ? (this.#handlers.get(name) ?? []).filter((h) => h !== handler) : []);
@@ -48,14 +82,21 @@
     }
     save_changes() {} // there is no kernel to save to
     send() {}
+    /**
+     * @param {string} name
+     * @param {unknown} [value]
+     */
     #emit(name, value) {
       for (const handler of this.#handlers.get(name) ?? []) handler(this, value);
     }
   }
 
-  const widgets = new Map(); // source of an ES module -> promise of what it exports
-  const models = new Map(); // id -> promise of { widget, model }, initialised once
+  /** @type {Map<string, Promise<Widget>>} */
+  const widgets = new Map(); // source of an ES module -> what it exports
+  /** @type {Map<string, Promise<Made & { widget: Widget }>>} */
+  const models = new Map(); // id -> the model, initialised once
 
+  /** @param {string} source */
   function load(source) {
     if (!widgets.has(source)) {
       const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
@@ -65,29 +106,38 @@
     return widgets.get(source);
   }
 
+  /** @param {string | undefined} css */
   function addStyle(css) {
     if (!css || [...document.querySelectorAll('style.lm-widget-style')].some((s) => s.textContent === css)) return;
     const style = Object.assign(document.createElement('style'), { className: 'lm-widget-style', textContent: css });
     document.head.append(style);
   }
 
+  /** @param {Saved} saved */
   async function start(saved) {
     await new Promise((next) => setTimeout(next)); // the page is painted before its widgets are drawn, one by one
     addStyle(saved.state._css);
     const { _anywidget_id: name, _esm: source } = saved.state;
-    const widget = globalThis.lmViews?.[name] ?? (source && await load(source));
+    const { lmViews } = /** @type {{ lmViews?: Record<string, Widget> }} */ (globalThis);
+    const widget = lmViews?.[name] ?? (source && await load(source));
     if (!widget) throw new Error(`the site has no view of ${name}`);
     const model = new Model(saved);
     await widget.initialize?.({ model });
     return { widget, model };
   }
 
+  /**
+   * @param {HTMLElement} place
+   * @param {string} id
+   * @param {Saved | undefined} saved
+   */
   async function show(place, id, saved) {
     try {
       if (!saved) throw new Error('its saved state is not on this page');
       if (saved.model_module !== 'anywidget') throw new Error(`${saved.model_name} needs a running kernel`);
-      if (!models.has(id)) models.set(id, start(saved));
-      const { widget, model } = await models.get(id);
+      const made = models.get(id) ?? start(saved);
+      models.set(id, made);
+      const { widget, model } = await made;
       await widget.render?.({ model, el: place });
       place.dataset.ready = 'true';
     } catch (error) {
@@ -103,7 +153,7 @@
     const { state: saved = {} } = holder ? JSON.parse(holder.textContent) : {};
     for (const mark of document.querySelectorAll(VIEW)) {
       const id = JSON.parse(mark.textContent).model_id;
-      show(mark.previousElementSibling, id, saved[id]);
+      show(/** @type {HTMLElement} */ (mark.previousElementSibling), id, saved[id]);
     }
   }
 
