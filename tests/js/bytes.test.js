@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFloat16, unpack } from '../../lmbook/widgets/core/bytes.js';
 
 Deno.test('numbers are read where a view begins, even at an odd place', () => {
-  const bytes = Uint8Array.of(9, 9, 9, 1, 0, 2, 0, 9);
+  const bytes = Uint8Array.of(9, 9, 9, 1, 0, 2, 0, 9, 9);
   assert.deepEqual(unpack(new DataView(bytes.buffer, 3, 4), Uint16Array), Uint16Array.of(1, 2));
 });
 
