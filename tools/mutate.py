@@ -1,6 +1,6 @@
 """Break a module in every small way and see whether its tests notice.
 
-    python tools/mutate.py lmbook/ngram.py tests/test_ngram.py [more tests] [--jobs 2] [--at-least 95]
+    python tools/mutate.py lmbook/ngram.py tests/test_ngram.py [more] [--jobs 2] [--most 150] [--at-least 95]
 
 Each mutant is the module with one change: a comparison, an operator, a number, a condition, a statement left
 out, a keyword argument left out, a return value lost. It is loaded in place of the module in a fork of this
@@ -19,6 +19,7 @@ import importlib
 import importlib.machinery
 import itertools
 import os
+import random
 import resource
 import sys
 from collections.abc import Iterator
@@ -129,14 +130,19 @@ def run_tests(path: Path, source: str, tests: list[str], limit: int = resource.R
     os._exit(int(code))
 
 
-def judge(path: Path, tests: list[str], jobs: int, every: int, limit: int) -> tuple[int, list[str]]:
+def named_mutants(path: Path) -> Iterator[tuple[str, str]]:
+    """The name of each mutant that is not listed as harmless, and its source."""
+    code, harmless = path.read_text(encoding="utf-8").splitlines(), equivalent()
+    for line, change, source in mutants(ast.parse("\n".join(code))):
+        name = f"{name_in_package(path)} | {code[line - 1].strip()} | {change}"
+        if name not in harmless:
+            yield name, source
+
+
+def judge(path: Path, tests: list[str], jobs: int, most: int, limit: int) -> tuple[int, list[str]]:
     """Run mutants, `jobs` at a time, each for at most `limit` CPU seconds; their number and the survivors."""
-    code, harmless = path.read_text().splitlines(), equivalent()
-    named = (
-        (f"{name_in_package(path)} | {code[line - 1].strip()} | {change}", source)
-        for line, change, source in mutants(ast.parse("\n".join(code)))
-    )
-    pending = itertools.islice((mutant for mutant in named if mutant[0] not in harmless), 0, None, every)
+    named = list(named_mutants(path))
+    pending = iter(named if len(named) <= most else random.Random(0).sample(named, most))
     running, survivors, total = {}, [], 0
     while True:
         for name, source in itertools.islice(pending, jobs - len(running)):
@@ -158,7 +164,7 @@ def main() -> int:
     parser.add_argument("module", type=Path)
     parser.add_argument("tests", nargs="+")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--every", type=int, default=1, help="judge each n-th mutant only, for a quick look")
+    parser.add_argument("--most", type=int, default=10**6, help="judge only so many, drawn with a fixed seed")
     parser.add_argument("--at-least", type=float, default=95.0, help="percent of the mutants to be killed")
     options = parser.parse_args()
     path = options.module.resolve()
@@ -169,7 +175,7 @@ def main() -> int:
         print("the tests fail without any mutation")
         return 1
     limit = 10 + 4 * int(used.ru_utime + used.ru_stime)
-    total, survivors = judge(path, options.tests, options.jobs, options.every, limit)
+    total, survivors = judge(path, options.tests, options.jobs, options.most, limit)
     killed = 100 * (total - len(survivors)) / max(total, 1)
     print(f"{options.module}: {total - len(survivors)} of {total} mutants killed, {killed:.1f} %")
     return int(killed < options.at_least)
