@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from lmbook.interface import Ids, Mask, check_fits, check_ids, check_int, check_mask, check_number
 
+MAX_WEIGHT = 65_504  # float16's largest number, so no model that is published in it has a larger one
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
@@ -83,6 +85,20 @@ class TransformerConfig:
     def d_head(self) -> int:
         """E, the width of one head."""
         return self.d_model // self.num_heads
+
+
+def check_weight(name: str, weight: Tensor) -> None:
+    """Raise ValueError if a weight read from a file has a number that is NaN, infinite or above `MAX_WEIGHT`.
+
+    Below that limit the sums inside the model stay in float32's range; above it one damaged exponent
+    could make every logit NaN.
+    """
+    low, high = weight.aminmax()  # both NaN if a number is
+    largest = float(torch.maximum(-low, high))
+    if not math.isfinite(largest):
+        raise ValueError(f"{name} has numbers that are NaN or infinite")
+    if largest > MAX_WEIGHT:
+        raise ValueError(f"{name} has a number of size {largest:.3g}; the limit is {MAX_WEIGHT:,}")
 
 
 @lru_cache(maxsize=16)
