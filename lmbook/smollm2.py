@@ -21,12 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmbook.interface import check_int
+from lmbook.interface import check_int, check_number
 from lmbook.tokenizer.pretrained import PretrainedTokenizer
 from lmbook.transformer.causal import CausalLM
-from lmbook.transformer.model import TransformerConfig
+from lmbook.transformer.model import TransformerConfig, check_weight
 
 SPECIAL = 3  # GGUF's token type "control"
+MAX_CONTEXT = 2**20  # tokens; a larger number is damage, which nothing else in the file shows
 # The types of settings that aren't ints, by the last part of their names.
 _KINDS = dict.fromkeys(("tokens", "token_type", "merges"), list)
 _KINDS |= dict.fromkeys(("architecture", "type", "model", "pre", "chat_template"), str)
@@ -88,8 +89,9 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
         ModuleNotFoundError: the package gguf or tokenizers is missing.
         FileNotFoundError: there is no such file.
         ValueError: `dtype` isn't floating point, the file is cut short, it holds another architecture or kind
-            of tokenizer, a setting or tensor is missing, or a tensor is unknown or of another shape: raised
-            before any weight is read. Or a weight is NaN or infinite.
+            of tokenizer, a setting or tensor is missing, a setting is out of range, or a tensor is unknown or
+            of another shape or place: raised before any weight is read. Or a weight is NaN, infinite or
+            larger than `MAX_WEIGHT`.
     """
     if not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point type, got {dtype}")
@@ -100,6 +102,7 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
 
 def _load(path: Path, dtype: torch.dtype) -> tuple[CausalLM, PretrainedTokenizer]:
     reader = _open(path)
+    _check_places(reader)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     options = _options(reader.fields, tied="output.weight" not in tensors)
     if options["num_layers"] > len(tensors):
@@ -202,6 +205,13 @@ def _setting(fields: Mapping, name: str, default=None):
     return default
 
 
+def _number(fields: Mapping, name: str, within: str, default: float | None = None) -> float:
+    """A setting's value, checked to be in the interval `within`."""
+    value = _setting(fields, name, default)
+    check_number(name, value, within)
+    return value
+
+
 def _options(fields: Mapping, tied: bool) -> dict:
     """The arguments of `CausalLM`."""
     architecture = _setting(fields, "general.architecture")
@@ -221,13 +231,26 @@ def _options(fields: Mapping, tied: bool) -> dict:
         "d_model": d_model,
         "num_heads": num_heads,
         "num_layers": _setting(fields, "llama.block_count"),
-        "context_length": _setting(fields, "llama.context_length"),
+        "context_length": _number(fields, "llama.context_length", f"[1, {MAX_CONTEXT}]"),
         "num_kv_heads": _setting(fields, "llama.attention.head_count_kv", num_heads),
         "d_ff": _setting(fields, "llama.feed_forward_length"),
-        "rope_base": _setting(fields, "llama.rope.freq_base", 10000.0),
-        "norm_eps": _setting(fields, "llama.attention.layer_norm_rms_epsilon"),
+        # Below 1 the frequencies would rise, to infinity; with an eps of 0 a vector of zeros becomes NaN.
+        "rope_base": _number(fields, "llama.rope.freq_base", "[1, inf)", 10000.0),
+        "norm_eps": _number(fields, "llama.attention.layer_norm_rms_epsilon", "(0, 1]"),
         "tie_embeddings": tied,
     }
+
+
+def _check_places(reader) -> None:
+    """Raise ValueError unless the tensors follow one another in the file, as llama.cpp requires too."""
+    place = int(reader.data_offset)
+    for tensor in reader.tensors:
+        if tensor.data_offset != place:
+            raise ValueError(
+                f"tensor {tensor.name!r} must begin at byte {place:,}, behind the one before; "
+                f"the file says {tensor.data_offset:,}"
+            )
+        place += -(-tensor.n_bytes // int(reader.alignment)) * int(reader.alignment)
 
 
 def _shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
@@ -278,8 +301,7 @@ def _weights(config: TransformerConfig, tensors: Mapping, dtype: torch.dtype) ->
             raise ValueError(
                 f"tensor {tensor.name!r} is of an unknown type, {tensor.tensor_type!r}"
             ) from None
-        if not weight.isfinite().all():
-            raise ValueError(f"tensor {tensor.name!r} has numbers that are NaN or infinite")
+        check_weight(f"tensor {tensor.name!r}", weight)
         return weight
 
     state = {"embedding.weight": read("token_embd"), "norm.weight": read("output_norm")}
@@ -333,6 +355,9 @@ def _tokenizer(fields: Mapping, vocab_size: int) -> PretrainedTokenizer:
     types = _setting(fields, "tokenizer.ggml.token_type")
     if len(types) != vocab_size:
         raise ValueError(f"the file has {vocab_size} tokens and {len(types)} token types")
+    for name in fields:
+        if name.startswith("tokenizer.ggml.") and name.endswith("_token_id"):
+            _number(fields, name, f"[0, {vocab_size})")
     try:
         return PretrainedTokenizer(
             _setting(fields, "tokenizer.ggml.tokens"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lmbook.tokenizer.base import Tokenizer, tokenizer_from_json
 from lmbook.transformer.causal import CausalLM
+from lmbook.transformer.model import check_weight
 
 NAME = "checkpoint.safetensors"
 SHAPE = {"d_model", "num_heads", "num_layers", "context_length"}
@@ -137,8 +138,7 @@ def _check_weights(weights: dict[str, Tensor], model: CausalLM) -> None:
             raise ValueError(f"the weight {name} is {tuple(weight.shape)}, the model's is {tuple(shape)}")
         if weight.dtype != torch.float32:
             raise ValueError(f"the weight {name} must be of torch.float32, got {weight.dtype}")
-        if not weight.isfinite().all():
-            raise ValueError(f"the weight {name} has numbers that are NaN or infinite")
+        check_weight(f"the weight {name}", weight)
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
