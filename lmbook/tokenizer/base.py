@@ -66,7 +66,7 @@ class Tokenizer:
             raise ValueError(f"decode takes the ids of one text, (T,); got shape {shape}")
         if isinstance(ids, str) or not isinstance(ids, Iterable):
             raise TypeError(f"decode takes ids, any iterable of ints; got {ids!r}")
-        ids = [whole("an id", i) for i in (ids.tolist() if hasattr(ids, "tolist") else ids)]
+        ids = [whole("an id", i) for i in _listed(ids)]
         for i in ids:
             if not 0 <= i < self.vocab_size:
                 raise ValueError(f"id {i} is outside the vocabulary: 0 ≤ id < {self.vocab_size}")
@@ -191,6 +191,14 @@ class ByteTokenizer(Tokenizer):
         return b"".join(tokens).decode(errors="replace")
 
 
+def _listed(ids: Iterable) -> Iterable:
+    """Ids as Python's own ints, where a tensor or an array holds them."""
+    try:
+        return ids.tolist() if hasattr(ids, "tolist") else ids
+    except RuntimeError as error:  # on the device meta there are no values
+        raise TypeError(f"decode takes ids that can be read: {error}") from None
+
+
 def whole(name: str, value: object) -> int:
     """`value` as an int; TypeError if it isn't a whole number by its type, as True, 1.0 and "1" aren't."""
     try:
@@ -215,10 +223,10 @@ def shown(value: object) -> str:
     return reprlib.repr(value)
 
 
-def index_of(tokens: Sequence) -> dict:
+def index_of(tokens: Sequence, what: str = "token") -> dict:
     """Token -> id; ValueError if a token occurs twice."""
     ids = {token: i for i, token in enumerate(tokens)}
     if len(ids) < len(tokens):
         twice = next(token for token, n in Counter(tokens).items() if n > 1)
-        raise ValueError(f"token {twice!r} occurs twice")
+        raise ValueError(f"{what} {shown(twice)} occurs twice")
     return ids

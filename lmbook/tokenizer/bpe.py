@@ -39,7 +39,17 @@ def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int
     Each round merges the most frequent pair of neighbours; of equals the one with the lowest left id, then
     the lowest right id (the rule of the package `tokenizers`). A token is its bytes: two merges with the same
     bytes make one token. Only the words that contain the pair are counted again.
+
+    Args:
+        pieces: how often each piece of text, in UTF-8, occurs: at least once.
+        vocab_size: 256 bytes and the merged tokens; with fewer pairs to merge there are fewer tokens.
+
+    Raises:
+        TypeError: pieces that aren't bytes, a count or a size that isn't an int.
+        ValueError: a count below 1, `vocab_size` below 256.
     """
+    _check_size(vocab_size)
+    _check_pieces(pieces)
     words = [list(piece) for piece in pieces]
     frequency = list(pieces.values())
     pairs: Counter[tuple[int, int]] = Counter()
@@ -59,6 +69,21 @@ def learn_merges(pieces: Mapping[bytes, int], vocab_size: int) -> list[tuple[int
             words[w] = merge(words[w], best, new_id)
             _count(pairs, places, w, words[w], frequency[w])
     return merges
+
+
+def _check_size(vocab_size: int) -> None:
+    if whole("vocab_size", vocab_size) < 256:
+        raise ValueError(f"vocab_size must be at least 256, the bytes; got {vocab_size}")
+
+
+def _check_pieces(pieces: Mapping[bytes, int]) -> None:
+    if not isinstance(pieces, Mapping):
+        raise TypeError(f"pieces must be a map from bytes to counts, got {shown(pieces)}")
+    for piece, count in pieces.items():
+        if not isinstance(piece, bytes):
+            raise TypeError(f"a piece must be bytes, got {shown(piece)}")
+        if whole("the count of a piece", count) < 1:
+            raise ValueError(f"the count of piece {shown(piece)} must be at least 1, got {count}")
 
 
 def _count(pairs: Counter, places: dict[tuple[int, int], set], w: int, word: list[int], times: int) -> None:
@@ -151,10 +176,10 @@ class BPETokenizer(ByteTokenizer):
             fast: learn the same merges with the package `tokenizers`, which is faster.
 
         Raises:
-            ValueError: `vocab_size` below 256.
+            TypeError: `vocab_size` isn't an int.
+            ValueError: it is below 256.
         """
-        if whole("vocab_size", vocab_size) < 256:
-            raise ValueError(f"vocab_size must be at least 256, the bytes; got {vocab_size}")
+        _check_size(vocab_size)
         pieces = Counter(piece.encode() for piece in PIECES.findall(text))
         return cls(learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
 

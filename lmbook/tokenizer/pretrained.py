@@ -68,6 +68,7 @@ class PretrainedTokenizer(ByteTokenizer):
                 raise ValueError(
                     f"a merge must be two tokens with a space between that make a third; got {shown(merge)}"
                 )
+        index_of(self.merges, "merge")  # of a pair listed twice the package would take the last place
         if not isinstance(self.chat_template, str | None):
             raise TypeError(f"chat_template must be a str or None, got {shown(self.chat_template)}")
 

@@ -12,6 +12,7 @@ from lmbook.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
     WordTokenizer,
+    learn_merges,
     load_tokenizer,
     tokenizer_from_json,
 )
@@ -55,6 +56,7 @@ DAMAGED = {
     "a token of no character": (pretrained(tokens=spelled("ab", "")), "token 258, '', has no character"),
     "a token twice": (pretrained(tokens=spelled("ab", "a")), "token 'a' occurs twice"),
     "a token that is a number": (pretrained(tokens=[5, *spelled("ab")[1:]]), "token 0 must be a str, got 5"),
+    "a merge twice": (pretrained(merges=["a b", "a b"]), "merge 'a b' occurs twice"),
     "a merge of no token": (pretrained(merges=["a xyz"]), "must be two tokens"),
     "a merge that makes no token": (pretrained(merges=["a c"]), "must be two tokens"),
     "an empty merge": (pretrained(merges=[" "]), "must be two tokens"),
@@ -95,7 +97,13 @@ def test_lists_without_end_are_no_tokenizer():
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda t: t.kind)
 @pytest.mark.parametrize(
-    "ids", [[1.5], ["1"], "12", [True], [None], None, 5, torch.tensor([1.0]), np.array([1.2])], ids=repr
+    "ids",
+    [
+        *([1.5], ["1"], "12", [True], [None], None, 5, torch.tensor([1.0]), np.array([1.2])),
+        *(torch.tensor([True]), np.array([True]), torch.zeros(2, dtype=torch.int64, device="meta")),
+        torch.tensor([1]).to_sparse(),
+    ],
+    ids=repr,
 )
 def test_what_is_no_id_is_not_decoded(as_readers_run_it, tokenizer, ids):
     with pytest.raises(TypeError, match=r"an id must be an int, got|decode takes ids"):
@@ -145,3 +153,32 @@ def test_a_size_that_is_no_int_is_refused(as_readers_run_it, size, fast):
     if size is not None:  # None takes all words
         with pytest.raises(TypeError, match="vocab_size must be an int"):
             WordTokenizer.train("a text", size)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error", "message"),
+    [
+        ({"ab": 1}, TypeError, "a piece must be bytes, got 'ab'"),
+        ({(97, 98): 1}, TypeError, "a piece must be bytes"),
+        ({b"ab": 1.5}, TypeError, "the count of a piece must be an int, got 1.5"),
+        ({b"ab": True}, TypeError, "the count of a piece must be an int, got True"),
+        ({b"ab": None}, TypeError, "the count of a piece must be an int, got None"),
+        ({b"cd": 2, b"ab": 0}, ValueError, "the count of piece b'ab' must be at least 1, got 0"),
+        ({b"ab": -1}, ValueError, "must be at least 1, got -1"),  # it would merge without end
+        ([b"ab"], TypeError, "pieces must be a map"),
+    ],
+    ids=repr,
+)
+def test_pieces_that_are_none_are_not_learned_from(as_readers_run_it, pieces, error, message):
+    with pytest.raises(error, match=message):
+        learn_merges(pieces, 300)
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(255, ValueError), (-5, ValueError), (float("nan"), TypeError), ("300", TypeError)]
+)
+def test_a_size_that_is_none_is_not_learned_to(as_readers_run_it, size, error):
+    with pytest.raises(error, match="vocab_size must be"):
+        learn_merges({b"ab": 1}, size)
+    assert learn_merges({b"ab": 1}, 256) == []
+    assert learn_merges({}, 300) == []
