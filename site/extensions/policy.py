@@ -7,10 +7,11 @@ from sphinx.config import Config
 from sphinx.errors import ConfigError
 from views import SCRIPT
 
-# A page may load files of its own site and inline data, nothing else.
+# A page may load files of its own site and inline data, nothing else; its scripts may assemble WebAssembly.
 POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="'
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' blob:; "
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; "
+    "worker-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; frame-src 'none'; "
     "base-uri 'self'; form-action 'self'\">\n"
 )

@@ -4,10 +4,10 @@ import { NGramCounts } from './ngram.js';
 import { Automaton } from './toy_language.js';
 import { TableSession } from './session.js';
 import { loadTokenizer } from './tokenizers.js';
-import { Transformer } from './transformer.js';
+import { readTransformer } from './transformer.js';
 
 /** @import { ByteMerges, TokenList, Tokenizer } from './tokenizers.js' */
-/** @import { TransformerHeader } from './transformer.js' */
+/** @import { Transformer, TransformerHeader } from './transformer.js' */
 
 /** @typedef {{ largest: number, nats: number }} Rounding how far the float16 weights are from those of Python */
 
@@ -76,7 +76,7 @@ export function* loadInSteps(header, view) {
   };
   switch (header.kind) {
     case 'transformer':
-      return Object.assign(new Transformer(header, view), named(), { kind: header.kind });
+      return Object.assign(readTransformer(header, view), named(), { kind: header.kind });
     case 'ngram':
       return Object.assign(yield* loadNGram(header, view), named(), { kind: header.kind });
     case 'automaton':

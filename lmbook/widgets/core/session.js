@@ -98,7 +98,10 @@ export class CachedSession extends GrowingText {
     const added = ids.slice(same);
     this.model.check(added, this.model.start.length + same);
     if (same < this.ids.length) this.truncate(same);
-    for (const id of added) this.push(id);
+    if (added.length === 0) return this;
+    this.model.read(added, this.memory);
+    this.ids.push(...added);
+    this.row = null;
     return this;
   }
 

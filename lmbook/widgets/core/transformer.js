@@ -6,12 +6,29 @@
 // T tokens, V words, D width, H query heads, K key/value heads (each serves H / K query heads), E = D / H numbers a
 // head, F width of the feed-forward part. Matrices are stored row by row: weight[r · columns + c].
 import { readFloat16 } from './bytes.js';
+import { Kernels } from './kernels.js';
 import { CachedSession } from './session.js';
 
+/** @import { Matrix } from './kernels.js' */
 /** @import { Memory } from './session.js' */
-/** @typedef {Float32Array | Float64Array} Vector */
-/** @typedef {ReturnType<typeof readWeights>['blocks'][number]} Block */
-/** @typedef {(layer: number, head: number, query: number, shares: Float64Array) => void} AttentionRecord */
+/** @typedef {(layer: number, head: number, query: number, shares: Float32Array) => void} AttentionRecord */
+
+/**
+ * One block's weights. A product of x may have several matrices, whose results follow each other.
+ * @typedef {object} Block
+ * @property {Float32Array} attentionNorm
+ * @property {Matrix[]} qkv query, key and value
+ * @property {Matrix[]} out
+ * @property {Float32Array} feedForwardNorm
+ * @property {Matrix[]} gateUp
+ * @property {Matrix[]} down
+ */
+
+/** @typedef {{ embedding: Matrix, blocks: Block[], norm: Float32Array, unembedding: Matrix }} Weights */
+
+// Tokens of a causal model that are read at a time: each product reads its weights once for all of them.
+const TOKENS_AT_ONCE = 32;
+const FIRST_ROWS = 256; // tokens that a new memory has room for
 
 /**
  * @typedef {object} TransformerConfig lmbook.transformer.model's, as far as the page needs it
@@ -38,65 +55,34 @@ import { CachedSession } from './session.js';
  */
 
 /**
- * out = weight · x, which takes nearly all of a model's time. Four rows at a time read x once instead of four times,
- * and their sums are independent.
- * @param {Vector} out
- * @param {Float32Array} weight
- * @param {Vector} x
- * @param {number} rows
- * @param {number} columns
- * @param {number} [xAt] where in `x` the vector begins
- */
-function multiply(out, weight, x, rows, columns, xAt = 0) {
-  let r = 0;
-  for (; r + 3 < rows; r += 4) {
-    let [a, b, c, d] = [0, 0, 0, 0];
-    const [second, third, fourth] = [columns, 2 * columns, 3 * columns];
-    for (let i = r * columns, end = i + columns, j = xAt; i < end; i++, j++) {
-      const value = x[j];
-      a += weight[i] * value;
-      b += weight[i + second] * value;
-      c += weight[i + third] * value;
-      d += weight[i + fourth] * value;
-    }
-    out[r] = a;
-    out[r + 1] = b;
-    out[r + 2] = c;
-    out[r + 3] = d;
-  }
-  for (; r < rows; r++) {
-    let sum = 0;
-    for (let i = 0; i < columns; i++) sum += weight[r * columns + i] * x[xAt + i];
-    out[r] = sum;
-  }
-}
-
-/**
  * RMSNorm: scale a vector to mean square 1, then multiply by the weights.
- * @param {Vector} out
+ * @param {Float32Array} out
  * @param {number} outAt
- * @param {Vector} x
+ * @param {Float64Array} x
  * @param {number} xAt
  * @param {Float32Array} weight
  * @param {number} eps
  */
 function normalise(out, outAt, x, xAt, weight, eps) {
   let squares = 0;
-  for (let i = 0; i < weight.length; i++) squares += x[xAt + i] ** 2;
+  for (let i = 0; i < weight.length; i++) squares += x[xAt + i] * x[xAt + i];
   const scale = 1 / Math.sqrt(squares / weight.length + eps);
   for (let i = 0; i < weight.length; i++) out[outAt + i] = x[xAt + i] * scale * weight[i];
 }
 
 /**
- * Softmax in place: e^score, divided by their sum. The largest score is subtracted first, so that nothing overflows.
- * @param {Float64Array} scores
+ * Softmax in place: e^(score · scale), divided by their sum. The largest score is subtracted first, so that nothing
+ * overflows.
+ * @param {Float32Array} scores
+ * @param {number} at
  * @param {number} length
+ * @param {number} scale
  */
-function shareOut(scores, length) {
+function shareOut(scores, at, length, scale) {
   let [top, total] = [-Infinity, 0];
-  for (let s = 0; s < length; s++) top = Math.max(top, scores[s]);
-  for (let s = 0; s < length; s++) total += scores[s] = Math.exp(scores[s] - top);
-  for (let s = 0; s < length; s++) scores[s] /= total;
+  for (let s = at; s < at + length; s++) top = Math.max(top, scores[s]);
+  for (let s = at; s < at + length; s++) total += scores[s] = Math.exp((scores[s] - top) * scale);
+  for (let s = at; s < at + length; s++) scores[s] /= total;
 }
 
 /**
@@ -120,39 +106,84 @@ function rotaryTables(length, width, base) {
 }
 
 /**
+ * The first `length` numbers of `from`, with a loop where they are few: a view and its copy cost more.
+ * @param {Float32Array} to
+ * @param {Float32Array} from
+ * @param {number} length
+ */
+function copyInto(to, from, length) {
+  if (length > 256) to.set(from.subarray(0, length));
+  else for (let i = 0; i < length; i++) to[i] = from[i];
+}
+
+/**
+ * @param {Float32Array} numbers
+ * @param {number} length
+ */
+function enlarged(numbers, length) {
+  const more = new Float32Array(length);
+  more.set(numbers);
+  return more;
+}
+
+/**
  * The weights in the order in which they are packed.
- * @param {{ D: number, F: number, KE: number, L: number, numInputs: number, vocabSize: number }} sizes
+ * @param {TransformerConfig} config
  * @param {DataView} view
  * @param {number} offset
- * @param {boolean} tied whether input and output embeddings are the same
+ * @param {Kernels} kernels
+ * @returns {Weights}
  */
-function readWeights({ D, F, KE, L, numInputs, vocabSize }, view, offset, tied) {
+function readWeights(config, view, offset, kernels) {
+  const { d_model: D, d_ff: F, num_layers: L, tie_embeddings: tied } = config;
+  const KE = (D / config.num_heads) * config.num_kv_heads;
   /** @param {number} size */
-  const take = (size) => {
+  const vector = (size) => {
     const numbers = readFloat16(view, offset, size);
     offset += 2 * size;
     return numbers;
   };
-  const embedding = take(numInputs * D);
+  /**
+   * @param {number} rows
+   * @param {number} columns
+   * @returns {Matrix}
+   */
+  const matrix = (rows, columns) => {
+    const at = kernels.take(4 * rows * columns);
+    kernels.floats(at, rows * columns).set(vector(rows * columns));
+    return { kind: 'f32', at, rows, columns };
+  };
+  const embedding = matrix(config.vocab_size + config.extra_input_ids, D);
   const blocks = Array.from({ length: L }, () => ({
-    attentionNorm: take(D),
-    qkv: take((D + 2 * KE) * D), // one product makes query, key and value
-    out: take(D * D),
-    feedForwardNorm: take(D),
-    gateUp: take(2 * F * D),
-    down: take(D * F),
+    attentionNorm: vector(D),
+    qkv: [matrix(D + 2 * KE, D)],
+    out: [matrix(D, D)],
+    feedForwardNorm: vector(D),
+    gateUp: [matrix(2 * F, D)],
+    down: [matrix(D, F)],
   }));
-  const norm = take(D);
-  return { embedding, blocks, norm, unembedding: tied ? embedding : take(vocabSize * D) };
+  const norm = vector(D);
+  const unembedding = tied ? { ...embedding, rows: config.vocab_size } : matrix(config.vocab_size, D);
+  return { embedding, blocks, norm, unembedding };
 }
 
-/** The transformer whose weights begin at header.offset of a DataView. */
+/**
+ * The transformer whose weights begin at header.offset of a DataView.
+ * @param {TransformerHeader} header that of lmbook.widgets.packing
+ * @param {DataView} view
+ * @param {Kernels} [kernels]
+ */
+export function readTransformer(header, view, kernels = new Kernels()) {
+  return new Transformer(header, readWeights(header.config, view, header.offset ?? 0, kernels), kernels);
+}
+
 export class Transformer {
   /**
-   * @param {TransformerHeader} header that of lmbook.widgets.packing
-   * @param {DataView} view
+   * @param {TransformerHeader} header
+   * @param {Weights} weights whose matrices lie in the memory of `kernels`
+   * @param {Kernels} kernels
    */
-  constructor({ config, offset = 0, mask_token_id = null, start = [] }, view) {
+  constructor({ config, mask_token_id = null, start = [] }, weights, kernels) {
     this.vocabSize = config.vocab_size;
     this.causal = config.causal;
     this.maskTokenId = mask_token_id;
@@ -169,123 +200,148 @@ export class Transformer {
     this.E = this.D / this.H;
     this.KE = this.K * this.E;
     this.rotary = rotaryTables(this.capacity, this.E, config.rope_base);
-    this.weights = readWeights(this, view, offset, config.tie_embeddings);
-    // Buffers, made once for all tokens.
-    this.work = {
-      x: new Float64Array(this.capacity * this.D),
-      queries: new Float64Array(this.capacity * this.D),
-      normed: new Float64Array(this.D),
-      qkv: new Float64Array(this.D + 2 * this.KE),
-      scores: new Float64Array(this.capacity),
-      context: new Float64Array(this.D),
-      wide: new Float64Array(2 * this.F),
-      added: new Float64Array(this.D),
-    };
+    this.weights = weights;
+    this.kernels = kernels;
+    this.work = this.takeWork();
     /** @type {CachedSession | null} the session behind `dist` */
     this.reader = null;
   }
 
+  /** Buffers, made once for all tokens: each a place in the kernels' memory and a view of it. */
+  takeWork() {
+    const { capacity, D, F, KE, kernels, weights } = this;
+    const atOnce = this.causal ? Math.min(capacity, TOKENS_AT_ONCE) : capacity;
+    const sizes = {
+      normed: atOnce * D,
+      qkv: atOnce * (D + 2 * KE),
+      keys: capacity * KE,
+      values: capacity * KE,
+      scores: atOnce * capacity,
+      context: atOnce * D,
+      wide: atOnce * 2 * F,
+      added: atOnce * D,
+      logits: weights.unembedding.rows,
+    };
+    const names = /** @type {(keyof sizes)[]} */ (Object.keys(sizes));
+    const at = names.map((name) => kernels.take(4 * sizes[name]));
+    if (weights.unembedding.kind !== 'f32') kernels.prepareBlocks(Math.max(D, F), atOnce);
+    const taken = names.map((name, i) => [name, { at: at[i], view: kernels.floats(at[i], sizes[name]) }]);
+    const buffers = /** @type {Record<keyof sizes, { at: number, view: Float32Array }>} */ (Object.fromEntries(taken));
+    return { atOnce, x: new Float64Array(atOnce * D), ...buffers };
+  }
+
   /**
    * Reads `ids` after the tokens in `memory` and adds them to it: their keys and values, and in `hidden` the vectors
-   * from which logits are made. `record(layer, head, query, shares)` is called with the attention weights.
+   * from which logits are made. `record(layer, head, query, shares)` is called with the attention weights. Read at once
+   * or one by one, the numbers are the same to the last bit.
    * @param {number[]} ids
    * @param {Memory} memory
    * @param {AttentionRecord | null} [record]
    */
   read(ids, memory, record = null) {
     this.check(ids, memory.length);
-    const { D, work, weights: { embedding, blocks, norm } } = this;
-    const { x } = work;
+    this.makeRoom(memory, memory.length + ids.length);
+    const { atOnce } = this.work;
+    for (let t = 0; t < ids.length; t += atOnce) this.readSome(ids.slice(t, t + atOnce), memory, record);
+  }
+
+  /**
+   * @param {number[]} ids at most as many as are read at once
+   * @param {Memory} memory
+   * @param {AttentionRecord | null} record
+   */
+  readSome(ids, memory, record) {
+    const { D, kernels, work: { x, context, added }, weights: { embedding, blocks, norm } } = this;
     const past = memory.length;
-    ids.forEach((id, t) => {
-      for (let i = 0; i < D; i++) x[t * D + i] = embedding[id * D + i];
+    ids.forEach((id, t) => kernels.copyRow(x, t * D, embedding, id));
+    blocks.forEach((block, layer) => {
+      const [keys, values] = [memory.keys[layer], memory.values[layer]];
+      this.project(block, ids.length, past, keys, values);
+      this.attend(ids.length, past, keys, values, record && ((...what) => record(layer, ...what)));
+      kernels.multiply(added.at, 4 * D, context.at, 4 * D, ids.length, block.out);
+      for (let i = 0; i < ids.length * D; i++) x[i] += added.view[i];
+      this.feedForward(block, ids.length);
     });
-    for (let layer = 0; layer < blocks.length; layer++) {
-      const block = blocks[layer];
-      for (let t = 0; t < ids.length; t++) this.project(block, t, past + t, memory.keys[layer], memory.values[layer]);
-      for (let t = 0; t < ids.length; t++) {
-        const seen = this.causal ? past + t + 1 : past + ids.length; // causal: later tokens are hidden
-        /** @type {((head: number, shares: Float64Array) => void) | null} */
-        const watch = record && ((head, shares) => record(layer, head, past + t, shares.subarray(0, seen)));
-        this.attend(t, seen, memory.keys[layer], memory.values[layer], watch);
-        multiply(work.added, block.out, work.context, D, D);
-        for (let i = 0; i < D; i++) x[t * D + i] += work.added[i];
-        this.feedForward(block, t * D);
-      }
-    }
     for (let t = 0; t < ids.length; t++) normalise(memory.hidden, (past + t) * D, x, t * D, norm, this.eps);
     memory.length += ids.length;
   }
 
   /**
-   * Query, key and value of new token t at `position`. Rotary positions: numbers i and i + E / 2 of a head are a point
-   * in the plane, rotated by position × frequency; query · key depends on the difference of positions.
+   * Query, key and value of `count` new tokens after `past` others. Rotary positions: numbers i and i + E / 2 of a head
+   * are a point in the plane, rotated by position × frequency; query · key depends on the difference of positions.
    * @param {Block} block
-   * @param {number} t
-   * @param {number} position
+   * @param {number} count
+   * @param {number} past
    * @param {Float32Array} keys
    * @param {Float32Array} values
    */
-  project(block, t, position, keys, values) {
-    const { D, E, KE, work: { x, normed, qkv, queries } } = this;
-    const half = E / 2;
-    normalise(normed, 0, x, t * D, block.attentionNorm, this.eps);
-    multiply(qkv, block.qkv, normed, D + 2 * KE, D);
-    for (let head = 0; head < D + KE; head += E) {
-      for (let i = 0; i < half; i++) {
-        const [cos, sin] = [this.rotary.cos[position * half + i], this.rotary.sin[position * half + i]];
-        const [a, b] = [qkv[head + i], qkv[head + i + half]];
-        qkv[head + i] = a * cos - b * sin;
-        qkv[head + i + half] = b * cos + a * sin;
+  project(block, count, past, keys, values) {
+    const { D, E, KE, eps, kernels, work: { x, normed, qkv }, rotary: { cos, sin } } = this;
+    const [half, row, numbers] = [E / 2, D + 2 * KE, qkv.view];
+    for (let t = 0; t < count; t++) normalise(normed.view, t * D, x, t * D, block.attentionNorm, eps);
+    kernels.multiply(qkv.at, 4 * row, normed.at, 4 * D, count, block.qkv);
+    for (let t = 0; t < count; t++) {
+      const turn = (past + t) * half;
+      for (let head = t * row; head < t * row + D + KE; head += E) {
+        for (let i = 0; i < half; i++) {
+          const [a, b] = [numbers[head + i], numbers[head + i + half]];
+          numbers[head + i] = a * cos[turn + i] - b * sin[turn + i];
+          numbers[head + i + half] = b * cos[turn + i] + a * sin[turn + i];
+        }
       }
-    }
-    for (let i = 0; i < D; i++) queries[t * D + i] = qkv[i];
-    for (let i = 0; i < KE; i++) {
-      keys[position * KE + i] = qkv[D + i];
-      values[position * KE + i] = qkv[D + KE + i];
+      for (let i = 0; i < KE; i++) {
+        keys[(past + t) * KE + i] = numbers[t * row + D + i];
+        values[(past + t) * KE + i] = numbers[t * row + D + KE + i];
+      }
     }
   }
 
   /**
-   * Each head of token t compares its query with the keys of the first `seen` tokens and sums their values, weighted by
-   * attention.
-   * @param {number} t
-   * @param {number} seen
+   * Each head of the new tokens compares its query with the keys of the tokens that it sees and sums their values,
+   * weighted by attention. A causal model's token sees itself and the earlier ones; the weights of later ones are 0.
+   * @param {number} count
+   * @param {number} past
    * @param {Float32Array} keys
    * @param {Float32Array} values
-   * @param {((head: number, shares: Float64Array) => void) | null} watch
+   * @param {((head: number, query: number, shares: Float32Array) => void) | null} watch
    */
-  attend(t, seen, keys, values, watch) {
-    const { D, H, K, E, KE, work: { queries, scores, context } } = this;
+  attend(count, past, keys, values, watch) {
+    const { D, H, K, E, KE, kernels: { run }, work } = this;
+    const { qkv, scores, context } = work;
+    const all = past + count;
+    const [queryStep, rowStep, scoreStep] = [4 * (D + 2 * KE), 4 * KE, 4 * all];
+    copyInto(work.keys.view, keys, all * KE);
+    copyInto(work.values.view, values, all * KE);
+    context.view.fill(0, 0, count * D);
     for (let head = 0; head < H; head++) {
-      const query = t * D + head * E;
-      const group = Math.floor((head * K) / H) * E;
-      for (let s = 0; s < seen; s++) {
-        let score = 0;
-        for (let i = 0; i < E; i++) score += queries[query + i] * keys[s * KE + group + i];
-        scores[s] = score / Math.sqrt(E);
+      const group = 4 * Math.floor((head * K) / H) * E; // several query heads may share a key/value head
+      const own = 4 * head * E;
+      run.products(scores.at, scoreStep, qkv.at + own, queryStep, count, work.keys.at + group, rowStep, all, E);
+      for (let t = 0; t < count; t++) {
+        const seen = this.causal ? past + t + 1 : all;
+        shareOut(scores.view, t * all, seen, 1 / Math.sqrt(E));
+        scores.view.fill(0, t * all + seen, (t + 1) * all);
+        watch?.(head, past + t, scores.view.subarray(t * all, t * all + seen));
       }
-      shareOut(scores, seen);
-      watch?.(head, scores);
-      for (let i = 0; i < E; i++) context[head * E + i] = 0;
-      for (let s = 0; s < seen; s++) {
-        for (let i = 0; i < E; i++) context[head * E + i] += scores[s] * values[s * KE + group + i];
-      }
+      run.combine(context.at + own, 4 * D, scores.at, scoreStep, 4, count, work.values.at + group, rowStep, all, E);
     }
   }
 
   /**
    * SwiGLU: one half of a wide layer, through x · sigmoid(x), gates the other; then a projection back to D.
    * @param {Block} block
-   * @param {number} at
+   * @param {number} count
    */
-  feedForward(block, at) {
-    const { D, F, work: { x, normed, wide, added } } = this;
-    normalise(normed, 0, x, at, block.feedForwardNorm, this.eps);
-    multiply(wide, block.gateUp, normed, 2 * F, D);
-    for (let i = 0; i < F; i++) wide[i] *= wide[F + i] / (1 + Math.exp(-wide[i]));
-    multiply(added, block.down, wide, D, F);
-    for (let i = 0; i < D; i++) x[at + i] += added[i];
+  feedForward(block, count) {
+    const { D, F, eps, kernels, work: { x, normed, wide, added } } = this;
+    for (let t = 0; t < count; t++) normalise(normed.view, t * D, x, t * D, block.feedForwardNorm, eps);
+    kernels.multiply(wide.at, 8 * F, normed.at, 4 * D, count, block.gateUp);
+    const numbers = wide.view;
+    for (let t = 0; t < count; t++) {
+      for (let i = 2 * t * F; i < 2 * t * F + F; i++) numbers[i] *= numbers[F + i] / (1 + Math.exp(-numbers[i]));
+    }
+    kernels.multiply(added.at, 4 * D, wide.at, 8 * F, count, block.down);
+    for (let i = 0; i < count * D; i++) x[i] += added.view[i];
   }
 
   /**
@@ -293,9 +349,10 @@ export class Transformer {
    * @param {number} t
    */
   unembed(hidden, t) {
-    const logits = new Float32Array(this.vocabSize);
-    multiply(logits, this.weights.unembedding, hidden, this.vocabSize, this.D, t * this.D);
-    return logits;
+    const { D, kernels, vocabSize, work: { normed, logits } } = this;
+    normed.view.set(hidden.subarray(t * D, (t + 1) * D));
+    kernels.multiply(logits.at, 0, normed.at, 0, 1, [this.weights.unembedding]);
+    return logits.view.slice(0, vocabSize);
   }
 
   /**
@@ -314,9 +371,25 @@ export class Transformer {
 
   /** @returns {Memory} */
   newMemory() {
-    const { L, D, KE, capacity } = this;
-    const rows = () => Array.from({ length: L }, () => new Float32Array(capacity * KE));
-    return { length: 0, keys: rows(), values: rows(), hidden: new Float32Array(capacity * D) };
+    const rows = () => Array.from({ length: this.L }, () => new Float32Array(0));
+    const memory = { length: 0, keys: rows(), values: rows(), hidden: new Float32Array(0) };
+    this.makeRoom(memory, Math.min(this.capacity, FIRST_ROWS));
+    return memory;
+  }
+
+  /**
+   * Lets a memory have room for `length` tokens; it doubles, up to the context.
+   * @param {Memory} memory
+   * @param {number} length
+   */
+  makeRoom(memory, length) {
+    const { D, KE, capacity } = this;
+    const has = memory.hidden.length / D;
+    if (length <= has) return;
+    const rows = Math.min(capacity, Math.max(length, 2 * has));
+    memory.keys = memory.keys.map((numbers) => enlarged(numbers, rows * KE));
+    memory.values = memory.values.map((numbers) => enlarged(numbers, rows * KE));
+    memory.hidden = enlarged(memory.hidden, rows * D);
   }
 
   /**
