@@ -2,7 +2,8 @@
 
 A number counts as shown
 
-- by an output above it that rounds to it (of one or two digits: in one of the twelve cells above);
+- by an output above it that rounds to it (a number of one or two digits: by one of the twelve cells above,
+  unless its paragraph says *above* or is in the summary);
 - by a setting: a number in the code of a cell nearby, or the product of two neighbours there;
 - by its own paragraph: what one operation makes of other numbers there;
 - by the last output: the difference or the relative change of two numbers in one line or one column;
@@ -65,6 +66,7 @@ OUTSIDE_PROSE = [
     (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"(?m)^ *(?:> )?\d+\. "), ""),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\b(\d+)/(\d+)/(\d+)\b"), r"\1 % \2 % \3 %"),  # 80/10/10, shares of a hundred
 ]
 NAMES = re.compile(
     r"\b(?:chapters?|sections?|cases?|lines?|numbers?|equations?|appendix|theorem|step|token|word|question)\s+"
@@ -156,7 +158,7 @@ def printed(cell: NotebookNode) -> str:
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         texts += [output.get("text", ""), output.get("evalue", ""), data.get("text/plain", "")]
-    return "\n".join(texts)
+    return re.sub(r"<Figure .*>", "", "\n".join(texts))
 
 
 def grid(text: str) -> list[list[float]]:
@@ -191,9 +193,9 @@ def differences(a: float, b: float) -> Iterator[float]:
 
 def neighbours(rows: list[list[float]]) -> Iterator[tuple[float, float]]:
     """Yield the pairs of numbers in one line or in one column."""
-    columns = itertools.zip_longest(*rows)
-    for line in (*rows, *([x for x in column if x is not None] for column in columns)):
-        yield from itertools.combinations(line, 2)
+    columns = [*itertools.zip_longest(*rows), *itertools.zip_longest(*(row[::-1] for row in rows))]
+    for line in (*rows, *columns):
+        yield from itertools.combinations([x for x in line if x is not None], 2)
 
 
 def combined(claim: Claim, others: list[Claim]) -> str:
@@ -244,12 +246,12 @@ class Book:
             reach = NEAR
             for paragraph in paragraphs(prose(cell)):
                 if paragraph.startswith("## "):
-                    reach = place if "Summary" in paragraph else NEAR
+                    reach = place if paragraph == "## Summary" else NEAR
                 for sentence in END_OF_SENTENCE.split(paragraph):
                     for claim in claims(sentence):
                         others = [other for other in claims(paragraph) if other != claim]
                         shown = (
-                            self.by_output(name, place, reach, claim)
+                            self.by_output(name, place, place if " above" in paragraph else reach, claim)
                             or self.by_setting(name, place, claim)
                             or combined(claim, others)
                             or self.by_difference(name, place, claim)
