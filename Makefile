@@ -1,4 +1,4 @@
-# make book | serve | pdf | test | test-all | refresh | models | bench | audit.  Everything runs in .venv, made on first use.
+# make book | serve | pdf | test | test-all | refresh | models | heights | bench | audit.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
 SELECT ?= -m "not slow and not timed"
@@ -12,7 +12,7 @@ DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models bench audit
+.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models heights bench audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -82,6 +82,10 @@ refresh: $(READY)
 # The models of widgets and playground, a few minutes: make models, or make models MODELS=toy-causal.
 models: $(READY)
 	@$(RUN) tools/train_models.py $(MODELS)
+
+# The room that pages keep for widgets, measured again: after a change to what a widget shows.
+heights: book
+	@$(RUN) tools/ensure_chromium.py && $(RUN) tools/measure_heights.py && $(RUN) tools/build_book.py
 
 bench: $(READY)
 	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do echo "$$script"; PYTHONPATH=. $(RUN) $$script || exit 1; done

@@ -17,6 +17,7 @@ GITHUB = re.compile(
 )
 NOTEBOOK_LINK = re.compile(r'(<a href=")(\w+)\.ipynb(?=["#])')
 COLAB_BRANCH = "colab"  # holds the notebooks that tools/stamp_colab.py writes
+HEIGHTS = ROOT / "site" / "heights.json"  # of the widgets, which tools/measure_heights.py writes
 
 
 def pages(root: Path = ROOT) -> list[str]:

@@ -14,15 +14,7 @@ from lmbook.transformer.causal import CausalLM
 from lmbook.widgets.base import BookWidget, split_words
 from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.packing import pack_model, pack_models
-from lmbook.widgets.sentence import (
-    NARROW,
-    WIDE,
-    best_words,
-    check_page_model,
-    check_sentence,
-    page_sample,
-    word_lines,
-)
+from lmbook.widgets.sentence import best_words, check_page_model, check_sentence, page_sample
 
 
 class AttentionExplorer(BookWidget):
@@ -100,8 +92,6 @@ class AttentionExplorer(BookWidget):
             head=-1 if head is None else head,
         )
         self._model, self._language = model, language
-        self.height_wide = 917 + 110 * word_lines(sentence, WIDE)
-        self.height_narrow = 1419 + 105 * word_lines(sentence, NARROW)
 
     def __repr__(self) -> str:
         """Return the sentence and what the exact language expects after the word that looks."""

@@ -25,8 +25,6 @@ class BookWidget(anywidget.AnyWidget):
 
     _css = style()
     _ipython_display_ = None  # ipywidgets 7 (Colab) would show a shortened repr through it
-    height_wide = traitlets.Int(0).tag(sync=True)  # pixels that a page reserves before the view is drawn,
-    height_narrow = traitlets.Int(0).tag(sync=True)  # on a desk and on a phone; 0: the page's own guess
     still = traitlets.Unicode().tag(sync=True)  # text shown instead of the view on paper and without scripts
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

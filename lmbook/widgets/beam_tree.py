@@ -33,8 +33,6 @@ class BeamTree(BookWidget):
 
     _esm = bundle("beam_tree.js")
     _css = style("kit/sentence.css", "beam_tree.css")
-    height_wide = traitlets.Int(715).tag(sync=True)
-    height_narrow = traitlets.Int(820).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     tables = traitlets.Bytes().tag(sync=True)
     starts = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)  # the prompts, in ids

@@ -68,8 +68,6 @@ class ChainRuleExplorer(LanguageWidget):
         for text in (sentence, *presets):
             read_words(text, list(language.vocab), f"the sentence {text!r}")
         super().__init__(language, ids, sentence=sentence, presets=list(presets), order=order, unit=unit)
-        rows = 41 * len(sentence.replace(".", " .").split())
-        self.height_wide, self.height_narrow = 665 + rows, 1017 + rows
         self._models: dict[int, NGramLM] = {}
 
     def _model(self, order: int) -> NGramLM:

@@ -71,8 +71,6 @@ class DecodingExplorer(BookWidget):
 
     _esm = bundle("decoding_explorer.js")
     _css = style("kit/sentence.css", "decoding_explorer.css")
-    height_wide = traitlets.Int(1263).tag(sync=True)
-    height_narrow = traitlets.Int(1663).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     dials = traitlets.List(traitlets.Dict()).tag(

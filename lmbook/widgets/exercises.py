@@ -10,10 +10,6 @@ from lmbook.exercises.specification import LETTERS, Exercise, load
 from lmbook.widgets.base import BookWidget
 from lmbook.widgets.bundle import bundle, style
 
-# Pixels of the closed list, measured in Chromium: what is around it, one line of it, and the second line of a
-# title that has more characters than a phone has room for.
-AROUND, LINE, SECOND, ROOM = 32, 49, 20, 23
-
 
 class Exercises(BookWidget):
     """Shows the exercises and the quiz of a chapter: question, answer, hints one by one, solution on demand.
@@ -34,19 +30,14 @@ class Exercises(BookWidget):
 
     def __init__(self, chapter: str):
         self._sheet = load(chapter)
-        items = self._sheet.exercises
-        height = AROUND + LINE * (len(items) + bool(self._sheet.quiz))
-        wrapped = sum(len(f"{i}. {item.title}") > ROOM for i, item in enumerate(items, start=1))
         super().__init__(
             sheet={
                 "chapter": chapter,
                 "title": self._sheet.title,
                 "sentences": SENTENCES,
-                "exercises": [item.page() for item in items],
+                "exercises": [item.page() for item in self._sheet.exercises],
                 "quiz": [item.page() for item in self._sheet.quiz],
             },
-            height_wide=height,
-            height_narrow=height + SECOND * wrapped,
         )
 
     def __repr__(self) -> str:

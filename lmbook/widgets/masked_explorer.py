@@ -16,7 +16,7 @@ from lmbook.transformer.masked import MaskedLM
 from lmbook.widgets.base import LanguageWidget
 from lmbook.widgets.bundle import bundle, style
 from lmbook.widgets.packing import MAX_ORDER, pack_model
-from lmbook.widgets.sentence import NARROW, WIDE, check_page_model, check_sentence, page_sample, word_lines
+from lmbook.widgets.sentence import check_page_model, check_sentence, page_sample
 
 
 class MaskedExplorer(LanguageWidget):
@@ -77,8 +77,6 @@ class MaskedExplorer(LanguageWidget):
             order=order,
             seed=seed,
         )
-        self.height_wide = 672 + 51 * word_lines(sentence, WIDE)
-        self.height_narrow = 851 + 51 * word_lines(sentence, NARROW)
 
     @cached_property
     def _ngram(self) -> NGramLM:

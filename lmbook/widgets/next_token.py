@@ -30,8 +30,6 @@ class NextTokenDemo(LanguageWidget):
     """
 
     _esm = bundle("next_token.js")
-    height_wide = traitlets.Int(454).tag(sync=True)
-    height_narrow = traitlets.Int(762).tag(sync=True)
     prefix = traitlets.Unicode().tag(sync=True)
     start = traitlets.Unicode().tag(sync=True)
     num_words = traitlets.Int().tag(sync=True)

@@ -42,8 +42,6 @@ class PromptExplorer(BookWidget):
 
     _esm = bundle("prompt_explorer.js")
     _css = style("kit/sentence.css")
-    height_wide = traitlets.Int(610).tag(sync=True)
-    height_narrow = traitlets.Int(684).tag(sync=True)
     prompts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     labels = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)  # (P, K), best first
     vocab_size = traitlets.Int().tag(sync=True)

@@ -18,7 +18,7 @@ from lmbook.interface import LanguageModel, check_causal, check_not_nan, check_n
 from lmbook.toy.language import ToyLanguage
 from lmbook.widgets.base import BookWidget, read_words
 from lmbook.widgets.bundle import bundle, style
-from lmbook.widgets.sentence import MAX_WORDS, NARROW, WIDE, text_lines, word_lines
+from lmbook.widgets.sentence import MAX_WORDS
 
 SIZE_LIMIT = 150_000  # bytes of recorded probabilities
 FULL = 2**16 - 1  # a probability is stored as a whole number of 65,535ths: off by at most 0.000008
@@ -141,10 +141,6 @@ class TrainingReplay(BookWidget):
             place=place,
             checkpoint=checkpoint,
         )
-        text = " ".join(recorder.language.vocab[word] for word in recorder.ids[sentence])
-        legend = 49 + 13 * len(levels) if levels else 0  # characters
-        self.height_wide = 693 + 126 * word_lines(text, WIDE) + 20 * text_lines(legend, WIDE)
-        self.height_narrow = 803 + 122 * word_lines(text, NARROW) + 20 * text_lines(legend, NARROW)
 
     def __repr__(self) -> str:
         """Return what was recorded, and what the exact language expects at the place shown."""

@@ -3,32 +3,16 @@
 Axes: B batch, T time.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from lmbook.toy.language import ToyLanguage
-from lmbook.widgets.base import read_words, split_words
+from lmbook.widgets.base import read_words
 
 MAX_WORDS = 24  # of a sentence; more rows and columns can't be told apart on a phone
 SAMPLE = (8, 64)  # texts and words on which the rounding of the weights is measured
-WIDE, NARROW = 630, 304  # pixels inside a widget, on a desk and on a phone
-
-
-def word_lines(sentence: str, width: int) -> int:
-    """Return how many lines the words of `sentence` take, as the page draws them in `width` pixels."""
-    lines, used = 1, 0
-    for word in split_words(sentence):
-        needed = max(47, 9 * len(word) + 14)
-        lines, used = (lines, used + needed) if used + needed <= width + 3 else (lines + 1, needed)
-    return lines
-
-
-def text_lines(characters: int, width: int) -> int:
-    """Return about how many lines a note of `characters` characters takes in `width` pixels."""
-    return math.ceil(characters * 7 / width)
 
 
 def check_page_model(model: Any, kind: type, language: Any, name: str) -> None:

@@ -45,8 +45,6 @@ class ShannonGame(BookWidget):
     """
 
     _esm = bundle("shannon.js")
-    height_wide = traitlets.Int(823).tag(sync=True)
-    height_narrow = traitlets.Int(1070).tag(sync=True)
     passages = traitlets.List(traitlets.Dict()).tag(sync=True)
     passage = traitlets.Int(0).tag(sync=True)
     guesses = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)

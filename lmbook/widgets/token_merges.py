@@ -46,8 +46,6 @@ class TokenMerges(BookWidget):
 
     _esm = bundle("token_merges.js")
     _css = BookWidget._css + Path(__file__).with_name("token_merges.css").read_text(encoding="utf-8")
-    height_wide = traitlets.Int(620).tag(sync=True)
-    height_narrow = traitlets.Int(1010).tag(sync=True)
     merges = traitlets.Bytes().tag(sync=True)  # (M, 2) uint16
     train_bytes = traitlets.Bytes().tag(sync=True)  # (256,) uint32, how often each byte occurs
     train_merged = traitlets.Bytes().tag(sync=True)  # (M,) uint32, how often each merge is done

@@ -13,12 +13,13 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
+LOOKS = ("static/**/*.*", "templates/**/*.*", "heights.json")
 ENTRIES = "search-entries.pickle"  # in the doctrees' folder, so that it is deleted with them
 
 
 def remember_files(app: Sphinx, config: Config) -> None:
     """Make the site's files settings, so that Sphinx draws all pages again when one changes."""
-    for setting, kinds in (("lm_code", ("**/*.py",)), ("lm_looks", ("static/**/*.*", "templates/**/*.*"))):
+    for setting, kinds in (("lm_code", ("**/*.py",)), ("lm_looks", LOOKS)):
         files = sorted(path for kind in kinds for path in (ROOT / "site").glob(kind))
         config[setting] = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 

@@ -8,14 +8,17 @@ import re
 from html import escape
 from pathlib import Path
 
+from book import HEIGHTS
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from views import STYLE, replace_views, write_views
 
 STATE = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = re.compile(
-    r'<script type="application/vnd\.jupyter\.widget-view\+json">(.*?)</script>', re.DOTALL
+PLACES = re.compile(
+    r' id="widget-(?P<cell>[^"]+)"'  # written by extensions.figures
+    r'|<script type="application/vnd\.jupyter\.widget-view\+json">(?P<view>.*?)</script>',
+    re.DOTALL,
 )
 
 
@@ -49,28 +52,37 @@ def drop_kernel_controls(app: Sphinx, env) -> None:
             script["body"] = json.dumps(saved)
 
 
-def place_widgets(
-    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document
-) -> None:
-    """Give every widget a place.
+def with_places(body: str, saved: dict, heights: dict[str, list[int]]) -> str:
+    """Return the HTML of a page with a place before the view of every widget.
 
-    A widget's traits `height_wide` and `height_narrow` give its height in pixels on a desk and on a phone;
-    that much is reserved until it is drawn. Its trait `still`, plain text, is shown on paper
-    and without scripts.
+    The place is as high as the widget will be: `heights` has, by the id of its cell, the pixels on a desk and
+    on a phone. Without an entry the guess of lm.css stands. The widget's trait `still`, plain text, is shown
+    on paper and without scripts.
     """
-    saved = saved_widgets(app, pagename)
-    if "body" not in context or not saved:
-        return
+    cell = ""
 
     def place(match: re.Match) -> str:
-        state = saved.get(json.loads(match[1])["model_id"], {}).get("state", {})
-        heights = {kind: state.get(f"height_{kind}") for kind in ("wide", "narrow")}
-        style = "".join(f"--lm-{kind}:{height:d}px;" for kind, height in heights.items() if height)
+        nonlocal cell
+        if match["cell"]:
+            cell = match["cell"]
+            return match[0]
+        state = saved.get(json.loads(match["view"])["model_id"], {}).get("state", {})
+        sizes = zip(("wide", "narrow"), heights.get(cell, ()), strict=False)
+        style = "".join(f"--lm-{kind}:{height:d}px;" for kind, height in sizes)
         still = f'<pre class="lm-still">{escape(text)}</pre>' if (text := state.get("still")) else ""
         return f'<div class="lm-widget" style="{style}"></div>{match[0]}{still}'
 
-    context["body"] = WIDGET_VIEW.sub(place, context["body"])
-    app.add_css_file(STYLE, priority=900)  # after lm.css
+    return PLACES.sub(place, body)
+
+
+def place_widgets(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document
+) -> None:
+    saved = saved_widgets(app, pagename)
+    if "body" in context and saved:
+        heights = json.loads(HEIGHTS.read_text(encoding="utf-8"))["pages"].get(pagename, {})
+        context["body"] = with_places(context["body"], saved, heights)
+        app.add_css_file(STYLE, priority=900)  # after lm.css
 
 
 def lighten_state(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from looks import PHONE, assert_fits, choose, numbers
+from looks import assert_fits, choose, numbers
 from playwright.sync_api import Locator, Page
 from widget_page import served
 
@@ -284,8 +284,3 @@ class TestAsAWhole:
             })"""
         )
         assert min(times) <= 16
-
-    def test_room_is_kept(self, widget, python, new_page):
-        for on, trait in ((new_page(), "height_wide"), (new_page(**PHONE), "height_narrow")):
-            height = widget(on=on).bounding_box()["height"]
-            assert getattr(python.widget, trait) == pytest.approx(height, rel=0.03)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from looks import PHONE, assert_fits
+from looks import assert_fits
 from playwright.sync_api import Locator, Page
 from widget_page import served
 
@@ -249,10 +249,3 @@ class TestBoth:
             })"""
         )
         assert min(times) <= 16
-
-    def test_room_is_kept(self, widget, python, new_page):
-        for on, trait in ((new_page(), "height_wide"), (new_page(**PHONE), "height_narrow")):
-            widget("beam-tree", on=on)
-            for name in NAMES:
-                height = on.locator(f"[data-lm-widget='{name}']").bounding_box()["height"]
-                assert getattr(python.widgets[name], trait) == pytest.approx(height, rel=0.06), (name, trait)

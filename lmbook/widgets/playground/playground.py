@@ -64,8 +64,6 @@ class Playground(BookWidget):
 
     _esm = bundle("playground/view.js")
     _css = style("kit/sentence.css", "playground/playground.css")
-    height_wide = traitlets.Int(960).tag(sync=True)
-    height_narrow = traitlets.Int(1720).tag(sync=True)
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     about = traitlets.List(traitlets.Dict()).tag(sync=True)  # of each model: name, prompts, note
