@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { mergePair } from '../../lmbook/widgets/core/pieces.js';
 import { loadTokenizer } from '../../lmbook/widgets/core/tokenizers.js';
 
 Deno.test('a strange character is named, with its place among characters and in the string', () => {
@@ -45,10 +44,4 @@ Deno.test('JSON as a text or as what it spells', () => {
 Deno.test('an unknown kind is refused', () => {
   const message = 'no tokenizer is of the kind "x"';
   assert.throws(() => loadTokenizer('{ "kind": "x" }'), { name: 'TypeError', message });
-});
-
-Deno.test('one merge, from left to right', () => {
-  assert.deepEqual(mergePair([1, 1, 1, 2], 1, 1, 9), [9, 1, 2]);
-  assert.deepEqual(mergePair([2, 1, 2, 1], 2, 1, 9), [9, 9]);
-  assert.deepEqual(mergePair([], 1, 1, 9), []);
 });
