@@ -24,6 +24,83 @@ Deno.test('what ends among the best leaves its place to the next', () => {
   near(found.logProb, Math.log(0.3));
 });
 
+/** @type {(table: number[][]) => TableModel} a model that looks at the last token */
+const byLast = (table) => new TableModel(3, (ids) => Float64Array.from(table[ids[ids.length - 1]]));
+
+Deno.test('what ends must be among the best', () => {
+  assert.deepEqual(beamSearch(always([0.6, 0.4]), [0], 1, 3, { eos: 1 }).ids, [0, 0, 0, 0]);
+});
+
+Deno.test('as many are kept as there are beams, in the order of their ids', () => {
+  const steps = [...beamSteps(always([0.4, 0, 0.6]), [1], 2, 2)];
+  assert.deepEqual(steps.map(({ length }) => length), [1, 2]);
+  assert.deepEqual(steps.map(({ beams }) => beams.map(({ ids }) => ids)), [[[1, 0], [1, 2]], [[1, 0, 2], [1, 2, 2]]]);
+  assert.deepEqual(steps[1].candidates.map(({ parent, token, fate }) => [parent, token, fate]), [
+    [1, 2, 'kept'],
+    [0, 2, 'kept'],
+    [1, 0, 'dropped'],
+    [0, 0, 'dropped'],
+  ]);
+  assert.equal(steps[1].best, null);
+  near(steps[1].beams[0].logProb, Math.log(0.24));
+  near(beamSearch(always([0.4, 0, 0.6]), [1], 2, 2).logProb, Math.log(0.36));
+});
+
+Deno.test('finished continuations are compared by their rank', () => {
+  const steps = [...beamSteps(always([0.1, 0.5, 0.4]), [0], 2, 3, { eos: 2, lengthPenalty: 1 })];
+  assert.deepEqual(steps.map(({ best }) => best?.ids), [[0, 2], [0, 1, 2], [0, 1, 1, 2]]);
+  steps.forEach(({ best }, i) => near(best?.rank ?? NaN, Math.log([0.4, 0.2, 0.1][i]) / (i + 1)));
+  steps.forEach(({ best }, i) => near(best?.logProb ?? NaN, Math.log([0.4, 0.2, 0.1][i])));
+});
+
+Deno.test('of equal ranks the first counts, and nothing equal is waited for', () => {
+  const model = byLast([[0.25, 0.5, 0.25], [0.25, 0.25, 0.5]]);
+  const steps = [...beamSteps(model, [0], 3, 3, { eos: 2 })];
+  assert.deepEqual(steps.map(({ best }) => best?.ids), [[0, 2], [0, 2]]);
+  assert.equal([...beamSteps(always([0.5, 0.5]), [0], 2, 3, { eos: 1 })].length, 1);
+});
+
+Deno.test('all may end', () => {
+  assert.deepEqual(beamSearch(always([0, 0, 1]), [0], 2, 3, { eos: 2 }), { ids: [0, 2], logProb: 0 });
+});
+
+/** A session that counts, in `done`, how often it and its copies were copied and read a token. */
+class Counted {
+  /**
+   * @param {number[]} ids
+   * @param {{ push: number, clone: number }} done
+   */
+  constructor(ids, done) {
+    this.ids = ids;
+    this.done = done;
+  }
+  get logits() {
+    return [0.4, 0.6, 0].map((p) => Math.log(p) + this.ids.length);
+  }
+  /** @param {number} id */
+  push(id) {
+    this.done.push++;
+    this.ids.push(id);
+    return this;
+  }
+  clone() {
+    this.done.clone++;
+    return new Counted([...this.ids], this.done);
+  }
+}
+
+Deno.test('no token is read and no session copied that is not needed', () => {
+  const done = { push: 0, clone: 0 };
+  /** @type {any} */
+  const model = { contextLength: 5, session: (/** @type {number[]} */ ids) => new Counted([...ids], done) };
+  // Step 1: two children of the one prefix, a copy. Step 2: a child of each. Step 3: nothing is read any more.
+  assert.deepEqual(beamSearch(model, [0, 0], 2, 3).ids, [0, 0, 1, 1, 1]);
+  assert.deepEqual(done, { push: 4, clone: 1 });
+  Object.assign(done, { push: 0, clone: 0 });
+  assert.deepEqual(beamSearch(model, [0, 0], 2, 3, { eos: 1 }).ids, [0, 0, 1]); // decided at once
+  assert.deepEqual(done, { push: 0, clone: 0 });
+});
+
 Deno.test('a length penalty lets longer continuations win', () => {
   const model = always([0.1, 0.5, 0.4]);
   assert.deepEqual(beamSearch(model, [0], 2, 3, { eos: 2 }).ids, [0, 2]);
@@ -33,6 +110,7 @@ Deno.test('a length penalty lets longer continuations win', () => {
 Deno.test('a continuation of no tokens', () => {
   assert.deepEqual(beamSearch(always([0.5, 0.5]), [1], 2, 0), { ids: [1], logProb: 0 });
   assert.deepEqual(greedyDecode(always([0.5, 0.5]), [1], 0), [1]);
+  assert.deepEqual(greedyDecode(short, [1], 3), [1, 0, 0, 0]); // all of its context
 });
 
 Deno.test('a choice of one’s own, until the end', () => {
@@ -65,6 +143,10 @@ const REFUSED = [
   [() => beamSearch(model, [0], 0, 3), 'num_beams must be at least 1, got 0'],
   [() => beamSearch(model, [0], NaN, 3), 'num_beams must be at least 1, got NaN'],
   [() => beamSearch(model, [0], 1, 3, { lengthPenalty: -1 }), 'length_penalty must be at least 0 and finite, got -1'],
+  [
+    () => beamSearch(model, [0], 1, 3, { lengthPenalty: Infinity }),
+    'length_penalty must be at least 0 and finite, got Infinity',
+  ],
   [() => beamSearch(model, [0], 1, 3, { lengthPenalty: NaN }), 'length_penalty must be at least 0 and finite, got NaN'],
   [() => beamSearch(short, [0, 0], 1, 3), 'prompt plus max_length is 5 tokens long, the model reads 4'],
   [() => greedyDecode(short, [0, 0], 3), 'prompt plus max_length is 5 tokens long, the model reads 4'],

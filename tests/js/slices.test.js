@@ -38,3 +38,23 @@ Deno.test('it stops when it is told to', async () => {
 Deno.test('an error of the work is an error of the promise', async () => {
   await assert.rejects(inSlices(work(1, true)), { name: 'RangeError', message: 'broken' });
 });
+
+Deno.test('a slice ends after ten milliseconds', async () => {
+  const { now } = performance;
+  let clock = 1000;
+  performance.now = () => clock;
+  function* steps() {
+    for (let i = 1; i <= 7; i++) {
+      clock += 5;
+      yield i;
+    }
+  }
+  /** @type {number[]} */
+  const told = [];
+  try {
+    await inSlices(steps(), { onProgress: (step) => told.push(step) });
+  } finally {
+    performance.now = now;
+  }
+  assert.deepEqual(told, [2, 4, 6]);
+});

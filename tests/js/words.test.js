@@ -17,6 +17,12 @@ Deno.test('the nearest word, if few letters differ', () => {
   assert.equal(nearestWord('wale', vocab), 'whale');
   assert.equal(nearestWord('gul', vocab), 'gull');
   assert.equal(nearestWord('xylophone', vocab), null);
+  assert.equal(nearestWord('xhalet', vocab), 'whale'); // up to half of its letters
+  assert.equal(nearestWord('guxx', vocab), 'gull');
+  assert.equal(nearestWord('gxxx', vocab), null);
+  assert.equal(nearestWord('gull', ['gu']), 'gu');
+  assert.equal(nearestWord('gull', ['g']), null);
+  assert.equal(nearestWord('a', ['b']), 'b');
   assert.equal(nearestWord('gull', []), null);
 });
 
