@@ -116,8 +116,8 @@ def unit(digits: str) -> float:
     return 10.0 ** -len(digits.partition(".")[2])
 
 
-def claims(text: str) -> Iterator[Claim]:
-    """Yield the numbers that cleaned prose claims."""
+def claims(text: str, *, all_of_formulas: bool = False) -> Iterator[Claim]:
+    """Yield the numbers that cleaned prose claims; if asked, small ones in formulas too."""
     text = NAMES.sub(lambda found: " " * len(found[0]), text)
     for found in POWER.finditer(text):
         exponent = float((found[2] or found[3]).translate(SUPERSCRIPTS))
@@ -127,7 +127,8 @@ def claims(text: str) -> Iterator[Claim]:
     for found in NUMBER.finditer(text):
         digits, scale = found[1], SCALES.get(found[2], 1.0)
         whole = "." not in digits and not found[2]
-        limit = 99 if any(a < found.start() < b for a, b in formulas) else COUNTING
+        in_formula = any(a < found.start() < b for a, b in formulas)
+        limit = (-1 if all_of_formulas else 99) if in_formula else COUNTING
         if whole and number(digits) <= limit:
             continue
         last = unit(digits) * scale
@@ -249,10 +250,12 @@ class Book:
                     reach = place if paragraph == "## Summary" else NEAR
                 for sentence in END_OF_SENTENCE.split(paragraph):
                     for claim in claims(sentence):
-                        others = [other for other in claims(paragraph) if other != claim]
+                        others = [
+                            other for other in claims(paragraph, all_of_formulas=True) if other != claim
+                        ]
                         shown = (
                             self.by_output(name, place, place if " above" in paragraph else reach, claim)
-                            or self.by_setting(name, place, claim)
+                            or self.by_setting(name, place, reach, claim)
                             or combined(claim, others)
                             or self.by_difference(name, place, claim)
                             or self.by_chapter(name, paragraph, claim)
@@ -267,10 +270,10 @@ class Book:
                 return f"printed by {self.cells[name][i].id}"
         return ""
 
-    def by_setting(self, name: str, place: int, claim: Claim) -> str:
+    def by_setting(self, name: str, place: int, reach: int, claim: Claim) -> str:
         """Name a cell nearby whose code has a claim; nothing if none has."""
         for i in sorted(range(len(self.cells[name])), key=lambda i: abs(i - place)):
-            if contains(claim, self.set[name][i]) and (significant(claim) > 2 or abs(place - i) <= NEAR):
+            if contains(claim, self.set[name][i]) and (significant(claim) > 2 or abs(place - i) <= reach):
                 return f"set by {self.cells[name][i].id}"
         return ""
 
