@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_type_hints
 
 from lmbook.interface import check_number
 from lmbook.training.corpus import CORPORA, check_names
 
 PRESETS = {"tiny": (64, 2, 2), "small": (256, 4, 4), "medium": (512, 8, 8), "large": (768, 12, 12)}
+TOKENIZERS = ("char", "byte", "bpe")
 SCHEDULES = ("cosine", "linear", "constant")
 # What may be another when a run goes on; all else decides what its weights become.
 FREE_TO_CHANGE = {
@@ -121,8 +124,7 @@ def _add_texts_and_model(made: argparse.ArgumentParser) -> None:
     _add(texts, "validation", "files or folders to validate on, instead of a share of the corpus", nargs="+")
     _add(texts, "separator", "text between the documents of a file; without it a file is one document")
     _add(texts, "tokens", "folder where tokens are kept, for several runs (default OUT/tokens)", type=Path)
-    kinds = ["char", "byte", "bpe"]
-    _add(texts, "tokenizer", "a token is a character, a byte, or learned byte pairs", choices=kinds)
+    _add(texts, "tokenizer", "a token is a character, a byte, or learned byte pairs", choices=TOKENIZERS)
     _add(texts, "vocab-size", "tokens of bpe", type=int)
     model = made.add_argument_group("model")
     sizes = "; ".join(f"{name}: d_model {d}, heads {h}, layers {n}" for name, (d, h, n) in PRESETS.items())
@@ -156,20 +158,14 @@ def settings_from(given: dict, saved: dict | None = None) -> Settings:
     """The settings that were given, the others from the run that goes on, the others as usual.
 
     Raises:
-        ValueError: a setting that the run doesn't have and that can't change.
+        ValueError: a setting that the run doesn't have and that can't change, or a saved one of another kind.
     """
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     if saved is None:
         return Settings(**given).filled_in()
-    saved = {
-        field.name: tuple(saved[field.name]) if isinstance(saved[field.name], list) else saved[field.name]
-        for field in fields(Settings)
-        if field.name in saved and field.name not in FOR_THIS_START
-    }
+    saved = _from_json(saved)
     if "steps" in given or "minutes" in given:
         saved |= {"steps": None, "minutes": None}
-    if saved["tokens"] is not None:
-        saved["tokens"] = Path(saved["tokens"])
     merged = Settings(**{**saved, **given}).filled_in()
     before = Settings(**{**saved, "out": given["out"]}).filled_in()
     for key in given.keys() - FREE_TO_CHANGE - FOR_THIS_START:
@@ -179,32 +175,66 @@ def settings_from(given: dict, saved: dict | None = None) -> Settings:
     return merged
 
 
+def _from_json(saved: dict) -> dict:
+    """Settings as `as_json` wrote them, checked to be of their kinds."""
+    found = {}
+    for name, kind in get_type_hints(Settings).items():
+        if name not in saved or name in FOR_THIS_START:
+            continue
+        value = saved[name]
+        if not _is_of(kind, value):
+            raise ValueError(f"its setting {name} is of another kind: {value!r}")
+        found[name] = tuple(value) if isinstance(value, list) else value
+    if found.get("tokens") is not None:
+        found["tokens"] = Path(found["tokens"])
+    return found
+
+
+def _is_of(kind: object, value: object) -> bool:
+    """True if a value of JSON stands for one of the type `kind`, such as `tuple[str, ...]`."""
+    if isinstance(kind, UnionType):
+        return any(_is_of(part, value) for part in get_args(kind))
+    if parts := get_args(kind):  # a tuple
+        known = isinstance(value, list) and (... in parts or len(value) == len(parts))
+        return known and all(_is_of(parts[0], item) for item in value)
+    return type(value) in {Path: (str,), float: (float, int)}.get(kind, (kind,))
+
+
 def check_settings(settings: Settings, processes: int) -> None:
     """ValueError says what is wrong, before any work."""
-    if not settings.corpus:
-        raise ValueError("--corpus says what to train on; it is missing")
-    if settings.steps is None and settings.minutes is None:
-        raise ValueError("--steps or --minutes says how long to train; give one of them")
-    _check_numbers(settings)
     s = settings
-    if s.d_model % s.num_heads or s.d_model // s.num_heads % 2:
-        raise ValueError(f"--d-model {s.d_model} must be an even multiple of --num-heads {s.num_heads}")
+    check_values(s)
     if s.batch_size % processes:
         raise ValueError(f"--batch-size {s.batch_size} can't be shared by {processes} processes")
     if s.batch_size // processes % s.accumulate:
         raise ValueError(
             f"--accumulate {s.accumulate} must divide the {s.batch_size // processes} rows of a process"
         )
+    check_names(s.corpus, s.validation)
+    if s.out.exists() and not s.out.is_dir():
+        raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
+    _check_tools(settings, processes)
+
+
+def check_values(settings: Settings) -> None:
+    """ValueError for a setting that no machine could train with."""
+    s = settings
+    if not s.corpus:
+        raise ValueError("--corpus says what to train on; it is missing")
+    if s.steps is None and s.minutes is None:
+        raise ValueError("--steps or --minutes says how long to train; give one of them")
+    for name, choices in ("tokenizer", TOKENIZERS), ("schedule", SCHEDULES):
+        if getattr(s, name) not in choices:
+            raise ValueError(f"--{name} must be one of {', '.join(choices)}; got {getattr(s, name)!r}")
+    _check_numbers(s)
+    if s.d_model % s.num_heads or s.d_model // s.num_heads % 2:
+        raise ValueError(f"--d-model {s.d_model} must be an even multiple of --num-heads {s.num_heads}")
     if s.tokenizer == "bpe" and s.vocab_size < 256:
         raise ValueError(f"--vocab-size must be at least 256, the bytes; got {s.vocab_size}")
     if s.steps is not None and s.warmup >= s.steps:
         raise ValueError(f"--warmup must be below --steps {s.steps}, got {s.warmup}")
-    check_names(s.corpus, s.validation)
     if s.separator == "":
         raise ValueError("--separator must be a text of 1 character or more, got none")
-    if s.out.exists() and not s.out.is_dir():
-        raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
-    _check_tools(settings, processes)
 
 
 def _check_tools(settings: Settings, processes: int) -> None:

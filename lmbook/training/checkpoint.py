@@ -136,9 +136,21 @@ def _check_weights(weights: dict[str, Tensor], model: CausalLM) -> None:
         weight, shape = weights[name], expected[name].shape
         if weight.shape != shape:
             raise ValueError(f"the weight {name} is {tuple(weight.shape)}, the model's is {tuple(shape)}")
-        if weight.dtype != torch.float32:
-            raise ValueError(f"the weight {name} must be of torch.float32, got {weight.dtype}")
+        _check_float32(f"the weight {name}", weight)
         check_weight(f"the weight {name}", weight)
+
+
+def _check_float32(name: str, tensor: Tensor) -> None:
+    if tensor.dtype != torch.float32:
+        raise ValueError(f"{name} must be of torch.float32, got {tensor.dtype}")
+
+
+def check_numbers(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a number of a checkpoint's tensor that no run could go on with."""
+    if name.startswith("model."):
+        check_weight(name, tensor)
+    elif not tensor.isfinite().all():
+        raise ValueError(f"{name} has numbers that are NaN or infinite")
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -163,7 +175,8 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[st
     """Undo `state_tensors`: fill the weights and the optimizer's state, each process with its own share.
 
     Raises:
-        ValueError: a tensor is missing, or has another shape than the model's; nothing is filled then.
+        ValueError: a tensor is missing, has another shape than the model's, or numbers that can't be; nothing
+            is filled then.
     """
     keys = sorted({name.split(".")[1] for name in tensors if name.startswith("optimizer.")})
     if not keys:
@@ -173,9 +186,11 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[st
             tensor = tensors.get(f"{key}.{name}")
             if tensor is None:
                 raise ValueError(f"it lacks {key}.{name}")
-            if tensor.shape != weight.shape and (key == "model" or tensor.ndim):
-                shapes = f"{tuple(tensor.shape)}, and the model's is {tuple(weight.shape)}"
-                raise ValueError(f"its {key}.{name} is {shapes}")
+            shape = () if key == "optimizer.step" else tuple(weight.shape)
+            if tensor.shape != shape:
+                raise ValueError(f"its {key}.{name} is {tuple(tensor.shape)}, and the model's is {shape}")
+            _check_float32(f"its {key}.{name}", tensor)
+            check_numbers(f"{key}.{name}", tensor)
     for name, weight in model.named_parameters():
         weight.copy_(_share(tensors[f"model.{name}"], weight))
         for key in keys:

@@ -194,6 +194,12 @@ class Fingerprint:
     split: str | None
     blocks: list[str]
 
+    def __post_init__(self):
+        """TypeError for what can't have come from `of`; a file may say anything."""
+        kinds = (self.name, str), (self.size, int), (self.modified, int), (self.blocks, list)
+        if not all(type(value) is kind for value, kind in kinds):
+            raise TypeError(f"no fingerprint of a text: {self}")
+
     @property
     def content(self) -> tuple:
         """What decides which tokens are made: all but name and time."""

@@ -24,7 +24,7 @@ from typing import NoReturn
 import torch
 
 from lmbook.tokenizer.base import tokenizer_from_json
-from lmbook.training.arguments import Settings, check_settings, read, settings_from
+from lmbook.training.arguments import Settings, check_settings, check_values, read, settings_from
 from lmbook.training.checkpoint import NAME, load_checkpoint
 from lmbook.training.corpus import Fingerprint, find_sources, what_changed
 from lmbook.training.export import export_command
@@ -89,7 +89,7 @@ def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
         return None
     tensors, info = load_checkpoint(path)
     try:
-        settings_from({"out": given["out"]}, info["settings"])
+        check_values(settings_from({"out": given["out"]}, info["settings"]))
         corpus = " ".join(info["settings"]["corpus"])
         [Fingerprint(**source) for source in info["corpus"]]
         tokenizer_from_json(info["tokenizer"])

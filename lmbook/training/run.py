@@ -19,7 +19,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, learning_rate
-from lmbook.training.checkpoint import restore, save_checkpoint, state_tensors
+from lmbook.training.checkpoint import check_numbers, restore, save_checkpoint, state_tensors
 from lmbook.training.folder import RunFolder
 from lmbook.training.processes import Processes
 from lmbook.training.tokens import IGNORED, TokenFolder
@@ -50,10 +50,13 @@ class Progress:
     def from_info(cls, info: dict) -> "Progress":
         """What a checkpoint's info says; ValueError if that is no progress."""
         step, seconds = info.get("step"), info.get("seconds")
-        if not isinstance(step, int) or step < 0:
+        if type(step) is not int or step < 0:
             raise ValueError(f"the checkpoint's step must be an int, at least 0; got {step!r}")
         if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
             raise ValueError(f"the checkpoint's seconds must be at least 0, got {seconds!r}")
+        for name, kind in (("loss", float), ("bits_per_byte", float), ("validated_at", int)):
+            if not isinstance(value := info.get(name), kind | None):
+                raise ValueError(f"the checkpoint's {name} must be a number or null, got {value!r}")
         return cls(**{field.name: info.get(field.name) for field in fields(cls)})
 
 
@@ -275,17 +278,17 @@ class Run:
             tell(f"sample: {text!r}")
 
     def save(self) -> None:
-        """Write the checkpoint unless a number in it isn't finite; the first process does, all take part."""
+        """Write the checkpoint, if a run can go on from it; the first process does, all take part."""
         tensors = state_tensors(self.model, self.optimizer)
         self.processes.by_first(self._write, tensors)
         self.saved_at = self.progress.step
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
         for name, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                raise FloatingPointError(
-                    f"{name} has numbers that aren't finite at step {self.progress.step}"
-                )
+            try:
+                check_numbers(name, tensor)
+            except ValueError as error:
+                raise FloatingPointError(f"{error} at step {self.progress.step}") from None
         info = {
             "settings": self.settings.as_json(),
             "shape": self.settings.shape,

@@ -581,7 +581,9 @@ def test_weights_that_are_no_numbers_spare_the_checkpoint(what, corpus, tmp_path
 
     monkeypatch.setattr(Run, "_look", spoil)
     said = fails(command(corpus, tmp_path), capsys)
-    assert "norm.weight has numbers that aren't finite at step 6: a lower --learning-rate may help" in said
+    assert (
+        "norm.weight has numbers that are NaN or infinite at step 6: a lower --learning-rate may help" in said
+    )
     assert result(tmp_path)[1]["step"] == 3
     assert all(tensor.isfinite().all() for tensor in result(tmp_path)[0].values())
 
@@ -723,6 +725,10 @@ def with_info(name, value):
     return lambda tensors, info: info.update({name: value})
 
 
+def with_setting(name, value):
+    return lambda tensors, info: info["settings"].update({name: value})
+
+
 DAMAGES = {
     "a weight is missing": (without("model.norm.weight"), "it lacks model.norm.weight"),
     "a vector of another length": (
@@ -742,6 +748,36 @@ DAMAGES = {
     "optimizer state of another length": (
         with_tensor("optimizer.exp_avg.norm.weight", torch.ones(3)),
         "exp_avg.norm.weight is",
+    ),
+    "a number for optimizer state": (
+        with_tensor("optimizer.exp_avg.norm.weight", torch.tensor(1.0)),
+        r"exp_avg.norm.weight is \(\)",
+    ),
+    "optimizer state that is NaN": (
+        with_tensor("optimizer.exp_avg.norm.weight", torch.full((12,), math.nan)),
+        "exp_avg.norm.weight has numbers that are NaN",
+    ),
+    "a weight that is NaN": (
+        with_tensor("model.norm.weight", torch.full((12,), math.nan)),
+        "model.norm.weight has numbers that are NaN",
+    ),
+    "a weight of another size": (
+        with_tensor("model.norm.weight", torch.full((12,), 1e30)),
+        r"model.norm.weight has a number of size 1e\+30",
+    ),
+    "a weight in half precision": (
+        with_tensor("model.norm.weight", torch.ones(12, dtype=torch.float16)),
+        r"model.norm.weight must be of torch.float32, got torch.float16",
+    ),
+    "a loss in words": (with_info("loss", "low"), "loss must be a number or null, got 'low'"),
+    "a setting of another kind": (with_setting("bf16", "yes"), "its setting bf16 is of another kind: 'yes'"),
+    "betas of three": (with_setting("betas", [0.9, 0.9, 0.9]), "setting betas is of another kind"),
+    "a rate that is null": (with_setting("learning_rate", None), "learning_rate is of another kind: None"),
+    "a rate that is NaN": (with_setting("learning_rate", math.nan), "--learning-rate must be .* got nan"),
+    "no such schedule": (with_setting("schedule", "spiral"), "--schedule must be one of .* got 'spiral'"),
+    "a fingerprint of another kind": (
+        with_info("corpus", [{"name": "a", "size": "1", "modified": 0, "split": None, "blocks": []}]),
+        "no fingerprint of a text",
     ),
     "no step": (without("step"), "step must be an int"),
     "a step in words": (with_info("step", "one"), "step must be an int, at least 0; got 'one'"),
