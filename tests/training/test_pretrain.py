@@ -776,7 +776,7 @@ DAMAGES = {
     "a rate that is NaN": (with_setting("learning_rate", math.nan), "--learning-rate must be .* got nan"),
     "no such schedule": (with_setting("schedule", "spiral"), "--schedule must be one of .* got 'spiral'"),
     "a fingerprint of another kind": (
-        with_info("corpus", [{"name": "a", "size": "1", "modified": 0, "split": None, "blocks": []}]),
+        with_info("corpus", [{"name": "a", "size": True, "modified": 0, "split": None, "blocks": []}]),
         "no fingerprint of a text",
     ),
     "no step": (without("step"), "step must be an int"),
