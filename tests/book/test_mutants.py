@@ -17,7 +17,8 @@ def test_listed_changes_are_of_lines_that_exist(entry):
     assert line, f"{module} has no such line any more"
     change, _, reason = rest[len(line) + 3 :].rpartition(" | ")
     before, _, after = change.partition("  →  ")
-    assert before and after != before and reason
+    assert reason
+    assert before != after
 
 
 def test_nothing_is_listed_twice():
