@@ -19,6 +19,7 @@ from lmbook.interface import (
     check_not_nan,
     check_number,
     check_shape,
+    check_told,
     evaluating,
 )
 
@@ -50,6 +51,11 @@ def test_check_causal():
         check_causal(Masked(), "greedy_decode")
 
 
+def test_what_can_not_be_called_is_no_language_model(as_readers_run_it):
+    with pytest.raises(TypeError, match=r"greedy_decode needs a language model, a callable .*; got 3"):
+        check_causal(3, "greedy_decode")
+
+
 def test_check_ids_accepts():
     check_ids(torch.tensor([[0, 2], [1, 0]]), 3, min_length=2)
     check_ids(torch.tensor([[10**12]]), None)
@@ -68,6 +74,7 @@ def test_check_ids_accepts():
         (torch.zeros(2, 1, dtype=torch.int64), ValueError, r"1 row of 2 token\(s\), got \(2, 1\)"),
         (torch.tensor([[1, 3]]), ValueError, "at least 0 and below vocab_size 3, got 3"),
         (torch.tensor([[-1, 3]]), ValueError, "at least 0 and below vocab_size 3, got -1"),
+        (torch.tensor([[0, 3]]), ValueError, "at least 0 and below vocab_size 3, got 3"),
     ],
 )
 def test_check_ids_refuses(ids, error, message):
@@ -109,6 +116,46 @@ def test_check_number():
     for value in ("0.5", None, True, torch.tensor(0.5), 1j):
         with pytest.raises(TypeError, match=re.escape(f"p must be a number, above 0; got {value!r}")):
             check_number("p", value, "(0, inf]")
+
+
+@pytest.mark.parametrize(
+    ("within", "inside", "outside", "words"),
+    [
+        ("(0, 1]", [0.5, 1], [0, 1.5], "above 0 and at most 1"),
+        ("[0, 1)", [0, 0.5], [-0.5, 1], "at least 0 and below 1"),
+        ("[0, inf)", [0, 1e300], [-1, float("inf")], "at least 0 and finite"),
+        ("(-inf, 2]", [-1e300, 2], [2.5], "at most 2"),
+        ("(-inf, inf)", [-1e300, 1e300], [float("inf"), float("-inf"), float("nan")], "finite"),
+        ("[1, inf]", [1, float("inf")], [0.5, float("nan")], "at least 1"),
+    ],
+)
+def test_limits_of_a_number(within, inside, outside, words):
+    for value in inside:
+        check_number("p", value, within)
+    for value in outside:
+        with pytest.raises(ValueError, match=re.escape(f"p must be {words}, got {value}") + "$"):
+            check_number("p", value, within)
+
+
+def test_a_number_greater_than_any_float():
+    with pytest.raises(ValueError, match=r"p must be above 0, got an int of over 308 digits"):
+        check_number("p", 10**400, "(0, inf]")
+
+
+def test_what_a_model_tells_of_itself():
+    model = Limited()
+    model.vocab_size, model.context_length, model.markov_order = 1, 1, 0
+    check_told(model)
+    check_told(lambda ids: ids)
+    for name in ("vocab_size", "context_length"):
+        wrong = Limited()
+        setattr(wrong, name, 0)
+        with pytest.raises(ValueError, match=rf"Limited\.{name} must be at least 1, got 0"):
+            check_told(wrong)
+    wrong = Limited()
+    wrong.markov_order = -1
+    with pytest.raises(ValueError, match=r"Limited\.markov_order must be at least 0, got -1"):
+        check_told(wrong)
 
 
 class Elsewhere(torch.Generator):
