@@ -19,9 +19,10 @@ TOKENIZERS = ("char", "byte", "bpe")
 SCHEDULES = ("cosine", "linear", "constant")
 # What may be another when a run goes on; all else decides what its weights become.
 FREE_TO_CHANGE = {
-    *("corpus", "validation", "tokens", "out", "steps", "minutes", "accumulate"),
+    *("corpus", "validation", "tokens", "out", "steps", "epochs", "minutes", "accumulate"),
     *("log_every", "validate_every", "checkpoint_every", "sample_every", "prompt"),
 }
+LENGTHS = ("steps", "epochs", "minutes")
 FOR_THIS_START = {"resume", "fsdp", "compile"}  # not taken over from the start before
 
 
@@ -43,6 +44,7 @@ class Settings:
     batch_size: int = 16
     accumulate: int = 1
     steps: int | None = None
+    epochs: int | None = None
     minutes: float | None = None
     learning_rate: float = 1e-3
     schedule: str = "cosine"
@@ -75,15 +77,36 @@ class Settings:
         """With the preset's sizes, a warmup, and a place for the tokens."""
         preset = dict(zip(("d_model", "num_heads", "num_layers"), PRESETS[self.preset], strict=True))
         missing = {name: size for name, size in preset.items() if getattr(self, name) is None}
-        if self.warmup is None:
+        if self.warmup is None and self.epochs is None:
             missing["warmup"] = 100 if self.steps is None else min(100, self.steps // 10)
         if self.tokens is None:
             missing["tokens"] = self.out / "tokens"
         return replace(self, **missing)
 
+    def with_steps_of_epochs(self, num_rows: int) -> "Settings":
+        """With the steps that `epochs` passes over `num_rows` rows take, where that is the run's length.
+
+        Raises:
+            ValueError: no row, or a warmup that takes all steps.
+        """
+        if self.epochs is None:
+            return self
+        if not num_rows:
+            raise ValueError("--epochs needs a document of at least 2 tokens, got none")
+        steps = -(-self.epochs * num_rows // self.batch_size)
+        made = replace(
+            self, steps=steps, warmup=min(100, steps // 10) if self.warmup is None else self.warmup
+        )
+        _check_warmup(made)
+        return made
+
     def as_json(self) -> dict:
-        """As a checkpoint keeps them; tokens in the run's own folder move with it, and have no place here."""
-        kept = asdict(self) | ({"tokens": None} if self.tokens == self.out / "tokens" else {})
+        """As a checkpoint keeps them: without what follows from others, or from the run's folder."""
+        kept = asdict(self)
+        if self.tokens == self.out / "tokens":  # they move with the folder
+            kept["tokens"] = None
+        if self.epochs is not None:
+            kept["steps"] = None
         return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
@@ -139,11 +162,17 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     _add(training, "batch-size", "B, rows a step over all processes", type=int)
     _add(training, "accumulate", "parts in which a process takes its rows, to save memory", type=int)
     length = training.add_mutually_exclusive_group()
-    _add(length, "steps", "length of the run; more than before goes on with a finished one", type=int)
+    _add(
+        length,
+        "steps",
+        "length of the run, on rows drawn at random; more goes on with a finished one",
+        type=int,
+    )
+    _add(length, "epochs", "passes over the training text, each in another order, instead of steps", type=int)
     _add(length, "minutes", "of training in all, instead of steps", type=float)
     _add(training, "learning-rate", "the highest, after the warmup", type=float)
     _add(training, "schedule", "how the rate falls after the warmup", choices=SCHEDULES)
-    _add(training, "warmup", "steps of linear rise (default 100, at most a tenth of --steps)", type=int)
+    _add(training, "warmup", "steps of linear rise (default 100, at most a tenth of the steps)", type=int)
     _add(training, "final-rate", "last rate as a share of the highest", type=float)
     _add(training, "weight-decay", "of matrices", type=float)
     _add(training, "betas", "of AdamW", type=float, nargs=2)
@@ -164,8 +193,8 @@ def settings_from(given: dict, saved: dict | None = None) -> Settings:
     if saved is None:
         return Settings(**given).filled_in()
     saved = _from_json(saved)
-    if "steps" in given or "minutes" in given:
-        saved |= {"steps": None, "minutes": None}
+    if not given.keys().isdisjoint(LENGTHS):
+        saved |= dict.fromkeys(LENGTHS)
     merged = Settings(**{**saved, **given}).filled_in()
     before = Settings(**{**saved, "out": given["out"]}).filled_in()
     for key in given.keys() - FREE_TO_CHANGE - FOR_THIS_START:
@@ -221,8 +250,8 @@ def check_values(settings: Settings) -> None:
     s = settings
     if not s.corpus:
         raise ValueError("--corpus says what to train on; it is missing")
-    if s.steps is None and s.minutes is None:
-        raise ValueError("--steps or --minutes says how long to train; give one of them")
+    if all(getattr(s, name) is None for name in LENGTHS):
+        raise ValueError("--steps, --epochs or --minutes says how long to train; give one of them")
     for name, choices in ("tokenizer", TOKENIZERS), ("schedule", SCHEDULES):
         if getattr(s, name) not in choices:
             raise ValueError(f"--{name} must be one of {', '.join(choices)}; got {getattr(s, name)!r}")
@@ -231,10 +260,15 @@ def check_values(settings: Settings) -> None:
         raise ValueError(f"--d-model {s.d_model} must be an even multiple of --num-heads {s.num_heads}")
     if s.tokenizer == "bpe" and s.vocab_size < 256:
         raise ValueError(f"--vocab-size must be at least 256, the bytes; got {s.vocab_size}")
-    if s.steps is not None and s.warmup >= s.steps:
-        raise ValueError(f"--warmup must be below --steps {s.steps}, got {s.warmup}")
+    _check_warmup(s)
     if s.separator == "":
         raise ValueError("--separator must be a text of 1 character or more, got none")
+
+
+def _check_warmup(settings: Settings) -> None:
+    steps, warmup = settings.steps, settings.warmup
+    if steps is not None and warmup >= steps:
+        raise ValueError(f"--warmup must be below --steps {steps}, got {warmup}")
 
 
 def _check_tools(settings: Settings, processes: int) -> None:

@@ -73,6 +73,7 @@ def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     tokens = TokenFolder.read(settings.tokens)
     if tokens is None:
         raise ValueError(f"--tokens {str(settings.tokens)!r} must be a folder that all processes see")
+    settings = settings.with_steps_of_epochs(tokens.tokens("training").num_rows(settings.context_length))
     return Run(settings, processes, tokens, corpus, saved)
 
 

@@ -198,7 +198,8 @@ class Run:
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         """One step of AdamW; this process's mean loss, nats per token, and the gradient's norm."""
         s, count = self.settings, self.processes.count
-        rows = self.training.batch(s.seed, step, s.batch_size, s.context_length)
+        batch = self.training.batch if s.epochs is None else self.training.epoch_batch
+        rows = batch(s.seed, step, s.batch_size, s.context_length)
         predicted = int((rows[:, 1:] != IGNORED).sum()) / count  # gradients are averaged over processes
         parts = rows.chunk(count)[self.processes.rank].chunk(s.accumulate)
         total = torch.zeros((), device=self.device)

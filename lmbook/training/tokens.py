@@ -13,6 +13,7 @@ import math
 import os
 import re
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,6 +74,28 @@ class Tokens:
         starts[late] = self.begins[document] + again - (up_to - possible)[document]
         return self.rows(starts, length)
 
+    def num_rows(self, length: int) -> int:
+        """Rows of a pass: each document is cut into rows that predict `length` tokens, the last one fewer."""
+        return int(self._rows_by_document(length).sum())
+
+    def epoch_batch(self, seed: int, step: int, batch_size: int, length: int) -> Int[Tensor, "B _"]:
+        """The rows of training step `step` of passes over the split, each pass in an order of its own.
+
+        A pass predicts each token once, but for the first of each document. A batch may hold the end of one
+        pass and the begin of the next.
+        """
+        count = self.num_rows(length)
+        epochs, places = np.divmod(step * batch_size + np.arange(batch_size), count)
+        orders = {int(epoch): _order(seed, int(epoch), count) for epoch in np.unique(epochs)}
+        numbers = np.array([orders[int(e)][place] for e, place in zip(epochs, places, strict=True)])
+        up_to = np.cumsum(self._rows_by_document(length))
+        document = np.searchsorted(up_to, numbers, side="right")
+        before = np.concatenate(([0], up_to))[document]
+        return self.rows(self.begins[document] + (numbers - before) * length, length)
+
+    def _rows_by_document(self, length: int) -> np.ndarray:
+        return -(-(np.diff(self.ends, prepend=0) - 1) // length)
+
     def validation_starts(self, length: int, limit: int) -> np.ndarray:
         """Starts of rows of `length` tokens, one after another; of over `limit` tokens some, evenly."""
         starts = np.concatenate(
@@ -83,6 +106,12 @@ class Tokens:
         )
         count = max(1, min(len(starts), limit // length))
         return starts[np.arange(count) * len(starts) // count]
+
+
+@lru_cache(maxsize=2)  # a batch needs two where one pass ends
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The numbers of `count` rows in the order of a pass."""
+    return np.random.default_rng((seed, epoch, 2)).permutation(count)
 
 
 @dataclass(frozen=True)

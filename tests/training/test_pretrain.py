@@ -143,10 +143,58 @@ def test_bits_per_byte_by_hand(corpus, tmp_path):
     assert result(tmp_path)[1]["bits_per_byte"] == pytest.approx(nats / num_bytes / math.log(2), abs=1e-5)
 
 
-def test_minutes_end_a_run(corpus, tmp_path):
-    arguments = command(corpus, tmp_path)
+def with_length(arguments, *length):
+    """A command with --epochs or --minutes for its --steps."""
     at = arguments.index("--steps")
-    arguments[at : at + 2] = ["--minutes", "0.02"]
+    return arguments[:at] + list(length) + arguments[at + 2 :]
+
+
+def test_epochs_take_their_steps_and_go_on(corpus, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text(corpus.read_text(encoding="utf-8")[:2000], encoding="utf-8")
+    arguments = with_length(
+        command(text, tmp_path / "run", extra=["--schedule", "constant"]), "--epochs", "2"
+    )
+    main(arguments)
+    lines = log(tmp_path / "run")
+    tokens = lines[0]["tokens"]["training"]
+    rows = math.ceil((tokens - 1) / 29)
+    assert result(tmp_path / "run")[1]["step"] == math.ceil(2 * rows / 4)
+    assert "steps read the training text 2" in capsys.readouterr().err
+    assert lines[0]["settings"]["warmup"] == math.ceil(2 * rows / 4) // 10
+    main(["--resume", "--out", str(tmp_path / "run"), "--epochs", "3"])
+    extra = ["--schedule", "constant", "--warmup", lines[0]["settings"]["warmup"]]
+    main(with_length(command(text, tmp_path / "whole", extra=extra), "--epochs", "3"))
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    main(["--resume", "--out", str(tmp_path / "run")])  # nothing is left to do
+
+
+def test_a_run_of_epochs_that_died_ends_as_if_nothing_had_happened(corpus, tmp_path, monkeypatch):
+    text = tmp_path / "text.txt"
+    text.write_text(corpus.read_text(encoding="utf-8")[:1000], encoding="utf-8")
+    main(with_length(command(text, tmp_path / "whole"), "--epochs", "2"))
+    save = Run.save
+
+    def save_and_die(run):
+        save(run)
+        if run.progress.step == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        main(with_length(command(text, tmp_path / "run"), "--epochs", "2"))
+    monkeypatch.undo()
+    main(["--resume", "--out", str(tmp_path / "run")])
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_warmup_longer_than_the_epochs_is_refused(corpus, tmp_path, capsys):
+    arguments = with_length(command(corpus, tmp_path, extra=["--warmup", 5000]), "--epochs", "1")
+    assert "--warmup must be below --steps 138, got 5000" in fails(arguments, capsys, code=2)
+
+
+def test_minutes_end_a_run(corpus, tmp_path):
+    arguments = with_length(command(corpus, tmp_path), "--minutes", "0.02")
     main(arguments)
     info = result(tmp_path)[1]
     assert info["step"] > 3
@@ -467,6 +515,7 @@ def test_torchrun(corpus, finished, tmp_path):
     [
         (["--steps", 0], "--steps must be at least 1, got 0"),
         (["--minutes", 1], "not allowed with"),
+        (["--epochs", 1], "not allowed with"),
         (["--batch-size", -3], "--batch-size must be at least 1, got -3"),
         (["--learning-rate", "nan"], "--learning-rate must be above 0 and finite, got nan"),
         (["--learning-rate", 0], "--learning-rate must be above 0 and finite, got 0.0"),

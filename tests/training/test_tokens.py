@@ -53,6 +53,29 @@ class TestBatch:
         assert rows == [[0, 1, 2, 3], [3, 4, 5, x], [6, 7, x, x], [9, 10, 11, 12], [12, x, x, x]]
 
 
+class TestEpochs:
+    @pytest.mark.parametrize("lengths", [[10], [7], [4], [10, 2, 7], [1, 1, 5, 1, 301, 2, 1]])
+    @pytest.mark.parametrize("batch_size", [1, 2, 5])
+    def test_a_pass_predicts_each_token_once_but_the_first_of_a_document(self, lengths, batch_size):
+        tokens = of(*lengths)
+        count = tokens.num_rows(3)
+        steps = 2 * -(-count // batch_size) if count % batch_size else 2 * count // batch_size
+        rows = torch.cat([tokens.epoch_batch(5, step, batch_size, 3) for step in range(steps)])
+        expected = {*range(sum(lengths))} - {*tokens.begins.tolist()}
+        for epoch in 0, 1:
+            found = rows[epoch * count : (epoch + 1) * count, 1:].flatten().tolist()
+            assert sorted(i for i in found if i != IGNORED) == sorted(expected)
+
+    def test_passes_have_orders_of_their_own(self):
+        tokens = of(301, 400)
+        first, second, again = (tokens.epoch_batch(0, n, tokens.num_rows(7), 7)[:, 0] for n in (0, 1, 0))
+        assert not first.equal(second)
+        assert first.sort().values.equal(second.sort().values)
+        assert first.equal(again)
+        assert not first.equal(tokens.epoch_batch(1, 0, len(first), 7)[:, 0])
+        assert first.diff().unique().numel() > 20  # mixed, not turned
+
+
 class TestValidation:
     def test_rows_follow_one_another_within_documents(self):
         assert of(10, 2, 7).validation_starts(3, 10**6).tolist() == [0, 3, 6, 10, 12, 15]
