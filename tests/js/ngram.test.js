@@ -72,8 +72,17 @@ Deno.test('every count of a long text', () => {
   }
 });
 
+Deno.test('tokens of a large vocabulary are told apart', () => {
+  const draw = seededRandom(8);
+  const ids = Array.from({ length: 1500 }, () => Math.floor(draw() * 100_000));
+  const counts = counted(ids, 100_000, 1); // that many pairs have no room
+  for (const id of ids) assert.equal(counts.count([id]), ids.filter((other) => other === id).length);
+  for (let id = 0; id < 3000; id++) if (!ids.includes(id)) assert.equal(counts.count([id]), 0);
+});
+
 Deno.test('counting tells how far it is', () => {
   const counts = new NGramCounts(3, 1);
+  assert.deepEqual(counts.levels, []);
   assert.deepEqual([...counts.readInSteps(TEXT, 6, 3)], [0, 0.25, 0.5, 0.75]);
   assert.deepEqual([...new NGramCounts(3, 1).readInSteps(TEXT)], [0, 0.5]);
   near(counts.dist([], 1), [1 / 2, 1 / 3, 1 / 6]);
