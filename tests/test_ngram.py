@@ -138,6 +138,9 @@ def test_worked_by_hand():
     torch.testing.assert_close(model.unigram_log_probs.exp(), unigram)
     after_0 = torch.tensor([0.0, 1.4, 0.4], dtype=torch.float64) / 3 + 0.6 * 2 / 3 * unigram
     torch.testing.assert_close(model(torch.tensor([[0]]))[0, 0].exp(), after_0)
+    laplace = NGramLM(1, 3, smoothing="add-k").fit(torch.tensor([0, 0]))  # k = 1 where none is given
+    torch.testing.assert_close(laplace.unigram_log_probs.exp(), torch.tensor([3, 1, 1]).double() / 5)
+    assert NGramLM(1, 1).fit(torch.tensor([0, 0])).count([]) == 2
 
 
 def test_rows_are_separate_and_have_no_padding():
