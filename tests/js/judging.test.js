@@ -62,6 +62,7 @@ const CALCULATIONS = [
   ['2 + 3 - 4', 1],
   ['7-2-1', 4],
   ['2*3/4', 1.5],
+  ['2*0', 0],
   ['2 · 3', 6],
   ['1\u00a0+\u202f1', 2],
   ['2+3*4', 14],
@@ -102,6 +103,8 @@ const UNREADABLE = [
   ['--2', 'no number: --2'],
   ['2 sqrt(4)', 'no number: 2 sqrt(4)'],
   ['2 3', 'no number: 2 3'],
+  ['2\u00a03', 'no number: 2\u00a03'],
+  ['info', 'no number: info'],
   ['(2', 'no number: (2'],
   ['2+', 'no number: 2+'],
   ['logs(2)', 'no number: logs(2)'],
@@ -141,19 +144,15 @@ for (const [text, problem, item] of UNREADABLE) {
 
 Deno.test('thousands may be apart where the answer is in thousands', () => {
   assert.equal(valueOf('1,000', { answer: 1000 }), 1000);
+  assert.equal(valueOf('10,000', { answer: 1000 }), 10000);
   assert.equal(valueOf('219,136', { answer: -3892 }), 219136);
   assert.equal(valueOf('1,219,136 + 2,000', { answer: 1e6 }), 1221136);
 });
 
 Deno.test('units', () => {
-  const bits = { unit: 'bits', units: ['bits', 'bit', 'bits/token'] };
-  assert.equal(valueOf('2', bits), 2);
-  assert.deepEqual(['2 bits', '2Bit', '2 bits / token', '2 bits /token'].map((text) => valueOf(text, bits)), [
-    2,
-    2,
-    2,
-    2,
-  ]);
+  const bits = { unit: 'bits', units: ['bits', 'bit', 'bits/token', 'bits a token'] };
+  const texts = ['2', '2 bits', '2Bit', '2 bits / token', '2 bits /token', '2 bits/ token', '2 bits  a token'];
+  assert.deepEqual(texts.map((text) => valueOf(text, bits)), Array(7).fill(2));
   for (const unit of ['', 'share', 'probability']) {
     assert.deepEqual(
       ['50%', '50 %', '50 per cent', '50 Percent'].map((text) => valueOf(text, { unit })),
@@ -164,7 +163,13 @@ Deno.test('units', () => {
 });
 
 Deno.test('an error that is none of the text’s is not hidden', () => {
-  assert.throws(() => readNumber('2 x', { unit: 'bits' }, {}), { name: 'TypeError' });
+  const sentences = {
+    get in() {
+      throw new Error('broken');
+    },
+    broken: 'hidden',
+  };
+  assert.throws(() => readNumber('2 x', { unit: 'bits' }, sentences), { message: 'broken' });
 });
 
 /** @type {(answer: string, item: Item) => [string, string]} */
@@ -202,6 +207,8 @@ Deno.test('a number: right, close, a known mistake, too small or too large', () 
   assert.deepEqual(judged('5', {}), ['wrong', 'large: 5']);
   assert.deepEqual(judged('4.00000000001', { answer: 9, rounded: [4], digits: 2 }), ['wrong', 'close: 2 digits']);
   assert.deepEqual(judged('4.00000001', { answer: 9, rounded: [4] }), ['wrong', 'small: 4.00000001']);
+  assert.deepEqual(judged('0', { answer: 9, rounded: [0], digits: 2 }), ['wrong', 'close: 2 digits']);
+  assert.deepEqual(judged('5', { answer: 9, rounded: [0] }), ['wrong', 'small: 5']);
   assert.deepEqual(judged('-4', { answer: 9, rounded: [-4], digits: 2 }), ['wrong', 'close: 2 digits']);
 });
 
@@ -234,7 +241,7 @@ Deno.test('a prediction', () => {
 
 Deno.test('a choice', () => {
   const choices = ['no', 'yes', 'never'].map((text) => ({ text, reason: `why ${text}`, right: text === 'yes' }));
-  for (const text of ['b', 'B', '(b)', 'b.', ' b) ', '(.B.)']) {
+  for (const text of ['b', 'B', '(b)', 'b.', ' b) ', '(.B.)', 'b \v\n\v ']) {
     assert.deepEqual(judged(text, { choices }), ['right', 'right: why yes']);
   }
   assert.deepEqual(judged('a', { choices }), ['wrong', 'why no']);
