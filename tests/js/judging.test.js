@@ -164,6 +164,7 @@ Deno.test('units', () => {
 
 Deno.test('an error that is none of the text’s is not hidden', () => {
   const sentences = {
+    /** @returns {string} */
     get in() {
       throw new Error('broken');
     },
