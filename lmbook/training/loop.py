@@ -9,7 +9,7 @@ Axes: B batch, T time.
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from lmbook.interface import check_fits, check_ids, check_int, check_number, evaluating
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
+AUTOCAST = (torch.bfloat16, torch.float16)
 Schedule = LRScheduler | Callable[[int], float]
 OnEpoch = Callable[[int, float, float | None], None]
 
@@ -29,15 +30,16 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.1) -> Callable[[int]
     Args:
         warmup: steps of linear rise.
         total: steps in all; later ones stay at `floor`.
-        floor: last factor.
+        floor: last factor, from 0 to 1.
 
     Raises:
-        ValueError: unless 0 ≤ warmup < total.
+        ValueError: unless 0 ≤ warmup < total and 0 ≤ floor ≤ 1.
 
     Source: Loshchilov and Hutter 2017, SGDR, section 3.
     """
     if not 0 <= warmup < total:
         raise ValueError(f"warmup must be at least 0 and below total {total}, got {warmup}")
+    check_number("floor", floor, "[0, 1]")
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -80,15 +82,18 @@ def fit(
         progress: show a bar on stderr, for people (package tqdm).
 
     Raises:
-        TypeError: a schedule that isn't one.
-        ValueError: a setting out of range, an optimizer of another model, bad ids, a batch that doesn't fit,
-            no tokens, an infinite loss.
+        TypeError: a schedule or an `on_epoch` that isn't one.
+        ValueError: a setting out of range, an optimizer of another model, an iterator where several epochs
+            need the same batches again, a bad batch in a list of validation batches: before the first step.
+            Bad ids, a batch that doesn't fit, no tokens, an infinite loss: where they are met.
         ModuleNotFoundError: `progress` without tqdm.
     """
     check_int("epochs", epochs)
     if max_grad_norm is not None:
         check_number("max_grad_norm", max_grad_norm, "(0, inf]")
     _check_optimizer(model, optimizer)
+    _check_autocast(autocast)
+    _check_epochs(model, epochs, dataloader, validation, on_epoch)
     schedule = _checked_schedule(schedule, optimizer)
     if progress:
         _bar([], "")  # say now if its package is missing
@@ -123,7 +128,13 @@ def evaluate(
     *,
     autocast: torch.dtype | None = None,
 ) -> float:
-    """Return the mean loss over `dataloader`, nats per token, without dropout or gradients."""
+    """Return the mean loss over `dataloader`, nats per token, without dropout or gradients.
+
+    Raises:
+        ValueError: an `autocast` that isn't half precision, bad ids, a batch that doesn't fit, no tokens, an
+            infinite loss.
+    """
+    _check_autocast(autocast)
     with evaluating(model):
         return _mean_loss(model, _cast(batch_loss, autocast), dataloader)
 
@@ -141,6 +152,35 @@ def _check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None
             f"the optimizer holds {len(held)} parameters and none of the model's: "
             "make it from model.parameters(), after the model's last change"
         )
+
+
+def _check_autocast(dtype: torch.dtype | None) -> None:
+    if dtype is not None and dtype not in AUTOCAST:
+        raise ValueError(f"autocast must be None, torch.bfloat16 or torch.float16; got {dtype}")
+
+
+def _check_epochs(
+    model: nn.Module,
+    epochs: int,
+    dataloader: Iterable[Tensor],
+    validation: Iterable[Tensor] | None,
+    on_epoch: OnEpoch | None,
+) -> None:
+    """Refuse before the first epoch what would fail after it."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise TypeError(f"on_epoch must be a function of epoch and losses, got {on_epoch!r}")
+    for name, batches in (("dataloader", dataloader), ("validation", validation)):
+        if batches is not None and not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
+            raise TypeError(f"{name} must be an iterable of batches (B, T), got {batches!r}")
+        if epochs > 1 and isinstance(batches, Iterator):
+            raise ValueError(
+                f"{name} is an iterator, used up after the first of {epochs} epochs; give a list"
+            )
+    if isinstance(validation, Sequence):  # other iterables may draw their batches
+        for number, batch in enumerate(validation):
+            name = f"validation batch {number}"
+            check_ids(batch, model.vocab_size, name=name)
+            check_fits(model, batch.shape[1], name)
 
 
 def _checked_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer) -> LRScheduler | None:

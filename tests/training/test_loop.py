@@ -90,7 +90,7 @@ class TestNothingToPredict:
     def test_an_empty_dataloader_may_be_a_used_up_iterator(self):
         model = causal()
         with pytest.raises(ValueError, match=r"gave no batch.*iterator that is used up"):
-            train_clm(model, iter([BATCH]), sgd(model), 2)
+            train_clm(model, iter([]), sgd(model), 1)
 
     @pytest.mark.parametrize(
         ("options", "batch"),
@@ -144,6 +144,51 @@ class TestRefusedBeforeAnyWork:
         with pytest.raises(TypeError, match=r"schedule must be .* got 0\.1"):
             unwrap(loop._checked_schedule)(0.1, sgd(model))  # without the suite's check of type hints
 
+    @pytest.mark.parametrize("name", ["dataloader", "validation"])
+    def test_an_iterator_for_several_epochs(self, train, build, name):
+        model = build()
+        before = [weight.clone() for weight in model.parameters()]
+        batches = {"dataloader": [BATCH], "validation": [BATCH]} | {name: iter([BATCH])}
+        with pytest.raises(ValueError, match=f"{name} is an iterator, used up after the first of 2 epochs"):
+            train(model, batches["dataloader"], sgd(model), 2, validation=batches["validation"])
+        assert all(w.equal(b) for w, b in zip(model.parameters(), before, strict=True))
+        batches = {"dataloader": [BATCH], "validation": [BATCH]} | {name: iter([BATCH])}
+        train(model, batches["dataloader"], sgd(model), 1, validation=batches["validation"])  # one is enough
+
+    @pytest.mark.parametrize(
+        ("bad", "error", "said"),
+        [
+            (BATCH + 7, ValueError, "validation batch 1 must be .* below vocab_size 11, got 17"),
+            (BATCH.float(), TypeError, "validation batch 1 must be a tensor of int64"),
+            (BATCH.repeat(1, 3), ValueError, "validation batch 1 is 18 tokens long"),
+            (BATCH[0], ValueError, r"validation batch 1 must have shape \(B, T\)"),
+        ],
+        ids=["an id", "floats", "too long", "one axis"],
+    )
+    def test_a_bad_batch_of_validation(self, train, build, as_readers_run_it, bad, error, said):
+        model, seen = build(), []
+        model.register_forward_pre_hook(lambda *_: seen.append(1))
+        with pytest.raises(error, match=said):
+            train(model, [BATCH], sgd(model), 1, validation=[BATCH, bad])
+        assert not seen
+
+    @pytest.mark.parametrize("name", ["dataloader", "validation", "on_epoch"])
+    def test_what_is_none_of_its_kind(self, train, build, as_readers_run_it, name):
+        model, seen = build(), []
+        model.register_forward_pre_hook(lambda *_: seen.append(1))
+        options = {"dataloader": [BATCH], "optimizer": sgd(model), "epochs": 1} | {name: 5}
+        with pytest.raises(TypeError, match=f"{name} must be .* got 5"):
+            train(model, **options)
+        assert not seen
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64, torch.complex64])
+    def test_a_precision_that_is_no_mixture(self, train, build, dtype):
+        model = build()
+        with pytest.raises(ValueError, match=r"autocast must be None, torch\.bfloat16 or .* got torch\."):
+            train(model, [BATCH], sgd(model), 1, autocast=dtype)
+        with pytest.raises(ValueError, match="autocast must be None"):
+            evaluate(model, lambda b: causal_loss(model, b), [BATCH], autocast=dtype)
+
     def test_an_unknown_keyword(self, train, build):
         with pytest.raises(TypeError, match="unexpected keyword argument 'schedul'"):
             train(build(), [BATCH], sgd(build()), 1, schedul=None)
@@ -153,6 +198,12 @@ class TestRefusedBeforeAnyWork:
         model = build()
         with pytest.raises(ModuleNotFoundError, match="pip install tqdm"):
             train(model, [BATCH], sgd(model), 1, progress=True)
+
+
+@pytest.mark.parametrize("floor", [math.nan, -0.1, 1.1, math.inf])
+def test_a_floor_that_is_no_share_is_refused(floor):
+    with pytest.raises(ValueError, match="floor must be at least 0 and at most 1, got"):
+        loop.warmup_cosine(1, 10, floor)
 
 
 def test_fit_takes_any_loss():
