@@ -84,6 +84,33 @@ Deno.test('the exact language', () => {
   assert.deepEqual([model.automaton.isPossible([0, 2]), model.automaton.isPossible([1])], [true, false]);
 });
 
+Deno.test('a transformer that adds nothing to its embeddings', () => {
+  const config = {
+    vocab_size: 2,
+    extra_input_ids: 0,
+    d_model: 2,
+    num_heads: 1,
+    num_kv_heads: 1,
+    num_layers: 1,
+    d_ff: 1,
+    context_length: 3,
+    norm_eps: 0,
+    rope_base: 100,
+    tie_embeddings: true,
+    causal: true,
+  };
+  const zeros = (/** @type {number} */ count) => Array(count).fill(0);
+  // Embeddings 1 1 and 1 −1; norms of 1; queries, keys and values, then the way out; the same for the feed-forward part.
+  const weights = [1, 1, 1, -1, 1, 1, ...zeros(12 + 4), 1, 1, ...zeros(4 + 2), 1, 1];
+  /** @type {Header} */
+  const header = { ...NAMED, kind: 'transformer', vocab_size: 2, config };
+  const model = loadModel(header, packed(Float16Array.from(weights)));
+  assert.deepEqual([model.kind, model.name, model.rounding, model.vocabSize], ['transformer', 'small', null, 2]);
+  assert.deepEqual(model.tokenizer.encode('b').ids, [1]);
+  assert.deepEqual([...model.session([0]).logits], [2, 0]);
+  assert.deepEqual([...model.session([0, 1]).logits], [0, 2]);
+});
+
 Deno.test('counting tells how far it is', () => {
   const steps = loadInSteps(NGRAM, packed(Uint8Array.from(TEXT)));
   assert.deepEqual([steps.next(), steps.next()], [{ value: 0, done: false }, { value: 1 / 3, done: false }]);
@@ -108,6 +135,7 @@ Deno.test('a model that looks up refuses strange ids', () => {
     '0.250000000000',
   ]);
   assert.deepEqual(asked, [[2, 0, 1]]);
+  assert.deepEqual([...new TableModel(2, (prefix) => Float64Array.from(prefix)).dist([1, 0])], [1, 0]);
   assert.deepEqual(model.session().ids, []);
   assert.deepEqual([...model.dist([])], [0.5, 0.25, 0.25]);
   for (const id of [3, -1, 0.5, NaN]) {
