@@ -174,7 +174,7 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     _add(training, "schedule", "how the rate falls after the warmup", choices=SCHEDULES)
     _add(training, "warmup", "steps of linear rise (default 100, at most a tenth of the steps)", type=int)
     _add(training, "final-rate", "last rate as a share of the highest", type=float)
-    _add(training, "weight-decay", "of matrices", type=float)
+    _add(training, "weight-decay", "of matrices, the embedding too; norms have none", type=float)
     _add(training, "betas", "of AdamW", type=float, nargs=2)
     _add(training, "max-grad-norm", "a longer gradient is scaled down to it; inf: never", type=float)
     _add(training, "seed", "of weights and batches", type=int)
@@ -277,8 +277,6 @@ def _check_tools(settings: Settings, processes: int) -> None:
         raise ValueError("checkpoints need the package safetensors: pip install safetensors")
     if s.fsdp and processes == 1:
         raise ValueError("--fsdp shares a model out among processes; start them with torchrun")
-    if s.fsdp and not hasattr(importlib.import_module("torch.distributed.fsdp"), "fully_shard"):
-        raise ValueError("--fsdp needs torch 2.6 or later: pip install --upgrade torch")
     if s.compile and not _compiler():
         raise ValueError("--compile needs a C++ compiler: install g++ or clang++, or set CXX to its name")
 

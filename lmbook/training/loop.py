@@ -50,6 +50,19 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.1) -> Callable[[int]
     return factor
 
 
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Parameter groups for AdamW: matrices decay, and vectors, the norms' scales, don't.
+
+    The embedding decays, as it is the output layer's matrix too. A norm's scale is not drawn towards 0: there
+    it would silence its branch.
+    """
+    weights = list(model.parameters())
+    return [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
 def fit(
     model: nn.Module,
     batch_loss: BatchLoss,

@@ -80,7 +80,11 @@ class Recipe:
         *,
         progress: bool = False,
     ) -> None:
-        """Train `model` on `batches`, one step each, as the recipe says; `generator` draws the masks."""
+        """Train `model` on `batches`, one step each, as the recipe says; `generator` draws the masks.
+
+        The optimizer is as short as a reader would write it: AdamW's own decay, 0.01 on all weights.
+        `lmbook.pretrain` decays matrices alone (`decay_groups`).
+        """
         optimizer = torch.optim.AdamW(model.parameters(), lr=self.learning_rate, betas=(0.9, 0.98))
         schedule = warmup_cosine(self.steps // 10, self.steps, floor=0.05)
         train = train_clm if isinstance(model, CausalLM) else partial(train_mlm, generator=generator)

@@ -21,6 +21,7 @@ from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, learning_rate
 from lmbook.training.checkpoint import check_numbers, restore, save_checkpoint, state_tensors
 from lmbook.training.folder import RunFolder
+from lmbook.training.loop import decay_groups
 from lmbook.training.processes import Processes
 from lmbook.training.tokens import IGNORED, TokenFolder
 from lmbook.transformer.causal import CausalLM
@@ -108,7 +109,7 @@ class Run:
         self.parameters = sum(weight.numel() for weight in self.model.parameters())
         self.wrapped: nn.Module = self.model
         if s.fsdp:
-            from torch.distributed.fsdp import fully_shard  # needs torch 2.6; the rest does not
+            from torch.distributed.fsdp import fully_shard
 
             mesh = init_device_mesh(self.device.type, (count,))
             for part in [*self.model.blocks, self.model]:
@@ -116,12 +117,7 @@ class Run:
         elif count > 1:
             self.wrapped = nn.parallel.DistributedDataParallel(self.model)
         self.called = torch.compile(self.wrapped) if s.compile else self.wrapped
-        weights = list(self.model.parameters())
-        matrices, norms = ([w for w in weights if (w.ndim > 1) == wide] for wide in (True, False))
-        groups = [
-            {"params": matrices, "weight_decay": s.weight_decay},
-            {"params": norms, "weight_decay": 0.0},
-        ]
+        groups = decay_groups(self.model, s.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=s.learning_rate, betas=s.betas)
 
     def train(self, folder: RunFolder | None) -> None:
@@ -317,9 +313,8 @@ class Run:
     def _line(self) -> str:
         p, steps = self.progress, self.settings.steps
         line = f"step {p.step}{f'/{steps}' if steps else ''}: loss {p.loss:.4f} nats/token"
-        if p.validated_at is not None:
-            when = "" if p.validated_at == p.step else f" at step {p.validated_at}"
-            line += f", validation {p.bits_per_byte:.4f} bits/byte{when}"
+        if p.validated_at == p.step:
+            line += f", validation {p.bits_per_byte:.4f} bits/byte"
         return line
 
 
