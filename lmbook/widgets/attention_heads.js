@@ -1,6 +1,5 @@
 // The heads of the attention explorer: what each looks at, as a map; all of them side by side, and one large.
-import { h, newId, quiet } from './kit/kit.js';
-import { svg } from './kit/sentence.js';
+import { h, newId, quiet, svg } from './kit/kit.js';
 
 /** @import { TransformerModel } from './core/models.js' */
 

@@ -1,9 +1,9 @@
 // A chapter's exercises and its quiz: a list to open and close, with hints, verdicts and, on demand, solutions.
-import { button, frame, h, newId, plural } from './kit/kit.js';
+import { button, frame, h, line, newId, plural, quiet } from './kit/kit.js';
 import { askedIn, fill, judge, LETTERS } from './core/judging.js';
 
-/** @typedef {import('./core/judging.js').Item} Judged */
-/** @typedef {import('./core/judging.js').Sentences} Sentences */
+/** @import { Item as Judged, Sentences } from './core/judging.js' */
+/** @import { Drawn } from './kit/kit.js' */
 
 /**
  * @typedef {Judged & { id: string, title: string, kind: string, minutes: number, text: string, print: string,
@@ -11,20 +11,20 @@ import { askedIn, fill, judge, LETTERS } from './core/judging.js';
  *   Exercise.page gives it
  */
 
-/** @typedef {{ state: string, answer: string, print: string }} Remembered of an exercise */
+/** @typedef {{ state: string, answer: string, print: string }} Remembered what was done at an exercise */
 /** @typedef {{ recall: (id: string) => Remembered | null, record: (id: string, entry: object | null) => void }} Memory */
 /** @typedef {(state: string, answer: string) => void} OnResult told of each verdict */
-/** @typedef {{ nodes: HTMLElement[], restore: (saved: Remembered) => void }} Task what is asked, and how it was left */
+/** @typedef {{ nodes: HTMLElement[], restore: (saved: Remembered) => void }} Task `restore` shows what was done before */
 
 /**
- * @typedef {object} Field where an answer goes in; `read` gives the text that is judged
+ * @typedef {object} Field for an answer; `read` gives the text that is judged
  * @property {HTMLElement} node
  * @property {() => string} read
  * @property {(text: string) => void} write
  * @property {() => void} lock
  */
 
-// The site remembers what was done; elsewhere it lasts as long as the view.
+// The site stores what was done; elsewhere nothing is stored.
 /** @type {Memory} */
 const forgetful = { recall: () => null, record() {} };
 /** @returns {Memory} */
@@ -63,13 +63,13 @@ function markdown(text) {
     return part.split(/\n\s*\n/).filter((p) => p.trim()).map((p) => {
       const lines = p.trim().split(/\n(?=- )/);
       if (!lines[0].startsWith('- ')) return h('p', {}, inline(p.trim()));
-      return h('ul', {}, lines.map((line) => h('li', {}, inline(line.slice(2)))));
+      return h('ul', {}, lines.map((one) => h('li', {}, inline(one.slice(2)))));
     });
   });
 }
 
 /**
- * Something that opens below a button; `build` makes it the first time.
+ * A button that opens and closes what `build` makes, the first time it is opened.
  * @param {string} label
  * @param {() => Node[]} build
  * @param {Record<string, unknown>} [attributes] of the button
@@ -146,7 +146,7 @@ function verdictLine() {
 }
 
 /**
- * A number or a choice: answer, check, hear why.
+ * A number or a choice: the reader answers, checks, and is told why.
  * @param {Item} item
  * @param {Sentences} sentences
  * @param {OnResult} onresult
@@ -162,14 +162,14 @@ function question(item, sentences, onresult) {
   const field = item.choices
     ? choiceField(item.choices, 'Choose one', verdict.clear)
     : numberField(item, 'Your answer', sentences, submit);
-  const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, button('Check', submit));
+  const buttons = line(item.choices ? [] : field.node, button('Check', submit));
   /** @param {Remembered} saved */
   const restore = ({ answer }) => (field.write(answer), answer && verdict.show(judge(item, answer, sentences)));
-  return { nodes: [...(item.choices ? [field.node] : []), line, verdict.node], restore };
+  return { nodes: [...(item.choices ? [field.node] : []), buttons, verdict.node], restore };
 }
 
 /**
- * A prediction: commit first; then the experiment's recorded output, and what to make of both.
+ * A prediction: the reader commits to one, then sees the recorded output of the experiment and an explanation.
  * @param {Item} item
  * @param {Sentences} sentences
  * @param {OnResult} onresult
@@ -181,7 +181,7 @@ function prediction(item, sentences, onresult) {
   const field = item.choices
     ? choiceField(item.choices, 'Your prediction', verdict.clear)
     : numberField(item, 'Your prediction', sentences, commit);
-  const promise = button('Commit', () => commit());
+  const commitment = button('Commit', () => commit());
   const see = button('See what happens', () => reveal(), { hidden: true });
   function commit() {
     const judged = judge(item, field.read(), sentences);
@@ -189,7 +189,7 @@ function prediction(item, sentences, onresult) {
     field.lock();
     const given = item.choices ? `(${field.read()})` : field.read();
     verdict.show({ state: 'noted', text: fill(sentences.noted, { given }).replace(/^Noted: /, '') });
-    promise.hidden = true;
+    commitment.hidden = true;
     see.hidden = false;
     see.focus();
   }
@@ -197,7 +197,7 @@ function prediction(item, sentences, onresult) {
     const judged = judge(item, field.read(), sentences);
     outcome.replaceChildren(
       codeBlock(item.code ?? ''),
-      h('p', { class: 'lmw-quiet' }, 'What it printed when this page was made:'),
+      quiet('What it printed when this page was made:'),
       codeBlock(item.output ?? '', 'Recorded output'),
     );
     outcome.hidden = false;
@@ -206,14 +206,14 @@ function prediction(item, sentences, onresult) {
     verdict.node.append(...markdown(item.right ?? ''));
     onresult('seen', field.read());
   }
-  const line = h('div', { class: 'lmw-line' }, item.choices ? [] : field.node, promise, see);
+  const buttons = line(item.choices ? [] : field.node, commitment, see);
   /** @param {Remembered} saved */
-  const restore = ({ answer }) => answer && (field.write(answer), field.lock(), (promise.hidden = true), reveal());
-  return { nodes: [...(item.choices ? [field.node] : []), line, outcome, verdict.node], restore };
+  const restore = ({ answer }) => answer && (field.write(answer), field.lock(), (commitment.hidden = true), reveal());
+  return { nodes: [...(item.choices ? [field.node] : []), buttons, outcome, verdict.node], restore };
 }
 
 /**
- * A function to write: the page shows where to begin, the notebook checks it, the reader says when it is done.
+ * A function to write: the page shows a beginning, the notebook checks it, and the reader ticks a box when it passed.
  * @param {Item} item
  * @param {OnResult} onresult
  * @returns {Task}
@@ -223,17 +223,16 @@ function codeTask(item, onresult) {
   const { stub = '' } = item;
   const nodes = [
     codeBlock(`${stub}\n\ncheck("${item.id}", ${stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
-    h(
-      'p',
-      { class: 'lmw-quiet' },
-      'Write it in the notebook: the cell is below, and check tries your function on cases.',
-    ),
+    quiet('Write it in the notebook: the cell is below, and check tries your function on cases.'),
     h('label', { class: 'lmw-choice' }, done, h('span', {}, 'My function passed')),
   ];
   return { nodes, restore: ({ state }) => void (done.checked = state === 'seen') };
 }
 
-/** @param {Item} item its hints, one by one, and its solution */
+/**
+ * The hints, one by one, and the solution.
+ * @param {Item} item
+ */
 function help(item) {
   const shown = h('ol', { class: 'lmw-hints', 'aria-label': 'Hints' });
   const { hints = [] } = item;
@@ -251,11 +250,11 @@ function help(item) {
   const solved = disclosure('Solution', () => [...markdown(text), ...code], { class: 'lmw-button lmw-solution' });
   const hasSolution = text || code.length;
   const buttons = [...(hints.length ? [next] : []), ...(hasSolution ? [solved.toggle] : [])];
-  return [h('div', { class: 'lmw-line' }, buttons), shown, solved.body];
+  return [line(buttons), shown, solved.body];
 }
 
 /**
- * One line of the list and what opens below it. `mark` shows what is remembered.
+ * A line of the list and what opens below it. `setMark` shows whether it is done.
  * @param {string} title
  * @param {string} about
  * @param {() => Node[]} build
@@ -300,7 +299,7 @@ function exerciseCard(item, number, sentences) {
   const one = card(`${number}. ${item.title}`, about, () => {
     const made = (kinds[item.kind] ?? (() => question(item, sentences, onresult)))();
     const changed = saved && saved.print !== item.print;
-    const note = changed ? [h('p', { class: 'lmw-quiet' }, 'This exercise has changed since you did it.')] : [];
+    const note = changed ? [quiet('This exercise has changed since you did it.')] : [];
     if (saved && !changed) made.restore(saved);
     return [...note, ...markdown(item.text), ...made.nodes, ...help(item)];
   });
@@ -344,7 +343,7 @@ function quizCard(quiz, sentences) {
   return one;
 }
 
-/** @param {import('./kit/kit.js').Drawn} drawn */
+/** @param {Drawn} widget */
 function render({ model, el }) {
   const { chapter, title, sentences, exercises, quiz } = model.get('sheet');
   const list = h('ol', { class: 'lmw-cards' });
@@ -359,7 +358,7 @@ function render({ model, el }) {
     list.replaceChildren(...cards.map(({ node }) => node));
   };
   draw();
-  globalThis.addEventListener?.('lm-progress', draw); // another file was imported, or everything forgotten
+  globalThis.addEventListener?.('lm-progress', draw); // stored progress was imported or deleted
   return () => globalThis.removeEventListener?.('lm-progress', draw);
 }
 

@@ -1,5 +1,6 @@
 // A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
 import { unpack } from './core/bytes.js';
+import { joinWords } from './core/words.js';
 import {
   announcer,
   dropDown,
@@ -13,8 +14,9 @@ import {
   quiet,
   setter,
   slider,
+  svg,
 } from './kit/kit.js';
-import { comparison, likeliest, svg, wordRow } from './kit/sentence.js';
+import { comparison, likeliest, wordRow } from './kit/sentence.js';
 
 /** @import { Drawn, WidgetModel } from './kit/kit.js' */
 
@@ -26,7 +28,8 @@ const CALM_EVERY = 1200;
 /** @typedef {{ checkpoint: number, sentence: number, place: number }} Place where the reader is */
 
 /**
- * What Python recorded. A place is a word with a word before it; all sentences' places stand in one row.
+ * The run as Python recorded it. Every word but a sentence's first has a row of probabilities; the rows of all sentences
+ * follow each other.
  * @param {Pick<WidgetModel, 'get'>} model
  */
 export function readRecording(model) {
@@ -64,8 +67,8 @@ export function readRecording(model) {
 }
 
 /**
- * The words shown at a place: the likeliest, exactly or to the model at any checkpoint. They stay the same while the
- * reader moves through the run, so that a bar that grows is seen to grow.
+ * The words shown at a place: the likeliest, exactly or to the model at any checkpoint. They stay the same at all
+ * checkpoints, so that bars grow and shrink in place.
  * @param {Recording} recording
  * @param {number} row
  * @param {number} word
@@ -90,8 +93,8 @@ function put(node, left, top) {
 }
 
 /**
- * The loss over the checkpoints, which stand as far apart as the slider's stops below; the exact floor and the levels
- * of other models as dashed lines.
+ * The loss over the checkpoints, each above its stop of the slider; the exact floor and the levels of other models as
+ * dashed lines.
  * @param {Recording} recording
  */
 function lossChart({ steps, losses, floor, levels }) {
@@ -130,7 +133,7 @@ function lossChart({ steps, losses, floor, levels }) {
 }
 
 /**
- * The names of the dotted lines; those of models that the run has left behind are struck out.
+ * The names of the dotted lines. A model that the run has overtaken is struck out.
  * @param {Recording} recording
  */
 function levelNames({ levels, losses }) {
@@ -164,7 +167,7 @@ function describe({ steps, losses, floor }, c) {
 }
 
 /**
- * The loss, and what moves the reader through the run: a slider, and a button that moves it on by itself.
+ * The loss, a slider over the checkpoints, and a button that plays the run.
  * @param {Recording} recording
  * @param {() => number} current
  * @param {(checkpoint: number) => void} onmove
@@ -289,7 +292,7 @@ function render({ model, el }) {
   const recording = readRecording(model);
   const { vocab, sentences } = recording;
   const set = setter(model);
-  const textOf = (/** @type {number[]} */ ids) => ids.map((id) => vocab[id]).join(' ').replace(/ ([.,;:!?])/g, '$1');
+  const textOf = (/** @type {number[]} */ ids) => joinWords(ids.map((id) => vocab[id]));
   const choice = dropDown((picked) => {
     const sentence = Number(picked);
     set({ sentence, place: Math.max(sentences[sentence].length - 2, 1) });

@@ -14,6 +14,7 @@ import {
   quiet,
   setter,
   slider,
+  svg,
 } from './kit/kit.js';
 import { textInput } from './kit/text_field.js';
 import { mergeText, readMerges, scoreHeldOut, scoreIds } from './token_merges_scores.js';
@@ -32,7 +33,7 @@ const PLAY_EVERY = 700; // milliseconds
 const SIGNS = { ' ': '␣', '\n': '⏎', '\t': '⇥' };
 
 /**
- * How a token is written: its text with signs for white space, or its bytes where they are part of a character.
+ * A token as it is shown: its text with signs for white space, or its bytes if they are part of a character.
  * @param {number[]} bytes
  */
 function spell(bytes) {
@@ -57,7 +58,7 @@ function drawToken(merges, id, isNew) {
 }
 
 /**
- * A falling or rising line over the number of merges, with a dot at the place where the reader is.
+ * A line over the number of merges, with a dot at the number that is chosen.
  * @param {string} label
  * @param {number[]} values
  */
@@ -65,18 +66,10 @@ function makePlot(label, values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const last = Math.max(values.length - 1, 1);
   const height = (/** @type {number} */ value) => (high > low ? (high - value) / (high - low) : 0.5);
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('viewBox', '0 0 1 1');
-  svg.setAttribute('preserveAspectRatio', 'none');
-  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  path.setAttribute(
-    'd',
-    values.map((v, m) => `${m ? 'L' : 'M'}${(m / last).toFixed(4)} ${height(v).toFixed(4)}`).join(''),
-  );
-  svg.append(path);
+  const curve = values.map((v, m) => `${m ? 'L' : 'M'}${(m / last).toFixed(4)} ${height(v).toFixed(4)}`).join('');
+  const picture = svg('svg', { viewBox: '0 0 1 1', preserveAspectRatio: 'none' }, svg('path', { d: curve }));
   const dot = h('i');
-  const box = h('div', { class: 'lmw-plot', role: 'img' }, dot);
-  box.prepend(svg);
+  const box = h('div', { class: 'lmw-plot', role: 'img' }, picture, dot);
   const caption = quiet();
   /** @param {number} m */
   const move = (m) => {
@@ -94,7 +87,7 @@ function makePlot(label, values) {
 function makeTable(heldName) {
   const names = ['tokens', 'bytes-per-token', 'perplexity', 'bits-per-byte'];
   const heads = ['Tokens', 'Bytes per token', 'Perplexity per token', 'Bits per byte'];
-  const rows = [['sentence', 'Your sentence'], ['held-out', heldName]]; // prettier-ignore
+  const rows = [['sentence', 'Your sentence'], ['held-out', heldName]];
   /** @type {Record<string, HTMLTableCellElement[]>} */
   const cells = {};
   const body = rows.map(([key, label]) => {
@@ -119,7 +112,7 @@ function makeTable(heldName) {
 }
 
 /**
- * The table of scores, the two lines below it, and what they are.
+ * The table of scores, the two lines below it, and a note about the model.
  * @param {Merges} merges
  * @param {string} heldName
  */
@@ -148,7 +141,7 @@ function makeScores(merges, heldName) {
 }
 
 /**
- * The way through those merges that change the sentence. `look` reads where the reader is; the others move on.
+ * Moves between the merges that change the sentence. `look` tells where the reader is; the others move.
  * @param {WidgetModel} model
  * @param {Merges} merges
  */
@@ -182,7 +175,7 @@ function mergeWalk(model, merges) {
     return true;
   }
   const back = () => go((done.filter((m) => m + 1 < at()).at(-1) ?? -1) + 1);
-  /** To where `step` has something to do. */
+  /** Back to the start, if no later merge changes the sentence. */
   const rewind = () => following() === undefined && go(0);
   function restart() {
     write(model.get('start'));
@@ -192,7 +185,7 @@ function mergeWalk(model, merges) {
 }
 
 /**
- * The field, the buttons and the slider. What the reader does with any of them ends the playing.
+ * The field, the buttons and the slider. Using any of them stops Play.
  * @param {ReturnType<typeof mergeWalk>} walk
  * @param {number} size the number of merges
  */
@@ -219,7 +212,7 @@ function makeControls(walk, size) {
     place.value = String(limit);
     name.textContent = `Merges done: ${limit} of ${size}, so ${256 + limit} tokens in the vocabulary`;
     place.setAttribute('aria-valuetext', `${plural(limit, 'merge')}, ${plural(ids.length, 'token')}`);
-    backwards.setAttribute('aria-disabled', String(limit === 0)); // not `disabled`, which would drop the focus
+    backwards.setAttribute('aria-disabled', String(limit === 0)); // `disabled` would drop the focus
     forwards.setAttribute('aria-disabled', String(next === undefined));
     play.node.disabled = isStill;
   }
@@ -227,7 +220,7 @@ function makeControls(walk, size) {
 }
 
 /**
- * What is said of the last merge, and of the next.
+ * A sentence about the last merge and the next one.
  * @param {Merges} merges
  * @param {Shown} shown
  */

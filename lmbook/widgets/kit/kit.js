@@ -1,9 +1,9 @@
-// What all widgets share: building elements, the keyboard, what a screen reader hears, how numbers are written.
+// What all widgets share: elements, the keyboard, what a screen reader hears, how numbers are written.
 
-/** @typedef {string | Node} Child of an element: text, never markup, so nothing that a reader types becomes a script */
+/** @typedef {string | Node} Child of an element; a string is text, never markup, so no input can become a script */
 
 /**
- * @typedef {object} WidgetModel what anywidget, and the page in its place, give a view
+ * @typedef {object} WidgetModel what a view gets from anywidget, or from the page in its place
  * @property {(name: string) => any} get
  * @property {(changes: Record<string, unknown>) => void} set
  * @property {() => void} save_changes
@@ -34,6 +34,20 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
+ * h for pictures.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} [attributes]
+ * @param {...(Node | Node[])} children
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children.flat());
+  return node;
+}
+
+/**
  * @param {unknown} value
  * @returns {value is EventListener}
  */
@@ -51,7 +65,7 @@ export function button(label, onclick, attributes = {}) {
 }
 
 /**
- * What stands side by side while there is room.
+ * Parts side by side, as long as there is room.
  * @param {...(Child | Child[])} children
  */
 export function line(...children) {
@@ -68,7 +82,7 @@ export function field(name, control) {
 }
 
 /**
- * A remark.
+ * A paragraph in quiet type.
  * @param {...(Child | Child[])} children
  */
 export function quiet(...children) {
@@ -76,7 +90,7 @@ export function quiet(...children) {
 }
 
 /**
- * A table's line of headings, each a text or a cell of its own.
+ * The head of a table: a text for each column, or a cell.
  * @param {...(string | HTMLTableCellElement)} cells
  */
 export function headings(...cells) {
@@ -132,9 +146,9 @@ export function slider([min, max, step], onmove, attributes = {}) {
 }
 
 /**
- * A button that moves something on by itself, until it is pressed again or `tick` returns false.
+ * A button that calls `tick` again and again, until it is pressed again or `tick` returns false.
  * @param {[play: string, pause: string]} names
- * @param {{ begin: () => void, tick: () => boolean, every: () => number }} steps `every` tells the milliseconds between
+ * @param {{ begin: () => void, tick: () => boolean, every: () => number }} steps `every` gives the milliseconds between
  */
 export function player([play, pause], { begin, tick, every }) {
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -175,7 +189,8 @@ export function segments(legend, options, onchange) {
 // ---- The widget as a whole --------------------------------------------------------------------------------------------
 
 /**
- * The outermost element of a widget. JupyterLab binds arrow keys, letters and Delete to whole cells: none may pass.
+ * The outermost element of a widget. JupyterLab binds arrow keys, letters and Delete to whole cells, so no key event may
+ * leave the widget.
  * @param {HTMLElement} el
  * @param {string} name
  * @param {string} label
@@ -191,8 +206,8 @@ export function frame(el, name, label, ...children) {
 }
 
 /**
- * One tab stop for the buttons in `list`, whichever they are by then; the arrow keys, Home and End move inside it.
- * Returns a function to call when buttons have come or gone.
+ * Makes the buttons in `list` one tab stop; the arrow keys, Home and End move between them. Returns a function to call
+ * after buttons were added or removed.
  * @param {HTMLElement} list
  */
 export function roving(list) {
@@ -225,7 +240,7 @@ export function roving(list) {
 }
 
 /**
- * A screen reader hears `say(text)` once the reader has stopped acting for a moment: the last text only.
+ * `say(text)` is read out by a screen reader once nothing was said for 400 ms: of several texts only the last.
  * @param {HTMLElement} root
  */
 export function announcer(root) {
@@ -242,7 +257,7 @@ export function announcer(root) {
 }
 
 /**
- * Changes traits of the widget, as the reader has asked for it.
+ * Sets traits of the widget.
  * @param {WidgetModel} model
  */
 export function setter(model) {
@@ -254,8 +269,8 @@ export function setter(model) {
 }
 
 /**
- * Draws now, and again whenever one of the traits `names` changes. Returns what ends the view: it takes `root` away
- * and calls each of `ends`, which stop what would go on by itself.
+ * Draws now, and again whenever one of the traits `names` changes. Returns the function that ends the view: it removes
+ * `root` and calls each of `ends`, which stop timers.
  * @param {HTMLElement} root
  * @param {Pick<WidgetModel, 'on' | 'off'>} model
  * @param {string[]} names
@@ -276,8 +291,8 @@ export function live(root, model, names, draw, ...ends) {
 // ---- Numbers -----------------------------------------------------------------------------------------------------------
 
 /**
- * A probability with four digits after the point; 0 and 1 only where it is exactly that; "3.142e−6" where four digits
- * after the point would hide it.
+ * A probability with four digits after the point; exactly 0 and 1 without them; "3.142e−6" where four digits would
+ * round to 0.
  * @param {number} p
  */
 export function formatProb(p) {
@@ -287,7 +302,7 @@ export function formatProb(p) {
 }
 
 /**
- * The same where columns stand side by side: never wider than four digits after the point.
+ * The same for narrow columns: four digits after the point, however small p is.
  * @param {number} p
  */
 export function formatShare(p) {
@@ -312,7 +327,7 @@ export function plural(n, noun) {
 }
 
 /**
- * Makes `node` say how long its bar is: share 0 … 1 of the room.
+ * The length of a bar, as a share 0 … 1 of the room.
  * @param {HTMLElement} node
  * @param {number} share
  */

@@ -9,20 +9,6 @@ export const MAX_WORDS = 24; // of a sentence; more rows and columns can't be to
 // ---- A sentence -------------------------------------------------------------------------------------------------------
 
 /**
- * h for pictures.
- * @template {keyof SVGElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, string | number>} [attributes]
- * @param {...(Node | Node[])} children
- */
-export function svg(tag, attributes = {}, ...children) {
-  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
-  node.append(...children.flat());
-  return node;
-}
-
-/**
  * @typedef {object} SentenceOptions
  * @property {string[]} vocab
  * @property {Automaton} exact
@@ -33,8 +19,8 @@ export function svg(tag, attributes = {}, ...children) {
  */
 
 /**
- * A field for a sentence of the language with a line below it that says what is wrong. `read(text)` gives {ids, wrong}:
- * ids null where there is nothing that the model could be asked about.
+ * A field for a sentence of the language, with a line below it that says what is wrong. `read(text)` gives {ids, wrong};
+ * `ids` is null if there are no words, or more than the model is shown.
  * @param {SentenceOptions} options
  * @param {string} [name] of the field
  */
@@ -67,7 +53,7 @@ export function sentenceField({ vocab, exact, net, empty, advice, oninput }, nam
 
 /**
  * The words of a text, each a button with columns above it (one for each of `kinds`: exact, other, model) and numbers
- * below. `write` changes what is there instead of making it anew: the focus stays, and columns move.
+ * below. `write` changes the nodes that are there, so that the focus stays and the columns move.
  * @param {string} label
  * @param {string[]} kinds
  * @param {(place: number) => void} onpick
@@ -89,13 +75,13 @@ export function wordRow(label, kinds, onpick) {
     while (places.length < items.length) grow();
     items.forEach((item, i) => places[i].write(item));
     refresh();
-    // Whoever tabs into the row comes to the word that is chosen.
+    // The Tab key leads to the chosen word.
     const current = items.findIndex((item) => item.current);
     if (current < 0 || node.matches(':focus-within')) return;
     places.forEach(({ button }, i) => (button.tabIndex = i === current ? 0 : -1));
   }
   const buttons = () => places.map(({ button }) => button);
-  /** @param {EventTarget | null} target the place that it is in, or −1 */
+  /** @param {EventTarget | null} target returns the place of the word that holds it, or −1 */
   const placeOf = (target) => buttons().findIndex((one) => target instanceof Node && one.contains(target));
   return { node, write, buttons, placeOf };
 }
@@ -124,8 +110,8 @@ function wordPlace(kinds, onclick) {
 // ---- Answers side by side ---------------------------------------------------------------------------------------------
 
 /**
- * The words worth a line: the likeliest under any of `dists`, with `always` among them. In the order of the first of
- * `dists`, then of the likeliest, then of their ids.
+ * The words that get a line: the likeliest under any of `dists`, and `always`. Sorted by the first of `dists`, then by
+ * the highest of all, then by id.
  * @param {ArrayLike<number>[]} dists
  * @param {number} count
  * @param {number} [always]
@@ -182,8 +168,8 @@ function answerLine(columns, withBars, attributes = {}) {
 }
 
 /**
- * A table of answers: a line for each word, and for each column a bar and a number; below, what all other words have
- * together, and `footers` lines of numbers.
+ * A table of answers: a line for each word, and for each column a bar and a number; below, the sum of all other words,
+ * and `footers` lines of numbers.
  * @param {string} label
  * @param {Column[]} columns
  * @param {number} count

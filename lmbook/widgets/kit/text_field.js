@@ -1,12 +1,12 @@
-// A field for words of a language: what they mean, and the line below that says what is wrong with them.
+// A field for words of a language, and the line below it that says what is wrong with them.
 import { nearestWord, splitWords } from '../core/words.js';
 import { dropDown, h, newId } from './kit.js';
 
-const HINTS = 6; // words that a half-typed one may become, of which so many are told
+const HINTS = 6; // words suggested for a half-typed one
 
 /**
- * What a text is in a vocabulary. `ids` go up to the first unknown word; `pending` are the known words that a half-typed
- * last word may still become; `problem` says in a sentence what is wrong.
+ * A text as words of a vocabulary. `ids` go up to the first unknown word; `pending` are the known words that begin with a
+ * half-typed last word; `problem` is a sentence about what is wrong.
  * @typedef {{ ids: number[], pending: string[], problem: string }} Reading
  */
 
@@ -31,11 +31,28 @@ export function readText(text, vocab) {
 }
 
 /**
- * What a half-typed word may become, as a line; "" where nothing is half-typed.
+ * The words that a half-typed one may become, as a line; "" where nothing is half-typed.
  * @param {string[]} pending
  */
 export function hintOf(pending) {
   return pending.length ? `… ${pending.slice(0, HINTS).join(', ')}` : '';
+}
+
+/**
+ * A line for what is to be said of a field; `tell` writes there.
+ * @param {Record<string, unknown>} [attributes]
+ */
+export function messageLine(attributes = {}) {
+  const node = h('p', { class: 'lmw-message', ...attributes });
+  /**
+   * @param {string} text
+   * @param {boolean} [isWrong]
+   */
+  function tell(text, isWrong = false) {
+    node.textContent = text;
+    node.classList.toggle('lmw-wrong', isWrong);
+  }
+  return { node, tell };
 }
 
 /**
@@ -57,21 +74,13 @@ export function textInput(maxlength, oninput, attributes = {}) {
 }
 
 /**
- * The same for words, with the line below it: `tell` writes there, `show` into the field.
+ * The same for words, with the line below it: `tell` writes there, `show` writes into the field.
  * @param {number} maxlength characters
  * @param {(text: string) => void} oninput
  */
 export function wordsInput(maxlength, oninput) {
-  const message = h('p', { class: 'lmw-message', id: newId('message') });
+  const { node: message, tell } = messageLine({ id: newId('message') });
   const input = textInput(maxlength, oninput, { autocapitalize: 'none', 'aria-describedby': message.id });
-  /**
-   * @param {string} text
-   * @param {boolean} isWrong
-   */
-  function tell(text, isWrong) {
-    message.textContent = text;
-    message.classList.toggle('lmw-wrong', isWrong);
-  }
   /** @param {string} text */
   function show(text) {
     if (input.value !== text) input.value = text;
@@ -80,7 +89,7 @@ export function wordsInput(maxlength, oninput) {
 }
 
 /**
- * Texts to pick from; what the reader writes is "your own".
+ * Texts to pick from. "your own" is shown where the reader has written another.
  * @param {string[]} presets
  * @param {(text: string) => void} onpick
  */

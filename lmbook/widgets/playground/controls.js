@@ -1,6 +1,20 @@
-// The controls of a playground, their layout, and how a state is drawn. player.js has what they do.
+// The controls of a playground, their layout, and how a state is drawn. player.js does what they ask for.
 import { softmax } from '../core/filters.js';
-import { announcer, button, frame, h, newId, plural, segments } from '../kit/kit.js';
+import {
+  announcer,
+  button,
+  dropDown,
+  field,
+  frame,
+  h,
+  line,
+  newId,
+  plural,
+  quiet,
+  segments,
+  setOptions,
+} from '../kit/kit.js';
+import { messageLine } from '../kit/text_field.js';
 import { dialView, distributionView, textView } from './parts.js';
 import { DIALS, MAX_PROMPT, shapeLogits, STRATEGIES } from './settings.js';
 
@@ -44,8 +58,7 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
    * @param {boolean} [isWrong]
    */
   function say(words, isWrong = false) {
-    parts.message.textContent = words;
-    parts.message.classList.toggle('lmw-wrong', isWrong);
+    parts.message.tell(words, isWrong);
     if (words) heard.say(words);
   }
 
@@ -62,13 +75,15 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
     note.textContent = words;
     note.hidden = !words;
     parts.pick.hidden = prompts.length < 2;
-    picker.replaceChildren(h('option', { value: '' }, 'your own'), ...prompts.map((p) => h('option', { value: p }, p)));
+    /** @type {[string, string][]} */
+    const options = prompts.map((prompt) => [prompt, prompt]);
+    setOptions(picker, [['', 'your own'], ...options]);
   }
 
   /** @param {string} prompt */
   function drawPrompt(prompt) {
-    const { field, picker } = parts;
-    if (field.value !== prompt) field.value = prompt;
+    const { area, picker } = parts;
+    if (area.value !== prompt) area.value = prompt;
     picker.value = prompt;
     if (picker.selectedIndex < 0) picker.value = '';
   }
@@ -97,17 +112,17 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
  * @param {Act} act
  */
 function makeParts(names, act) {
-  const message = h('p', { class: 'lmw-message', id: newId('message') });
-  const picker = h('select', { onchange: () => picker.value && act.setPrompt(picker.value) });
+  const message = messageLine({ id: newId('message') });
+  const picker = dropDown((prompt) => prompt && act.setPrompt(prompt));
   /** @type {[string, string][]} */
   const choices = names.map((name) => [name, name]);
   return {
     message,
-    field: promptField(message.id, act.setPrompt),
+    area: promptArea(message.node.id, act.setPrompt),
     picker,
     pick: h('label', { class: 'lmp-pick' }, h('span', {}, 'or pick one'), picker),
     models: segments('Who writes?', choices, act.useModel),
-    note: h('p', { class: 'lmw-quiet' }),
+    note: quiet(),
     text: textView(act.lookAt),
     tally: h('p', { class: 'lmw-quiet lmp-tally' }),
     step: button('Step', act.step, { class: 'lmw-button lmp-main' }),
@@ -135,7 +150,7 @@ function makeParts(names, act) {
  * @param {boolean} isShareable
  */
 function layOut(el, parts, corner, isShareable) {
-  const { message, field, pick, models, note, text, tally, bar, strategies, dials, plain, table } = parts;
+  const { message, area, pick, models, note, text, tally, bar, strategies, dials, plain, table } = parts;
   const buttons = [parts.step, parts.play, parts.undo, parts.again, parts.dice, ...(isShareable ? [parts.link] : [])];
   const root = frame(
     el,
@@ -147,13 +162,13 @@ function layOut(el, parts, corner, isShareable) {
     h(
       'div',
       { class: 'lmw-line lmp-ask' },
-      h('label', { class: 'lmw-field' }, h('span', {}, 'Your prompt'), field),
+      field('Your prompt', area),
       pick,
     ),
-    message,
+    message.node,
     text.node,
     tally,
-    h('div', { class: 'lmw-line' }, buttons, bar),
+    line(buttons, bar),
     strategies.node,
     h(
       'div',
@@ -171,22 +186,22 @@ function layOut(el, parts, corner, isShareable) {
  * @param {string} messageId
  * @param {(words: string) => void} onprompt
  */
-function promptField(messageId, onprompt) {
-  const field = h('textarea', {
+function promptArea(messageId, onprompt) {
+  const area = h('textarea', {
     rows: 2,
     spellcheck: 'false',
     autocapitalize: 'none',
     dir: 'auto',
     'aria-describedby': messageId,
-    oninput: () => onprompt(field.value),
+    oninput: () => onprompt(area.value),
   });
-  field.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
+  area.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
     const pasted = event.clipboardData?.getData('text/plain') ?? '';
     if (pasted.length < MAX_PROMPT) return;
     event.preventDefault();
     onprompt(pasted);
   });
-  return field;
+  return area;
 }
 
 /**

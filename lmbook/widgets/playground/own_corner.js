@@ -1,12 +1,13 @@
 // The part of a playground that makes a model of the reader's own text.
-import { button, h, newId, segments } from '../kit/kit.js';
+import { button, field, h, line, newId, segments, slider } from '../kit/kit.js';
+import { messageLine } from '../kit/text_field.js';
 import { learnText, MAX_TOKENS, MAX_TYPES } from './own_text.js';
 import { inSlices } from '../core/slices.js';
 
 /** @import { NGramModel } from '../core/models.js' */
 /** @import { Learnt, Unit } from './own_text.js' */
 
-const FIELD = 10_000; // characters in the field; of a longer text its beginning
+const FIELD = 10_000; // characters in the field; a longer text is cut there
 const DEFAULT_ORDER = { word: 3, char: 5 };
 const ORDERS = ['', 'unigram', 'bigram', 'trigram', '4-gram', '5-gram'];
 
@@ -62,31 +63,22 @@ export function ownCorner(name, onlearn) {
     { class: 'lmp-own' },
     h('p', {}, promise),
     source.node,
-    h('div', { class: 'lmw-line' }, source.file, ...kind.nodes),
-    h('div', { class: 'lmw-line' }, learn, clear, bar),
+    line(source.file, ...kind.nodes),
+    line(learn, clear, bar),
     source.message,
   );
   return { node, stop: () => working?.abort() };
 }
 
 /**
- * Where the text is pasted, written or read from a file, and a line about the result.
+ * A field and a file input for the text, and a line about the result.
  * @param {() => void} onchange
  */
 function textSource(onchange) {
   let text = '';
-  const message = h('p', { class: 'lmw-message', id: newId('own'), role: 'status' });
-  const field = h('textarea', { rows: 5, spellcheck: 'false', 'aria-describedby': message.id });
+  const message = messageLine({ id: newId('own'), role: 'status' });
+  const area = h('textarea', { rows: 5, spellcheck: 'false', 'aria-describedby': message.node.id });
   const file = h('input', { type: 'file', accept: 'text/*,.txt,.md,.csv,.json' });
-
-  /**
-   * @param {string} words
-   * @param {boolean} [isWrong]
-   */
-  function say(words, isWrong = false) {
-    message.textContent = words;
-    message.classList.toggle('lmw-wrong', isWrong);
-  }
 
   /**
    * A long text is stored here; the field shows its beginning, because the layout of megabytes takes seconds.
@@ -96,29 +88,31 @@ function textSource(onchange) {
     onchange();
     text = whole;
     const isLong = whole.length > FIELD;
-    field.value = isLong ? `${whole.slice(0, FIELD)}…` : whole;
-    field.readOnly = isLong;
+    area.value = isLong ? `${whole.slice(0, FIELD)}…` : whole;
+    area.readOnly = isLong;
     const [length, start] = [whole.length.toLocaleString('en'), FIELD.toLocaleString('en')];
-    say(isLong ? `All ${length} characters are here; the field shows the first ${start}. Clear to write again.` : '');
+    message.tell(
+      isLong ? `All ${length} characters are here; the field shows the first ${start}. Clear to write again.` : '',
+    );
   }
 
-  field.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
+  area.addEventListener('paste', (/** @type {ClipboardEvent} */ event) => {
     const pasted = event.clipboardData?.getData('text/plain') ?? '';
     if (pasted.length + text.length <= FIELD) return;
     event.preventDefault();
-    const { selectionStart, selectionEnd, readOnly } = field;
+    const { selectionStart, selectionEnd, readOnly } = area;
     take(readOnly ? pasted : text.slice(0, selectionStart) + pasted + text.slice(selectionEnd));
   });
-  field.addEventListener('input', () => take(field.value));
+  area.addEventListener('input', () => take(area.value));
   file.addEventListener('change', async () => {
     const chosen = file.files?.[0];
     if (chosen) take(await chosen.text());
   });
   return {
-    node: h('label', { class: 'lmw-field' }, h('span', {}, 'The text to learn from'), field),
+    node: field('The text to learn from', area),
     file: h('label', { class: 'lmp-file' }, h('span', {}, 'or choose a file'), file),
-    message,
-    say,
+    message: message.node,
+    say: message.tell,
     take,
     text: () => text,
   };
@@ -130,12 +124,12 @@ function kindChoice() {
   let unit = 'word';
   const orders = { ...DEFAULT_ORDER };
   const shown = h('output');
-  const order = h('input', { type: 'range', min: 1, max: 5, value: orders.word });
   const draw = () => {
     orders[unit] = Number(order.value);
     shown.textContent = ORDERS[orders[unit]];
     order.setAttribute('aria-valuetext', ORDERS[orders[unit]]);
   };
+  const order = slider([1, 5, 1], draw, { value: orders.word });
   /** @type {[Unit, string][]} */
   const choices = [['word', 'words'], ['char', 'characters']];
   const units = segments('It is made of', choices, (/** @type {Unit} */ value) => {
@@ -143,7 +137,6 @@ function kindChoice() {
     order.value = String(orders[unit]);
     draw();
   });
-  order.addEventListener('input', draw);
   units.select(unit);
   draw();
   const dial = h('label', { class: 'lmp-dial' }, h('span', {}, 'It looks back as a ', shown), order);

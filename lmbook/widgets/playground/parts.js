@@ -1,5 +1,5 @@
 // The parts of a playground: the growing text, the distribution, the sliders.
-import { formatProb, h, plural, roving, setBar } from '../kit/kit.js';
+import { button, formatProb, h, plural, roving, setBar, slider } from '../kit/kit.js';
 
 /** @import { Dial, DialKey } from './settings.js' */
 /** @import { Spelled } from './text.js' */
@@ -8,7 +8,8 @@ const SHORT = 10; // lines of the distribution at first
 const LONG = 128; // and at most
 
 /**
- * The text: the prompt, then the written tokens. Each is a button that goes back to it; less likely ones are darker.
+ * The text: the prompt, then the written tokens. Each token is a button that goes back to it; the less likely it was, the
+ * darker it is.
  * @param {(place: number) => void} onpick
  */
 export function textView(onpick) {
@@ -53,7 +54,7 @@ export function textView(onpick) {
 }
 
 /**
- * The arrow keys, Home and End go from token to token, Enter and Space choose one; one of them is a tab stop.
+ * The arrow keys, Home and End go from token to token, Enter and Space choose one; the tokens are one tab stop.
  * @param {HTMLElement} written
  * @param {HTMLElement[]} places
  */
@@ -90,18 +91,18 @@ export function distributionView(ontake) {
   const refresh = roving(list);
   const title = h('p', { class: 'lmp-title' });
   const rest = h('div', { class: 'lmw-row lmp-rest' });
-  const more = h('button', { type: 'button', class: 'lmw-button lmp-more', 'aria-expanded': 'false' });
+  const more = button('', toggle, { class: 'lmw-button lmp-more', 'aria-expanded': 'false' });
   const node = h('div', { class: 'lmp-dist' }, title, distributionHead(), list, rest, more);
   /** @type {ReturnType<typeof distributionLine>[]} */
   const lines = [];
   let isLong = false;
   /** @type {Shown | null} */
   let last = null;
-  more.addEventListener('click', () => {
+  function toggle() {
     isLong = !isLong;
     more.setAttribute('aria-expanded', String(isLong));
     if (last) draw(last);
-  });
+  }
   function grow() {
     const line = distributionLine(ontake);
     lines.push(line);
@@ -182,7 +183,7 @@ function distributionLine(ontake) {
 }
 
 /**
- * The total of the tokens without a line.
+ * The total of the tokens that have no line.
  * @param {HTMLElement} node
  * @param {Shown} shown
  * @param {number[]} others
@@ -204,12 +205,9 @@ function drawRest(node, { before, after }, others) {
  */
 export function dialView({ key, name, from, to, step, off, digits }, onturn) {
   const value = h('output');
-  const input = h('input', { type: 'range', min: from, max: to ?? 100, step, 'data-dial': key });
+  const turn = (/** @type {number} */ at) => onturn(key, to === null && at === Number(input.max) ? 0 : at);
+  const input = slider([from, to ?? 100, step], turn, { 'data-dial': key });
   const node = h('label', { class: 'lmp-dial' }, h('span', {}, name, value), input);
-  input.addEventListener(
-    'input',
-    () => onturn(key, to === null && input.value === input.max ? 0 : Number(input.value)),
-  );
   /**
    * @param {number} now
    * @param {number} top the highest value where the vocabulary decides

@@ -3,15 +3,16 @@
 import { playgroundControls } from './controls.js';
 import { ownCorner } from './own_corner.js';
 import { OWN, Player } from './player.js';
+import { setter } from '../kit/kit.js';
 import { readLink, writeLink } from './settings.js';
 
-const DELAY = 250; // milliseconds after the last change of a prompt or a dial, before the state is kept
+const DELAY = 250; // milliseconds after the last change of a prompt or a dial, before the state is stored
 
-/** @typedef {(name: string, value: unknown) => void} SetTrait */
-/** @typedef {{ get: (name: string) => any, set: SetTrait, save_changes: () => void }} WidgetModel */
+/** @import { Drawn } from '../kit/kit.js' */
 
-/** @param {{ model: WidgetModel, el: HTMLElement }} widget */
+/** @param {Drawn} widget */
 function render({ model, el }) {
+  const set = setter(model);
   const kept = model.get('state');
   const carried = { headers: model.get('headers'), weights: model.get('weights'), about: model.get('about') };
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
@@ -21,10 +22,7 @@ function render({ model, el }) {
   let keeper;
   const keep = () => {
     clearTimeout(keeper);
-    keeper = setTimeout(() => {
-      model.set('state', player.playing);
-      model.save_changes();
-    }, DELAY);
+    keeper = setTimeout(() => set({ state: player.playing }), DELAY);
   };
   const corner = ownCorner(OWN, (net) => player.useOwn(net));
   const view = playgroundControls(el, { names, corner: corner.node, isShareable }, {
