@@ -1,4 +1,4 @@
-// The tree of a beam search, grown a step at a time: what was kept, what was dropped, and greedy decoding beside it.
+// The tree of a beam search, step by step: what was kept, what was dropped, and greedy decoding beside it.
 import { loadModels } from './core/models.js';
 import { beamSteps, decodeSteps } from './core/search.js';
 import {
@@ -25,11 +25,11 @@ import { wordsOf } from './kit/page_model.js';
 /** @typedef {{ kept: Found[], dropped: Found[] }} Growth of one step, best first */
 /** @typedef {Found & { fate: 'root' | 'kept' | 'dropped' }} Prefix */
 
-const DROPPED = 3; // candidates of each step that are shown though they were cut
+const DROPPED = 3; // dropped candidates of each step that are shown
 const MAX_BEAMS = 8;
 
 /**
- * The whole search, step by step; `found` is the best text of all.
+ * The whole search, step by step; `found` is the best text that it finds.
  * @param {SearchModel} model
  * @param {number[]} start
  * @param {number} numBeams
@@ -137,13 +137,13 @@ function prefixTree() {
   return { node, draw };
 }
 
-/** The texts that were found, and how probable they are; null where that isn't told yet. */
+/** The texts that were found and their probabilities. */
 function foundTable() {
   const body = h('tbody');
   const probability = h('th', { scope: 'col', class: 'lmw-num' }, 'P');
   const node = h('table', { class: 'lmw-found' }, headings(h('td'), 'Words', probability), body);
   /**
-   * @param {[name: string, text: Found | null][]} rows
+   * @param {[name: string, text: Found | null][]} rows null: not shown yet
    * @param {(text: Found) => string} words
    */
   function draw(rows, words) {
@@ -172,7 +172,7 @@ function stepButtons(length, move) {
   /** @param {number} steps */
   function draw(steps) {
     const done = steps === length;
-    // A button that goes out hands the focus on: who works by keyboard stays where the buttons are.
+    // A disabled button loses the focus: another button gets it, so that the keyboard stays here.
     const hadFocus = buttons.some((one) => one.matches(':focus'));
     back.disabled = steps === 0;
     step.disabled = all.disabled = done;
@@ -195,7 +195,7 @@ function widthSlider(onmove) {
 }
 
 /**
- * What is said of the last of the steps that were taken.
+ * The line about the last step that was taken.
  * @param {{ steps: Growth[], found: Found }} grown
  * @param {number} steps
  * @param {Found} greedy

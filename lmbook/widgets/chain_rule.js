@@ -1,4 +1,4 @@
-// The chain-rule explorer: P(sentence) as a product of factors, exact and by n-grams, and where and why they part.
+// The chain-rule explorer: P(sentence) as a product of factors, exact and by n-grams, and where and why they differ.
 import { explain, factorise, runningLogs, widestGap } from './chain_rule_factors.js';
 import { readModels } from './core/toy_models.js';
 import { joinWords } from './core/words.js';
@@ -39,7 +39,7 @@ const NEXT_WORDS = 6; // that are offered
 const pair = (a, b, colspan = 1) => h('td', { class: 'lmw-num', colspan }, h('span', {}, a), h('span', {}, b));
 
 /**
- * The likeliest next words, to press. They stay as long as they can: the keyboard's focus sits on one of them.
+ * Buttons for the likeliest next words. The buttons are kept and relabelled, so that the one with the focus keeps it.
  * @param {string[]} vocab
  * @param {(word: number) => void} append
  */
@@ -75,7 +75,7 @@ function nextWords(vocab, append) {
 }
 
 /**
- * A line of the table: a word and its factors; `longest` is the largest of all, whose bar fills its room.
+ * A line of the table: a word and its factors; `longest` is the largest factor, whose bar has the full length.
  * @param {string} word
  * @param {Factor} factor
  * @param {Logs} logs up to and with this word
@@ -144,7 +144,7 @@ function totalRows(total, count, scale) {
  * @property {string} unit
  * @property {number} scale units of a nat
  * @property {number | null} selected the place that the reader has chosen
- * @property {number} gap the place where exact and n-gram are widest apart
+ * @property {number} gap the place where exact and n-gram differ most
  */
 
 /**
@@ -176,7 +176,7 @@ function factorTable(vocab, onselect) {
 }
 
 /**
- * The choice of the n-gram's order; each order tells its log P of the sentence.
+ * The choice of the n-gram's order, with each order's log P of the sentence.
  * @param {ToyModels} models
  * @param {(order: number) => void} onchange
  */
@@ -227,7 +227,7 @@ function legend() {
 }
 
 /**
- * What the sentence is written with: sentences to pick from, a field, and two buttons that take words away.
+ * The controls of the sentence: sentences to pick from, a field, and two buttons that take words away.
  * @param {string[]} vocab
  * @param {string[]} sentences
  * @param {(sentence: string) => void} setText
@@ -268,7 +268,7 @@ function render({ model, el }) {
   /** @type {number[]} */
   let ids = [];
   /** @type {number | null} */
-  let selected = null; // a place in the sentence; null: where the gap is widest
+  let selected = null; // a place in the sentence; null: that of the widest gap
 
   const sentence = writer(vocab, model.get('presets'), (text) => set({ sentence: text }));
   const chips = nextWords(vocab, sentence.append);

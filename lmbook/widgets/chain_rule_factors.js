@@ -1,4 +1,4 @@
-// What the chain-rule explorer computes: the factors of a sentence, where exact and n-gram part, and why.
+// What the chain-rule explorer computes: the factors of a sentence, where exact and n-gram differ, and why.
 import { editDistance } from './core/words.js';
 import { formatProb, plural } from './kit/kit.js';
 
@@ -8,7 +8,7 @@ import { formatProb, plural } from './kit/kit.js';
 /** @typedef {{ place: number, other: number, probability: number, distance: number }} Decider */
 /** @typedef {{ exact: number, ngram: number }} Logs nats */
 
-const FEW = 50; // fewer occurrences of a context leave its shares off by a tenth or more
+const FEW = 50; // of fewer occurrences a share may be off by a tenth or more
 const CLOSE = 0.1; // factors within 10 % of each other count as equal
 
 /**
@@ -32,7 +32,7 @@ export function factorise(models, ids, order) {
 }
 
 /**
- * log P in nats up to and with each word; −∞ from the first impossible one on.
+ * log P in nats up to and including each word; −∞ from the first impossible one on.
  * @param {Pair[]} factors
  * @returns {Logs[]}
  */
@@ -46,8 +46,8 @@ export function runningLogs(factors) {
 }
 
 /**
- * The place where exact and n-gram differ by the largest ratio; −1 where they nowhere differ by more than 10 %. At the
- * first word they differ by convention, the n-gram having read a full stop: that counts only where it is impossible.
+ * The place where exact and n-gram differ by the largest ratio; −1 if they differ by no more than 10 % everywhere. At the
+ * first word they differ because the n-gram reads a full stop there: that place counts only if its word is impossible.
  * @param {Pair[]} factors
  */
 export function widestGap(factors) {
@@ -62,8 +62,9 @@ export function widestGap(factors) {
 }
 
 /**
- * Looks for one earlier word beyond the n-gram's sight that decides: with another word in its place the exact
- * probability would be on the n-gram's side. Of several the nearest in spelling is told: “gull” for “gulls”.
+ * Looks for one earlier word that decides and that the n-gram doesn't read: with another word in its place the exact
+ * probability would be twice as high, or half as high, in the direction of the n-gram's. Of several the one nearest in
+ * spelling is named: “gull” for “gulls”.
  * @param {Pick<ToyModels, 'vocab' | 'exact'>} models
  * @param {number[]} ids
  * @param {number} t

@@ -1,4 +1,4 @@
-// The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram say what stands there.
+// The masked explorer: hide words of a sentence; the model, the exact posterior and an n-gram predict them.
 import { comparison, likeliest, MAX_WORDS, sentenceField, wordRow } from './kit/sentence.js';
 import { sampleFrom, seededRandom } from './core/random.js';
 import { readModels } from './core/toy_models.js';
@@ -37,9 +37,10 @@ const GAP = '·····'; // stands for a hidden word
 // ---- Three ways to fill a gap -------------------------------------------------------------------------------------------
 
 /**
- * P(word at each hidden place | all visible words), exactly: the states that the words before allow, the ways in which
- * the words after can go on, and between them each word by what it has of both. Several hidden words are summed out.
- * The result has a Float64Array (V) for each place that is hidden, null for the others.
+ * P(word at each hidden place | all visible words), exactly: the forward pass gives the probability of each state before
+ * a place, the backward pass that of the words after it from each state; a word gets the sum of the products over the
+ * steps that read it. All other hidden words are summed out.
+ * The result has a Float64Array (V) for each hidden place, null for the others.
  * Source: Rabiner (1989), section III.B, forward–backward.
  * @param {Automaton} exact
  * @param {number[]} ids
@@ -50,7 +51,7 @@ export function maskedPosterior(exact, ids, hidden) {
   const [T, S] = [ids.length, dead + 1];
   const isHidden = ids.map((_, t) => hidden.includes(t));
   /**
-   * Each possible step at place t: from state s, by entry i. The dead state has no way on.
+   * Each possible step at place t: from state s, by entry i. The dead state has none.
    * @param {number} t
    * @param {Float64Array | null} from leave out the states that have 0 here
    * @param {(s: number, i: number, p: number) => void} visit
@@ -89,7 +90,7 @@ export function maskedPosterior(exact, ids, hidden) {
 }
 
 /**
- * Numbers that add up to 1, so that long texts don't underflow; zeros stay.
+ * The numbers divided by their sum, so that long texts don't underflow; all zeros stay zeros.
  * @param {Float64Array} row
  */
 function scaled(row) {
@@ -98,7 +99,7 @@ function scaled(row) {
 }
 
 /**
- * What the n-gram reads before `place`: the visible words just before it, and at the very start a full stop.
+ * What the n-gram reads before `place`: the visible words just before it; at the start of the text also a full stop.
  * @param {number[]} ids
  * @param {number[]} hidden
  * @param {number} place
@@ -139,7 +140,7 @@ export function modelAnswers(net, ids, hidden) {
 }
 
 /**
- * The answers of the three at every hidden place, and the surprise of each at the word that was hidden, in nats.
+ * The three answers at every hidden place, and the surprise of each at the hidden word, in nats.
  * @param {ToyModels} models
  * @param {MaskedNet} net
  * @param {number[]} ids
@@ -196,13 +197,13 @@ function readNet(model) {
 }
 
 /**
- * How many words are hidden: a slider, and a button that hides others. The places are hidden in a random order.
+ * A slider for how many words are hidden, and a button that hides others. The places are hidden in a random order.
  * @param {Random} random
  * @param {(places: number[]) => void} hide
  */
 function maskingRate(random, hide) {
   /** @type {number[]} */
-  let queue = []; // the places of the sentence in that order
+  let queue = []; // all places of the sentence, in that order
   const name = h('span');
   const count = () => Math.round((Number(rate.value) / 100) * queue.length);
   const mask = () => hide(queue.slice(0, count()));
@@ -212,7 +213,7 @@ function maskingRate(random, hide) {
     mask();
   }, { title: 'Hide as many other words, at random' });
   /**
-   * Takes another order where the sentence has another length.
+   * Takes another order if the sentence has another length.
    * @param {number} length
    * @param {number} seed
    */
@@ -248,7 +249,7 @@ function wordItems(vocab, ids, hidden, place) {
 }
 
 /**
- * What the n-gram has before it at `place`, as a note in the table.
+ * What the n-gram reads before `place`, as a note in the table.
  * @param {ToyModels} models
  * @param {number[]} ids
  * @param {number[]} hidden

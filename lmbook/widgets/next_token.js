@@ -25,12 +25,12 @@ import { hintOf, readText, wordsInput } from './kit/text_field.js';
 const MAX_CHARACTERS = 2000;
 
 /**
- * What both models say after the words so far: P of each word, and the words that get a line.
+ * Both models' P of each word after the words so far, and the words that get a line.
  * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], wrong: boolean }} Shown
  */
 
 /**
- * The words worth a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
+ * The words that get a line: the likeliest under either model, by exact probability, then by the bigram's, then by id.
  * @param {Float64Array} p
  * @param {Float64Array} q
  * @param {number} count
@@ -44,7 +44,7 @@ export function chooseWords(p, q, count) {
 }
 
 /**
- * A line: a word, and of both models a bar and a number.
+ * A line: a word, with a bar and a number for each model.
  * @param {(() => void) | null} choose null: the line of all other words
  */
 function makeRow(choose) {
@@ -109,7 +109,7 @@ function wordList(vocab, count, onpick) {
 }
 
 /**
- * The names of both models, what each has read, and a button that draws from it: `draw('p')` or `draw('q')`.
+ * The names of both models, what each has read, and a button that draws from it: `sample('p')` or `sample('q')`.
  * @param {string[]} vocab
  * @param {number} seed
  * @param {(which: 'p' | 'q') => void} sample
@@ -139,7 +139,7 @@ function modelHeads(vocab, seed, sample) {
 }
 
 /**
- * What stands below the field, and whether it is a complaint.
+ * The line below the field, and whether it says that something is wrong.
  * @param {Reading} reading
  * @param {boolean} isPossible
  * @returns {[text: string, isWrong: boolean]}

@@ -1,4 +1,4 @@
-// Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all the others.
+// Temperature and nucleus on real prompts: the best logits of a large model, and exact sums over all others.
 import { comparison } from './kit/sentence.js';
 import { announcer, dropDown, field, formatProb, frame, h, line, live, quiet, setter, slider } from './kit/kit.js';
 import { unpack } from './core/bytes.js';
@@ -9,14 +9,14 @@ import { unpack } from './core/bytes.js';
 const LINES = 12;
 
 /**
- * A prompt at a state of both sliders. before (T = 1) and after (T, then p) have K + 1 places: the probabilities of the K
- * best tokens and, last, of all others together.
+ * A prompt at one position of both sliders. `before` (T = 1) and `after` (T, then p) have K + 1 numbers: the probabilities
+ * of the K best tokens and, last, the sum of all others.
  * @typedef {{ before: Float64Array, after: Float64Array, entropy: number, size: number, mass: number }} Answer
  */
 
 /**
- * What the page knows of one prompt: `at(t, m)` is its answer at the places of both sliders. All of it is exact: the sums
- * over the vocabulary were taken in Python at each position.
+ * One prompt: `at(t, m)` is its answer at the places of both sliders. It is exact: Python has computed the sums over the
+ * vocabulary for each position.
  * @param {(name: string) => any} get
  * @param {number} prompt
  */
@@ -62,7 +62,7 @@ export function readPrompt(get, prompt) {
 }
 
 /**
- * What can't be seen in a token is written out.
+ * A token with signs for its white space.
  * @param {string} text
  */
 export function showToken(text) {
@@ -70,7 +70,7 @@ export function showToken(text) {
 }
 
 /**
- * A slider over the numbers of `grid`, with the present one in its label.
+ * A slider over the numbers of `grid`, with the chosen one in its label.
  * @param {string} name
  * @param {number[]} grid
  * @param {(place: number) => void} onmove

@@ -32,8 +32,8 @@ import {
 
 const ALPHABET = ' abcdefghijklmnopqrstuvwxyz';
 const KEY_ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', ' '];
-const MOST = ALPHABET.length; // guesses for a letter; one that is shown counts as so many
-const ENOUGH = 100; // Shannon (1951) scored 100 letters for each length of context
+const MOST = ALPHABET.length; // guesses for a letter; a letter that is shown counts as this many
+const ENOUGH = 100; // letters; Shannon (1951) scored 100 for each length of context
 const CHART_TO = 10; // the chart's last column is "10 or more"
 
 /** @param {string} letter */
@@ -97,7 +97,7 @@ function makeChart(label) {
 }
 
 /**
- * What the table of scores says of a player, by the names of its cells; null: no letter yet.
+ * The scores of a player by the names of their cells; null: no letter yet.
  * @param {number[]} guesses
  * @returns {Record<string, number | null>}
  */
@@ -170,7 +170,7 @@ function verdict(guesses) {
 }
 
 /**
- * What stands below the table's rows: the verdict, and the n-gram's result on the whole passage.
+ * The line above the table: the verdict, and the n-gram's result on the whole passage.
  * @param {number[]} guesses
  * @param {Passage} passage
  */
@@ -190,7 +190,7 @@ function makeKeys(guess) {
     const key = button(nameOf(letter), () => guess(letter), { 'data-letter': letter });
     key.classList.add('lmw-key');
     key.classList.toggle('lmw-space', letter === ' ');
-    key.addEventListener('pointerdown', (event) => event.preventDefault()); // typing stays where it was
+    key.addEventListener('pointerdown', (event) => event.preventDefault()); // the focus stays where it was
     keys.set(letter, key);
     return key;
   }
@@ -204,7 +204,7 @@ function makeKeys(guess) {
   return { node, draw };
 }
 
-/** The passage as far as it is known, below each letter both numbers of guesses. */
+/** The passage as far as it is known, with both numbers of guesses below each letter. */
 function makeBoard() {
   const letters = h('div', { class: 'lmw-letters', 'aria-hidden': 'true' });
   const spoken = h('p', { class: 'lmw-heard' });
@@ -233,7 +233,7 @@ function makeBoard() {
 }
 
 /**
- * Where the reader stands, and what can be done there. `tell` is given what a guess has come to.
+ * The state of the game, and the reader's moves. `tell` gets the result of each guess.
  * @param {WidgetModel} model
  * @param {(text: string) => void} tell
  */
@@ -284,20 +284,20 @@ function makeGame(model, tell) {
     tried = new Set();
     setResults([]);
   }
-  /** The wrong guesses at another letter than the last one don't count here. */
+  /** Forgets the wrong guesses when the next letter is another one. */
   function follow() {
     const here = `${model.get('passage')}:${results().length}`;
     if (here !== position) tried = new Set();
     position = here;
   }
-  /** @returns {Played} over all passages: more letters, surer bounds */
+  /** @returns {Played} over all passages, as more letters give better bounds */
   const played = () => ({ mine: guesses().flat(), ranks: playedOf('ranks'), log2: playedOf('log2_probs') });
   const isOver = () => next() === undefined;
   return { passages, passage, results, played, isOver, tried: () => tried, guess, reveal, restart, follow };
 }
 
 /**
- * Letters count wherever the focus is, except where a select wants them; the space bar presses a focused button.
+ * A typed letter is a guess wherever the focus is, except in a select; the space bar presses a focused button.
  * @param {HTMLElement} root
  * @param {(letter: string) => void} guess
  */

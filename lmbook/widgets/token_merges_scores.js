@@ -1,4 +1,4 @@
-// Byte-pair merges of a text, and what a unigram model makes of them. The numbers are those of TokenMerges in Python.
+// Byte-pair merges of a text, and how a unigram model scores the tokens. The numbers are those of TokenMerges in Python.
 import { unpack } from './core/bytes.js';
 import { cutPieces, mergePair } from './core/pieces.js';
 
@@ -6,7 +6,7 @@ import { cutPieces, mergePair } from './core/pieces.js';
 
 // ---- The merges ---------------------------------------------------------------------------------------------------------
 
-/** @typedef {{ bytes: Uint32Array, merged: Uint32Array }} Counts of a text: each byte, and how often each merge is done */
+/** @typedef {{ bytes: Uint32Array, merged: Uint32Array }} Counts of a text: of each byte, and of each merge */
 
 /**
  * `pairs` (M × 2); `rank` of a pair, whose key is left · 65536 + right; `spelled`, the bytes of every token.
@@ -18,7 +18,7 @@ import { cutPieces, mergePair } from './core/pieces.js';
 /** @typedef {{ tokens: number, perplexity: number, bitsPerByte: number }} Score */
 
 /**
- * What Python sent.
+ * The traits of the widget.
  * @param {Pick<WidgetModel, 'get'>} model
  * @returns {Merges}
  */
@@ -66,7 +66,7 @@ export function mergeText(merges, text, limit) {
   return { ids, done: [...done].sort((a, b) => a - b) };
 }
 
-// ---- The unigram model, each count one more than it was ------------------------------------------------------------------
+// ---- The unigram model, with one added to each count ---------------------------------------------------------------------
 
 /**
  * Counts of all tokens of a text after `limit` merges.
@@ -100,7 +100,8 @@ export function scoreIds(merges, ids, numBytes, limit) {
 }
 
 /**
- * The held-out text after 0 … M merges. A merge changes three counts, so each step mends the sum of c′ log(c + 1).
+ * The held-out text after 0 … M merges. A merge changes three counts, so each step only updates their terms of the sum
+ * of c′ log(c + 1).
  * @param {Merges} merges
  */
 export function scoreHeldOut(merges) {

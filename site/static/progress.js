@@ -1,6 +1,6 @@
-/* What the reader has done, kept in this browser's localStorage and sent nowhere. This file is the only home of its
-   key and format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
-   reach it as `lmProgress`; the event "lm-progress" tells them that another file was imported, or all was forgotten. */
+/* What the reader has done, kept in this browser's localStorage and sent nowhere. Only this file knows its key and
+   format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
+   reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
 /** @typedef {{ state: string, answer: string, print?: string, at: number }} Entry what was done at one exercise */
 /** @typedef {{ page: string, anchor: string, title: string, at: number }} Place where the reader was last */
 /** @typedef {{ version: number, done: Record<string, Entry>, place: Place | null }} Progress */
@@ -44,7 +44,7 @@
       return null;
     }
   }
-  /* Where nothing is stored, extensions/policy.py has put something in its place that lasts as long as the page. */
+  /* Where the browser stores nothing, extensions/policy.py has put a stand-in there that lasts as long as the page. */
   function open() {
     const kept = /** @type {Kept} */ (globalThis.localStorage);
     storage = kept;
@@ -63,7 +63,7 @@
       storage.setItem(COPY, text);
       storage.setItem(KEY, JSON.stringify(state));
     } catch {
-      // The storage is full: what is damaged stays where it is.
+      // The storage is full: the damaged text stays there.
     }
   }
   /**

@@ -147,7 +147,7 @@ export function bestToken(logits) {
 }
 
 /**
- * All ids, best first; of equals the lowest id first. (Equals are compared by ===, as −Infinity − −Infinity is NaN.)
+ * All ids, best first; of equals the lowest id first. Equals are compared by ===, because −∞ − (−∞) is NaN.
  * @param {Numbers} logits
  */
 function fromBest(logits) {

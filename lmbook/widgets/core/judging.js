@@ -37,7 +37,7 @@ const FUNCTIONS = {
   sqrt: Math.sqrt,
 };
 
-/** Why a text has no value; its message is the name of a sentence. */
+/** Thrown for a text that has no value; its message is the name of a sentence. */
 class Unreadable extends Error {}
 
 /** @param {string} text */
@@ -66,7 +66,7 @@ function finite(value) {
   return value;
 }
 
-/** Computes what stands at the beginning of a text: sums, products, powers, brackets, logarithms. */
+/** Computes the formula at the beginning of a text: sums, products, powers, brackets, logarithms. */
 class Calculation {
   /** @param {string} text */
   constructor(text) {
@@ -83,7 +83,7 @@ class Calculation {
   }
 
   /**
-   * The first of `signs` that stands here, and step over it.
+   * Reads one of `signs`; "" if none stands here.
    * @param {...string} signs
    */
   take(...signs) {
@@ -185,7 +185,8 @@ export function readNumber(given, item, sentences) {
 }
 
 /**
- * The name of the sentence against a predicted share that can't be meant: a prediction can't be taken back.
+ * The name of what is said to a predicted share that can't be meant, or "". It isn't accepted, because a prediction can't
+ * be changed later.
  * @param {string} unit
  * @param {string} given
  * @param {number} value
@@ -243,7 +244,7 @@ function judgeChoice(choices, given, sentences) {
 }
 
 /**
- * What an answer is worth, and why.
+ * Whether an answer is right, and why.
  * @param {Item} item
  * @param {string} answer as it was typed, or the letter of a choice
  * @param {Sentences} sentences

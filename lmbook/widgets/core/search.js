@@ -108,7 +108,7 @@ export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0,
   for (let length = 1; length <= maxLength; length++) {
     const candidates = childrenOf(beams).sort(byLogProb);
     const isEnd = (/** @type {Candidate} */ { token }) => token === eos;
-    // A prefix among the best that ends is finished and frees its place.
+    // A prefix among the best that ends with eos is finished, and another takes its place.
     const ended = candidates.slice(0, numBeams).filter(isEnd);
     const kept = candidates.filter((child) => !isEnd(child)).slice(0, numBeams);
     if (ended.length) {

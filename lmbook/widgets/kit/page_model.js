@@ -1,4 +1,4 @@
-// The model that a widget runs in the page, and what the widget says of it.
+// The model that a widget runs in the page, and the line that says so.
 import { loadModels, roundingNote } from '../core/models.js';
 import { quiet } from './kit.js';
 
@@ -26,7 +26,7 @@ export function wordsOf(tokens) {
 }
 
 /**
- * The line that ends such a widget.
+ * The last line of such a widget.
  * @param {{ rounding: Rounding | null }} net
  * @param {string} [before]
  */

@@ -1,4 +1,4 @@
-// Makes an n-gram model of a reader's own text, in the page, in steps.
+// Counts an n-gram model of a reader's own text in the page, in steps.
 import { NGramCounts } from '../core/ngram.js';
 import { ngramModel } from '../core/models.js';
 import { cutPieces } from '../core/pieces.js';
@@ -18,12 +18,12 @@ const STRIDE = 5_000; // tokens between two yields
  * @property {NGramModel} model
  * @property {number} numTokens
  * @property {number} numTypes
- * @property {number} unread how many of the tokens are none of the vocabulary
+ * @property {number} unread how many of the tokens are not in the vocabulary
  * @property {boolean} isCut whether there were more than MAX_TOKENS
  */
 
 /**
- * The tokens of `text`, a chunk at a time. A chunk ends where a word does, if one ends there at all.
+ * The tokens of `text`, a chunk at a time. A chunk ends at the end of a word, if one is near.
  * @param {string} text
  * @param {Unit} unit
  */

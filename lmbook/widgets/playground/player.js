@@ -1,4 +1,4 @@
-// The behaviour of a playground: model, prompt, settings, and writing; one thing runs at a time.
+// The behaviour of a playground: model, prompt, settings, and writing. Only one task runs at a time.
 import { loadInSteps, roundingNote } from '../core/models.js';
 import { inSlices, pause } from '../core/slices.js';
 import { plural } from '../kit/kit.js';
@@ -18,7 +18,7 @@ const PACE = { words: 130, word: 130, char: 40, byte: 25, bpe: 90 }; // millisec
 export class Player {
   /**
    * @param {Carried} carried
-   * @param {Partial<Playing>} kept what the reader had when the page was left
+   * @param {Partial<Playing>} kept what was stored when the reader left the page
    * @param {Controls} view
    * @param {() => void} keep is called after each change
    */
@@ -45,7 +45,7 @@ export class Player {
     return this.prompts.get(this.current) ?? '';
   }
 
-  /** What is drawn. */
+  /** What the view draws. */
   get state() {
     const { writing, settings, prompt } = this;
     return { writing, settings, prompt, isBusy: this.busy !== null };
@@ -210,7 +210,7 @@ export class Player {
     this.view.say(`${limit}. Undo, start again, or shorten the prompt.`, true);
   }
 
-  // ---- What writes by itself -------------------------------------------------------------------------------------
+  // ---- What runs for a while -------------------------------------------------------------------------------------
 
   /**
    * One more token. Returns whether there was room.

@@ -29,7 +29,7 @@ const MARK = '#play:';
 
 /**
  * The sliders; the value `off` changes nothing. First the filters of sampling, in the order in which they are applied,
- * then those of beam search. The highest k is the size of the vocabulary, which is off too; it is written as 0 here.
+ * then the settings of beam search. The highest k is the size of the vocabulary, which filters nothing; it is stored as 0.
  * @type {Dial[]}
  */
 export const DIALS = [

@@ -10,8 +10,8 @@ import { MAX_WRITTEN } from './settings.js';
 /** @typedef {{ text: string, label: string, p: number }} Spelled */
 
 /**
- * The ids of the prompt, then the written tokens. `cursor` is the place whose distribution is shown: after the last
- * token, or before a written one.
+ * The ids of the prompt, then the written tokens. `cursor` is the place whose distribution is shown: that of a written
+ * token, or the one after the last.
  */
 export class Writing {
   /**
@@ -47,7 +47,7 @@ export class Writing {
     return Math.min(this.net.contextLength - this.ids().length, MAX_WRITTEN - this.cursor);
   }
 
-  /** Tokens per second; 0 while it can't be measured. */
+  /** Tokens per second; 0 until there are enough to measure. */
   get rate() {
     const { tokens, time } = this.speed;
     return tokens > 5 && time > 0 ? (1000 * tokens) / time : 0;
