@@ -48,8 +48,8 @@ export function subjectPlace(exact, subjectStates, ids, t) {
 const clamp = (value, high) => Math.min(Math.max(value, 0), high);
 
 /**
- * What the traits ask for, where the sentence has it. Without a target it is the subject, or the first word; without a
- * head it is the one that looks there most.
+ * The head and the two words that the traits name, kept inside the sentence. Without a target the word looked at is the
+ * subject, or the first; without a head it is the one that looks there most.
  * @param {WidgetModel} model
  * @param {Seen} seen
  * @param {number} peek the word under the pointer looks instead of the chosen one; −1: none
@@ -178,7 +178,7 @@ function nextWords(vocab, exact) {
 // ---- The view ---------------------------------------------------------------------------------------------------------
 
 /**
- * What the sentence is written with: a field, and sentences to pick from.
+ * The controls of the sentence: a field, and sentences to pick from.
  * @param {ReturnType<typeof readPair>} pair
  * @param {string[]} presets
  * @param {(sentence: string) => void} oninput

@@ -5,7 +5,7 @@ import { sampleFrom, seededRandom } from './core/random.js';
 
 /** @import { Numbers } from './core/filters.js' */
 
-export const TOLD = 12; // drawn words that are told
+export const TOLD = 12; // drawn words that are listed
 
 /** @typedef {{ key: string, on: boolean, value: number }} Step a filter of the chain */
 

@@ -69,7 +69,7 @@ function markdown(text) {
 }
 
 /**
- * A button that opens and closes what `build` makes, the first time it is opened.
+ * A button that opens and closes the part below it. `build` makes that part when it is opened for the first time.
  * @param {string} label
  * @param {() => Node[]} build
  * @param {Record<string, unknown>} [attributes] of the button

@@ -1,4 +1,4 @@
-// A recorded training run: the reader moves through its checkpoints and watches predictions sharpen.
+// A recorded training run: the reader moves through its checkpoints and sees how the predictions change.
 import { unpack } from './core/bytes.js';
 import { joinWords } from './core/words.js';
 import {
