@@ -1,4 +1,5 @@
-"""The one way in which the tests run JavaScript: a module in Deno, which may neither read, write nor connect.
+"""The one way in which the tests run JavaScript: a module in Deno, which may neither write nor connect, and
+read only the file that it is given.
 
 Data travels as JSON, to the module and back: bytes arrive as a DataView, typed arrays return as lists.
 """
@@ -21,7 +22,9 @@ const print = (value) =>
 """
 
 
-def run_module(folder: Path, source: str, script: str, data: object = None) -> Any:
+def run_module(
+    folder: Path, source: str, script: str, data: object = None, *, reads: Path | None = None
+) -> Any:
     """Run `script` at the end of the module `source`, where `saved` is `data`; return what it gives `print`.
 
     Args:
@@ -29,6 +32,7 @@ def run_module(folder: Path, source: str, script: str, data: object = None) -> A
         source: what stands in front of the script, in the same scope: imports, or a whole module.
         script: statements; `print(value)` is called once.
         data: anything that JSON holds, and bytes.
+        reads: a file that the module may read.
     """
     file = folder / "module.mjs"
     file.write_text("\n".join((source, HEAD, script)), encoding="utf-8")
@@ -41,6 +45,7 @@ def run_module(folder: Path, source: str, script: str, data: object = None) -> A
             "--no-prompt",
             "--no-npm",
             "--no-remote",
+            *([f"--allow-read={reads}"] if reads else []),
             str(file),
         ],
         input=json.dumps(data, default=_as_base64),

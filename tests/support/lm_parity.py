@@ -28,6 +28,7 @@ SHARED = [
     f"{name}.js"
     for name in (
         *("core/bytes", "core/random", "core/words", "core/pieces", "core/filters", "core/session"),
+        *("core/blocks", "core/kernels", "core/gguf", "core/byte_level_bpe", "core/pretrained"),
         *("core/transformer", "core/tokenizers", "core/ngram", "core/toy_language", "core/models"),
         *("core/toy_models", "core/search", "core/slices", "playground/settings", "playground/own_text"),
         *("chain_rule_factors",),

@@ -9,10 +9,17 @@
 import { readFloat16 } from './bytes.js';
 
 export const BLOCK = 32; // columns
-export const GROUP = 4; // rows
+const GROUP = 4; // rows
 export const X_BLOCK = 144; // bytes of a block of x in integers, and of unpacked weights: see kernels.wat
 export const UNPACKED_BLOCK = 288;
 const BYTES = { q4: 20, q8: 34 }; // of one row's block
+
+/**
+ * Whether a matrix can lie in blocks: the products take four rows at a time.
+ * @param {number} rows
+ * @param {number} columns
+ */
+export const fitsBlocks = (rows, columns) => rows % GROUP === 0 && columns % BLOCK === 0;
 
 /**
  * Reorders a matrix of a file where it lies. `source(row)` is the row of the file that is to stand at `row`; it may be

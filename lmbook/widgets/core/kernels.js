@@ -1,6 +1,6 @@
 // The products of a transformer, over one memory in which matrices and vectors lie: kernels.wat in WebAssembly, or
 // kernels_plain.js where a browser or a policy has none. Both take the same addresses and steps, in bytes.
-import { BLOCK, GROUP, readRow, UNPACKED_BLOCK, X_BLOCK } from './blocks.js';
+import { BLOCK, readRow, UNPACKED_BLOCK, X_BLOCK } from './blocks.js';
 import { KERNELS } from './kernels_binary.js';
 import { PlainMemory, plainProducts } from './kernels_plain.js';
 
@@ -93,13 +93,13 @@ export class Kernels {
    * @param {number} x
    * @param {number} xStep
    * @param {number} tokens
-   * @param {Matrix[]} matrices of one kind and width
+   * @param {Matrix[]} matrices of one width
    */
   multiply(out, outStep, x, xStep, tokens, matrices) {
     const { integers, unpacked, run } = this;
-    const { kind, columns } = matrices[0];
+    const { columns } = matrices[0];
     const blocks = columns / BLOCK;
-    if (kind !== 'f32') {
+    if (matrices.some(({ kind }) => kind !== 'f32')) {
       if (blocks * tokens * X_BLOCK > integers.size || blocks * UNPACKED_BLOCK > unpacked.size) {
         throw new RangeError(`no room was prepared for ${tokens} tokens of ${columns} numbers`);
       }
@@ -125,10 +125,3 @@ export class Kernels {
     else readRow(out, outAt, new DataView(this.memory.buffer), at, kind, columns / BLOCK, row);
   }
 }
-
-/**
- * Whether a matrix can lie in blocks: the products take four rows at a time.
- * @param {number} rows
- * @param {number} columns
- */
-export const fitsBlocks = (rows, columns) => rows % GROUP === 0 && columns % BLOCK === 0;

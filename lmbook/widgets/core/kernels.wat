@@ -148,8 +148,8 @@
       (br $each))))
 
   ;; ---- quantise: a block of 32 numbers as integers -----------------------------------------------------------------
-  ;; X = round(x / scale) fits 24 bits, and is split as X = 256 · high + low, so that both parts fit int16, which the
-  ;; processor multiplies eight at a time. (With 16 bits alone logits would move by 10⁻², with 24 by 10⁻⁴.) A block
+  ;; X = round(x / scale) is at most 2²³ − 256. It is split as X = 256 · high + low, so that both parts fit int16, which
+  ;; the processor multiplies eight at a time. (With 16 bits alone logits would move by 10⁻², with 24 by 10⁻⁴.) A block
   ;; takes 144 bytes: scale and Σx (float32), 8 bytes unused, 32 high parts, 32 low parts.
   (func (export "quantise") (param $x i32) (param $blocks i32) (param $to i32)
     (local $i i32) (local $top v128) (local $sum v128) (local $v v128) (local $u v128) (local $max f32) (local $scale f32)
@@ -166,12 +166,12 @@
       (local.set $max (f32.max
         (f32.max (f32x4.extract_lane 0 (local.get $top)) (f32x4.extract_lane 1 (local.get $top)))
         (f32.max (f32x4.extract_lane 2 (local.get $top)) (f32x4.extract_lane 3 (local.get $top)))))
-      (f32.store (local.get $to) (f32.div (local.get $max) (f32.const 8388607)))
+      (f32.store (local.get $to) (f32.div (local.get $max) (f32.const 8388352)))
       (f32.store offset=4 (local.get $to) (f32.add
         (f32.add (f32x4.extract_lane 0 (local.get $sum)) (f32x4.extract_lane 1 (local.get $sum)))
         (f32.add (f32x4.extract_lane 2 (local.get $sum)) (f32x4.extract_lane 3 (local.get $sum)))))
       ;; below 10⁻³⁰ a block is zero: its 1 / scale would overflow
-      (local.set $scale (select (f32.const 0) (f32.div (f32.const 8388607) (local.get $max))
+      (local.set $scale (select (f32.const 0) (f32.div (f32.const 8388352) (local.get $max))
         (f32.lt (local.get $max) (f32.const 1e-30))))
       (loop $write ;; $i = 0, 16, …, 48: eight numbers at a time
         (local.set $v (i32x4.trunc_sat_f32x4_s (f32x4.nearest (f32x4.mul (f32x4.splat (local.get $scale))

@@ -3,7 +3,7 @@
 import { joinWords, nearestWord, WORDS } from './words.js';
 import { cutPieces, mergePair } from './pieces.js';
 
-const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
+export const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
 
 /**
  * A text as a tokenizer reads it. If something can't be read, `ids` are those before it, `problem` is a sentence about
@@ -19,7 +19,7 @@ const MAX_REMEMBERED = 100_000; // pieces whose ids a byte-pair tokenizer keeps
  * @property {(id: number) => string} label a token as it is shown
  */
 
-/** @typedef {'words' | 'word' | 'char' | 'byte' | 'bpe'} TokenizerKind */
+/** @typedef {'words' | 'word' | 'char' | 'byte' | 'bpe' | 'pretrained'} TokenizerKind */
 /** @typedef {Codec & { kind: TokenizerKind }} Tokenizer */
 /** @typedef {{ kind: 'words' | 'word' | 'char', tokens: string[] }} TokenList */
 /** @typedef {{ kind: 'byte' } | { kind: 'bpe', merges: [number, number][] }} ByteMerges */
@@ -58,7 +58,7 @@ function makeCodec(state) {
 }
 
 /** @type {(ids: number[]) => Reading} */
-const readAll = (ids) => ({ ids, problem: null, unknown: null, at: -1 });
+export const readAll = (ids) => ({ ids, problem: null, unknown: null, at: -1 });
 
 /** @param {string} char */
 const hexOf = (char) => (char.codePointAt(0) ?? 0).toString(16).toUpperCase();
@@ -67,7 +67,7 @@ const hexOf = (char) => (char.codePointAt(0) ?? 0).toString(16).toUpperCase();
  * Python's repr for one character, roughly: “é” (U+00E9).
  * @param {string} char
  */
-function nameCharacter(char) {
+export function nameCharacter(char) {
   const number = `U+${hexOf(char).padStart(4, '0')}`;
   return /[\p{L}\p{N}\p{P}\p{S}]/u.test(char) ? `“${char}” (${number})` : number;
 }
@@ -174,6 +174,19 @@ function charTokenizer(list) {
 // ---- Bytes and byte pairs -------------------------------------------------------------------------------------------
 
 /**
+ * The first half of a character, which UTF-8 has no bytes for, as the problem of a text.
+ * @param {string} text
+ * @returns {Reading | null}
+ */
+export function findHalf(text) {
+  const half = /\p{Cs}/u.exec(text);
+  if (!half) return null;
+  const where = `${nameCharacter(half[0])} at place ${half.index + 1}`;
+  const problem = `${where} is half of a character; its other half is missing.`;
+  return { ids: [], problem, unknown: half[0], at: half.index };
+}
+
+/**
  * Ids 0 … 255 are the bytes of UTF-8; each merge of two tokens adds one, unless its bytes are a token already.
  * @param {[number, number][]} merges
  * @returns {Codec}
@@ -213,19 +226,15 @@ function byteTokenizer(merges) {
   function encode(text) {
     /** @type {number[]} */
     const ids = [];
-    const half = /\p{Cs}/u.exec(text); // half a character, which UTF-8 has no bytes for
-    const whole = half ? text.slice(0, half.index) : text;
+    const half = findHalf(text);
+    const whole = half ? text.slice(0, half.at) : text;
     for (const piece of merges.length ? cutPieces(whole) : [whole]) {
       if (remembered.size >= MAX_REMEMBERED) remembered.clear();
       const found = remembered.get(piece) ?? encodePiece(piece);
       remembered.set(piece, found);
       for (const id of found) ids.push(id);
     }
-    if (!half) return readAll(ids);
-    const problem = `${nameCharacter(half[0])} at place ${
-      half.index + 1
-    } is half of a character; its other half is missing.`;
-    return { ids, problem, unknown: half[0], at: half.index };
+    return half ? { ...half, ids } : readAll(ids);
   }
   return {
     tokens,
@@ -239,7 +248,7 @@ function byteTokenizer(merges) {
  * Bytes that are not valid UTF-8, which a model may write, become U+FFFD.
  * @param {number[]} numbers
  */
-function decodeUtf8(numbers) {
+export function decodeUtf8(numbers) {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(new Uint8Array(numbers));
 }
 
@@ -247,7 +256,7 @@ function decodeUtf8(numbers) {
  * “é” if the bytes are whole characters, otherwise “\xC3”.
  * @param {number[]} numbers
  */
-function spellBytes(numbers) {
+export function spellBytes(numbers) {
   const text = decodeUtf8(numbers);
   if (!text.includes('\ufffd')) return showSpaces(text);
   return numbers.map((b) => `\\x${b.toString(16).toUpperCase().padStart(2, '0')}`).join('');

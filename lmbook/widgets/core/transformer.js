@@ -224,7 +224,11 @@ export class Transformer {
     };
     const names = /** @type {(keyof sizes)[]} */ (Object.keys(sizes));
     const at = names.map((name) => kernels.take(4 * sizes[name]));
-    if (weights.unembedding.kind !== 'f32') kernels.prepareBlocks(Math.max(D, F), atOnce);
+    const matrices = [
+      weights.unembedding,
+      ...weights.blocks.flatMap((b) => [...b.qkv, ...b.out, ...b.gateUp, ...b.down]),
+    ];
+    if (matrices.some(({ kind }) => kind !== 'f32')) kernels.prepareBlocks(Math.max(D, F), atOnce);
     const taken = names.map((name, i) => [name, { at: at[i], view: kernels.floats(at[i], sizes[name]) }]);
     const buffers = /** @type {Record<keyof sizes, { at: number, view: Float32Array }>} */ (Object.fromEntries(taken));
     return { atOnce, x: new Float64Array(atOnce * D), ...buffers };

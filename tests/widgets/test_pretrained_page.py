@@ -1,0 +1,325 @@
+"""SmolLM2 and other GGUF files in the page's core against lmbook.smollm2.
+
+Axes: P prompts, T time, V vocabulary.
+"""
+
+import functools
+import unicodedata
+
+import gguf
+import lm_parity as parity
+import numpy as np
+import pytest
+import torch
+from gguf.quants import quantize
+from javascript import run_module
+
+from lmbook.corpora import load_shakespeare, load_speeches
+from lmbook.smollm2 import _smollm2_path, load_gguf, load_smollm2, load_smollm2_tokenizer
+from lmbook.tokenizer.pretrained import byte_of
+
+MARGIN = 1e-3  # where two logits are nearer, either token is right
+PATH = _smollm2_path()
+OPEN = """
+const open = (options = {}) => {
+  const { size } = Deno.statSync(saved.path);
+  const file = Deno.openSync(saved.path);
+  const kernels = new lib.Kernels();
+  const at = kernels.take(size);
+  const bytes = new Uint8Array(kernels.memory.buffer, at, size);
+  for (let done = 0; done < size;) done += file.readSync(bytes.subarray(done));
+  const steps = lib.loadPretrained(kernels, at, size, { name: 'model', ...options });
+  for (;;) {
+    const { value, done } = steps.next();
+    if (done) return value;
+  }
+};
+"""
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Run the body of a function of (open, data); open() is the model in the file data["path"]."""
+    names = ("kernels", "gguf", "pretrained")
+    files = [(parity.FOLDER / "core" / f"{name}.js").as_uri() for name in names]
+    imports = [f"import * as m{i} from '{file}';" for i, file in enumerate(files)]
+    source = "\n".join([*imports, "const lib = { ...m0, ...m1, ...m2 };", parity.PRELUDE])
+
+    def answer(body, path, **data):
+        script = f"{OPEN}\nprint(((data) => {{ {body} }})(saved));"
+        return run_module(tmp_path, source, script, {"path": str(path), **data}, reads=path)
+
+    return answer
+
+
+# Small files
+
+
+def settings_of(d_model, heads, kv_heads, d_ff):
+    return {
+        "embedding_length": d_model,
+        "block_count": 2,
+        "feed_forward_length": d_ff,
+        "context_length": 37,
+        "attention.head_count": heads,
+        "attention.head_count_kv": kv_heads,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "rope.freq_base": 500.0,
+        "rope.dimension_count": d_model // heads,
+    }
+
+
+TOKENS = ["<|end|>", "<|end|>|", *byte_of(), "ab", "abab"]  # 260
+FLOAT, Q4, Q8 = (gguf.GGMLQuantizationType[name] for name in ("F32", "Q4_1", "Q8_0"))
+
+
+def write(path, settings, kinds, *, tied=True):
+    """A GGUF file with random weights, the kinds of embedding and other matrices given."""
+    rng = np.random.default_rng(5)
+    d, f = settings["embedding_length"], settings["feed_forward_length"]
+    kv = d // settings["attention.head_count"] * settings["attention.head_count_kv"]
+    shapes = {"token_embd": (260, d), "output_norm": (d,)} | ({} if tied else {"output": (260, d)})
+    block = {
+        **{"attn_norm": (d,), "attn_q": (d, d), "attn_k": (kv, d), "attn_v": (kv, d), "attn_output": (d, d)},
+        **{"ffn_norm": (d,), "ffn_gate": (f, d), "ffn_up": (f, d), "ffn_down": (d, f)},
+    }
+    for layer in range(2):
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, value in settings.items():
+        add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
+        add(f"llama.{name}", value)
+    writer.add_string("tokenizer.ggml.model", "gpt2")
+    writer.add_string("tokenizer.ggml.pre", "smollm")
+    writer.add_array("tokenizer.ggml.tokens", TOKENS)
+    writer.add_array("tokenizer.ggml.token_type", [3, 3] + 258 * [1])
+    writer.add_array("tokenizer.ggml.merges", ["a b", "ab ab"])
+    writer.add_uint32("tokenizer.ggml.eos_token_id", 0)
+    for name, shape in shapes.items():
+        weight = rng.normal(0, 0.3, shape).astype(np.float32)
+        kind = FLOAT if len(shape) == 1 else kinds[name.split(".")[-1] != "token_embd"]
+        data = weight if kind == FLOAT else quantize(weight, kind)
+        writer.add_tensor(f"{name}.weight", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds", "tied"),
+    [
+        (settings_of(20, 5, 5, 13), (FLOAT, FLOAT), True),
+        (settings_of(42, 7, 1, 11), (FLOAT, FLOAT), False),
+        (settings_of(64, 4, 2, 96), (Q8, Q4), True),
+        (settings_of(96, 3, 1, 64), (Q4, Q8), False),
+        (settings_of(64, 8, 4, 32), (FLOAT, Q4), True),
+    ],
+    ids=["float", "grouped", "as SmolLM2", "the other way round", "mixed"],
+)
+def test_a_small_file_gives_the_logits_of_pytorch(ask, settings, kinds, tied, tmp_path):
+    path = write(tmp_path / "tiny.gguf", settings, kinds, tied=tied)
+    ids = torch.randint(260, (37,), generator=torch.Generator().manual_seed(1))
+    got = ask(
+        "const model = open(); return [toBase64(flatten(model.logits(data.ids), Float32Array)),"
+        "model.contextLength, model.tokenizer.encode('abababé<|end|>|<|end|>|').ids];",
+        path,
+        ids=ids.tolist(),
+    )
+    model, tokenizer = load_gguf(path)
+    with torch.inference_mode():
+        want = model.double()(ids[None])[0]
+    apart = np.abs(parity.decoded(got[0], "<f4").reshape(37, 260) - want.numpy()).max()
+    assert apart < 1e-5 * max(1.0, float(want.abs().max()))
+    assert got[1] == 37
+    assert got[2] == tokenizer.encode("abababé<|end|>|<|end|>|")
+
+
+def test_a_shorter_context_is_kept(ask, tmp_path):
+    path = write(tmp_path / "tiny.gguf", settings_of(64, 4, 2, 96), (Q8, Q4))
+    got = ask("return [open({ contextLength: 9 }).contextLength, open().capacity];", path)
+    assert got == [9, 37]
+
+
+# The tokenizer
+
+TEXTS = [
+    *parity.AWKWARD,
+    "안녕하세요, 세계! 😀😀 👩‍👩‍👧‍👦",
+    " " * 40,
+    "a\r\nb\r\n\r\n  c \r\n",
+    "x" * 5000,
+    "".join(chr(97 + i * i % 26) for i in range(5000)),
+    "<|im_start|>user\nHi<|im_end|>\n<|im_end|<|endoftext|>|>",
+    "  1 2\u00a03\u30004  5a6 ",
+    "it's THEY'RE we'll'd 've",
+    "ⅷ²½٣٤ x²y",
+]
+
+
+@functools.cache
+def tokenizer():
+    return load_smollm2_tokenizer()
+
+
+def allowed(text):
+    """The text without characters that have no token, which Python refuses."""
+    missing = {chr(b) for b in tokenizer()._missing if b < 128}
+    return "".join(char for char in text if char not in missing and char < "\U000c0000")
+
+
+def test_ids_and_texts_are_pythons(ask):
+    texts = [allowed(text) for text in [*TEXTS, load_shakespeare("validation")["Hamlet"][:20000]]]
+    got = ask(
+        """const { tokenizer } = open();
+        const reads = data.texts.map((text) => tokenizer.encode(text));
+        return { reads, texts: [...reads.map(({ ids }) => ids), ...data.more].map(tokenizer.decode),
+          missing: ['a\\u0007b', '\\u0004', 'ab\\ud83d'].map(tokenizer.encode),
+          special: tokenizer.specialIds, eos: tokenizer.eosTokenId, label: tokenizer.label(504) };""",
+        PATH,
+        texts=texts,
+        more=[[i] for i in range(0, 49152, 7)],
+    )
+    want = [tokenizer().encode(text) for text in texts]
+    for text, read, ids in zip(texts, got["reads"], want, strict=True):
+        assert (read["ids"], read["problem"]) == (ids, None), repr(text[:50])
+    assert got["texts"] == [tokenizer().decode(ids) for ids in [*want, *([i] for i in range(0, 49152, 7))]]
+    assert (got["special"], got["eos"], got["label"]) == (list(range(17)), 2, "The")
+    half = got["missing"][2]
+    assert half["ids"] == tokenizer().encode("ab")
+    assert half["problem"].startswith("U+D83D at place 3 is half of a character")
+    for text, read in zip(("a\x07b", "\x04"), got["missing"], strict=False):
+        if ord(text.strip("ab")) in tokenizer()._missing:
+            assert (
+                read["problem"] == f"Character {1 + text.index(text.strip('ab'))}, "
+                f"U+{ord(text.strip('ab')):04X}, has no token in this model."
+            )
+        else:
+            assert read["ids"] == tokenizer().encode(text)
+
+
+def test_every_character_is_cut_as_in_python(ask):
+    known = [chr(i) for i in range(0x110000) if unicodedata.category(chr(i)) not in ("Cn", "Co", "Cs")]
+    text = allowed("".join(f"a{char}1 {char}{char}.{char} " for char in known))
+    got = ask("return toBase64(Uint16Array.from(open().tokenizer.encode(data.text).ids));", PATH, text=text)
+    np.testing.assert_array_equal(parity.decoded(got, "<u2"), tokenizer().encode(text))
+
+
+USER = {"role": "user", "content": "What is 2 + 2?"}
+ANSWER = {"role": "assistant", "content": "4.\n"}
+SYSTEM = {"role": "system", "content": "Be brief."}
+CHATS = [[USER], [SYSTEM, USER], [USER, ANSWER, USER], [SYSTEM], [ANSWER], [USER, SYSTEM]]
+
+
+def test_chat_is_pythons(ask):
+    got = ask(
+        """const { tokenizer } = open();
+        const fails = [[], [{ role: 'robot', content: 'hi' }], [{ role: 'user' }]].map((messages) => {
+          try { tokenizer.chat(messages); } catch (error) { return error.message; }
+        });
+        return [fails, ...data.chats.map((messages) => [true, false].map((addGenerationPrompt) =>
+          tokenizer.chat(messages, { addGenerationPrompt })))];""",
+        PATH,
+        chats=CHATS,
+    )
+    needs = "a message has a role, one of system, user, assistant, and a text as content"
+    assert got[0] == [
+        "a chat needs at least 1 message",
+        f'{needs}: {{"role":"robot","content":"hi"}}',
+        f'{needs}: {{"role":"user"}}',
+    ]
+    want = [[tokenizer().chat(chat, add_generation_prompt=end) for end in (True, False)] for chat in CHATS]
+    assert got[1:] == want
+
+
+# The model
+
+
+@functools.cache
+def smollm2():
+    return load_smollm2()[0]
+
+
+def prompts():
+    """30 texts: short and long, of every sort."""
+    play, speech = load_shakespeare("validation")["Hamlet"], load_speeches("validation")["1863-Lincoln-1"]
+    starts = [
+        "The capital of France is",
+        "Hello",
+        " ",
+        "1 + 1 =",
+        "def fib(n):\n    ",
+        "안녕하세요 😀",
+        "\r\n\r\n",
+    ]
+    pieces = [
+        text[at : at + size] for text in (play, speech) for at, size in ((900, 40), (3000, 200), (9000, 700))
+    ]
+    questions = ["What is gravity?", "Name three colours.", "Write a poem.", "Is 7 prime?", "Hi!"]
+    chats = [tokenizer().chat([{"role": "user", "content": text}]) for text in questions]
+    odd = [TEXTS[4], TEXTS[13][:50], "x" * 100, TEXTS[9][:30], "<|im_start|><|im_start|>", "a b " * 40]
+    more = [
+        "Once upon a time",
+        "The quick brown fox",
+        "In 1905 Einstein",
+        "Dear Sir,",
+        '{"name": ',
+        "¿Qué hora es?",
+    ]
+    return [allowed(text) for text in [*starts, *pieces, *chats, *odd, *more]]
+
+
+SCRIPT = """
+const model = open();
+return data.prompts.map((text) => {
+  const { ids } = model.tokenizer.encode(text);
+  const session = model.session(ids);
+  const { logits } = session;
+  const written = [];
+  while (written.length < data.length) {
+    const row = session.logits;
+    written.push(row.reduce((best, logit, id) => (logit > row[best] ? id : best), 0));
+    session.push(written.at(-1));
+  }
+  return { ids, written, logits: toBase64(logits) };
+});
+"""
+
+
+def check(ask, texts, length):
+    """The logits after each text, and the `length` tokens that the page writes, are PyTorch's."""
+    for text, got in zip(texts, ask(SCRIPT, PATH, prompts=texts, length=length), strict=True):
+        ids = tokenizer().encode(text)
+        assert got["ids"] == ids
+        with torch.inference_mode():
+            rows = smollm2()(torch.tensor([ids + got["written"]]))[0, len(ids) - 1 :]
+        apart = np.abs(parity.decoded(got["logits"], "<f4") - rows[0].numpy()).max()
+        assert apart < 1e-3, f"{text!r}: a logit is off by {apart}"
+        best = rows[:-1].topk(2)
+        for t, token in enumerate(got["written"]):
+            if best.values[t, 0] - best.values[t, 1] > MARGIN:
+                assert token == best.indices[t, 0], f"{text!r}: token {t} is {token}"
+
+
+def test_smollm2_says_in_the_page_what_it_says_in_pytorch(ask):
+    check(ask, [prompts()[i] for i in (0, 5, 14)], 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(5))
+def test_smollm2_says_and_writes_what_pytorch_does(ask, part):
+    assert len(prompts()) == 30
+    check(ask, prompts()[part::5], 64)
+
+
+def test_another_file_is_refused_with_a_sentence(ask, tmp_path):
+    whole = PATH.read_bytes()[:3_000_000]
+    for data, message in (
+        (whole, "the file is damaged or cut short at 3,000,000 bytes"),
+        (b"<!doctype html>", 'this is no GGUF file: it begins with "<!do", not with "GGUF"'),
+    ):
+        path = tmp_path / "wrong.gguf"
+        path.write_bytes(data)
+        got = ask("try { open(); } catch (error) { return [error.name, error.message]; }", path)
+        assert got == ["FileProblem", message]
