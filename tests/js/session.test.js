@@ -10,6 +10,8 @@ import { CachedSession, TableSession } from '../../lmbook/widgets/core/session.j
 function recorder(start = []) {
   /** @type {number[][]} */
   const reads = [];
+  /** @type {[number[], number][]} */
+  const checks = [];
   /** @type {{ start: number[], newMemory: () => Memory } & Record<string, any>} */
   const model = {
     start,
@@ -28,11 +30,12 @@ function recorder(start = []) {
       }
     },
     check(/** @type {number[]} */ ids, /** @type {number} */ past) {
+      checks.push([ids, past]);
       if (ids.includes(9)) throw new RangeError(`9 at ${past} + ${ids.indexOf(9)}`);
     },
     unembed: (/** @type {Float32Array} */ hidden, /** @type {number} */ t) => Float32Array.of(hidden[t], t + 1),
   };
-  return { model: /** @type {any} */ (model), reads };
+  return { model: /** @type {any} */ (model), reads, checks };
 }
 
 Deno.test('a token more costs one token', () => {
@@ -68,14 +71,18 @@ Deno.test('a text is cut, never below nothing, nor made longer', () => {
 });
 
 Deno.test('what two texts share is not read again', () => {
-  const { model, reads } = recorder([7]);
+  const { model, reads, checks } = recorder([7]);
   const session = new CachedSession(model).follow([1, 2, 3]);
   assert.equal(session.follow([1, 2, 5, 6]), session);
   assert.deepEqual([session.ids, [...session.logits]], [[1, 2, 5, 6], [6, 5]]);
   assert.deepEqual(reads.flat(), [7, 1, 2, 3, 5, 6]);
   assert.deepEqual([...session.follow([1]).logits], [1, 2]);
-  assert.deepEqual(session.follow([1]).ids, [1]);
+  const { logits } = session;
+  assert.equal(session.follow([1]).logits, logits); // the same text: nothing is computed
+  assert.deepEqual(session.ids, [1]);
   assert.equal(reads.flat().length, 6);
+  // New ids, and how many stand before them.
+  assert.deepEqual(checks, [[[1, 2, 3], 1], [[5, 6], 3], [[], 2], [[], 2]]);
 });
 
 Deno.test('a wrong text changes nothing', () => {
@@ -96,6 +103,7 @@ Deno.test('a copy goes its own way', () => {
     assert.deepEqual([...session.memory[numbers][0].slice(0, 3)], [-1, -2, -3]);
     assert.deepEqual([...twin.memory[numbers][0].slice(0, 2)], [-1, -5]);
   }
+  assert.deepEqual([...session.truncate(2).logits], [2, 2]);
 });
 
 Deno.test('the distribution is the softmax of the logits', () => {
