@@ -36,7 +36,7 @@ const PLACE = 2 ** 26; // the key of a possible merge is rank · 2²⁶ + place
 export function byteLevelTokenizer(vocabulary) {
   const { specialIds, eosTokenId, chatTemplate } = vocabulary;
   const index = indexTokens(vocabulary.tokens);
-  const pairs = readMerges(vocabulary.merges, index);
+  const pairs = rankPairs(vocabulary.merges, index);
   const tokens = spellTokens(vocabulary.tokens, specialIds);
   const single = tokensOfBytes(tokens);
   const special = anyOf(specialIds.map((id) => vocabulary.tokens[id]));
@@ -113,7 +113,7 @@ function indexTokens(tokens) {
  * @param {string[]} merges
  * @param {Map<string, number>} index
  */
-function readMerges(merges, index) {
+function rankPairs(merges, index) {
   /** @type {Map<number, [rank: number, id: number]>} */
   const pairs = new Map();
   merges.forEach((merge, rank) => {

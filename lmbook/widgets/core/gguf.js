@@ -19,6 +19,7 @@ export class FileProblem extends Error {
 }
 
 const [STRING, ARRAY, MOST_NESTED] = [8, 9, 4];
+const MOST = 2 ** 20; // things in a list, and values in all lists together; SmolLM2 has 150,000
 
 /** @type {Record<number, [size: number, read: (view: DataView, at: number) => Setting]>} */
 const NUMBERS = {
@@ -47,6 +48,7 @@ class HeaderWalk {
   constructor(view) {
     this.view = view;
     this.place = 8; // after the magic and the version
+    this.values = 0; // in all lists so far
     this.text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   }
 
@@ -80,6 +82,7 @@ class HeaderWalk {
         `the file is damaged or cut short: a count of ${count} at byte ${this.place - 8} leads beyond its end`,
       );
     }
+    if (count > MOST) throw new FileProblem(`the file is damaged: a count of ${count} at byte ${this.place - 8}`);
     return count;
   }
 
@@ -106,6 +109,7 @@ class HeaderWalk {
     }
     const item = this.number();
     const count = this.count(NUMBERS[item]?.[0] ?? 8);
+    if ((this.values += count) > MOST) throw new FileProblem('the file is damaged: its lists have no end');
     return Array.from({ length: count }, () => this.value(item, depth + 1));
   }
 

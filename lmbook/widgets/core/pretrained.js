@@ -11,7 +11,7 @@ import { Transformer } from './transformer.js';
 
 const SPECIAL = 3; // GGUF's token type "control"
 const LARGEST = 65_504; // a weight beyond it can only be damage
-const LONGEST = 2 ** 20; // tokens of context
+const LONGEST_CONTEXT = 2 ** 20; // tokens of context
 
 /**
  * Loads the model whose file lies at `at` in the memory of `kernels`; yields the share that is done.
@@ -144,7 +144,7 @@ function readConfig({ settings: map, tensors }) {
     num_kv_heads: keyHeads,
     num_layers: layers,
     d_ff: whole('feed_forward_length'),
-    context_length: settings.whole('llama.context_length', [1, LONGEST]),
+    context_length: settings.whole('llama.context_length', [1, LONGEST_CONTEXT]),
     rope_base: settings.number('llama.rope.freq_base', [1, Number.MAX_VALUE], 10_000),
     norm_eps: settings.number('llama.attention.layer_norm_rms_epsilon', [Number.MIN_VALUE, 1]),
     tie_embeddings: !tensors.has('output.weight'),
