@@ -12,6 +12,7 @@ from types import UnionType
 from typing import get_args, get_type_hints
 
 from lmbook.interface import check_number
+from lmbook.training.checkpoint import MODELS
 from lmbook.training.corpus import CORPORA, check_names
 
 PRESETS = {"tiny": (64, 2, 2), "small": (256, 4, 4), "medium": (512, 8, 8), "large": (768, 12, 12)}
@@ -36,6 +37,7 @@ class Settings:
     tokens: Path | None = None
     tokenizer: str = "byte"
     vocab_size: int = 2048
+    objective: str = "causal"
     preset: str = "small"
     d_model: int | None = None
     num_heads: int | None = None
@@ -68,7 +70,7 @@ class Settings:
 
     @property
     def shape(self) -> dict[str, int]:
-        """What `CausalLM` is made with, besides its vocabulary."""
+        """What the model is made with, besides its vocabulary."""
         return {
             name: getattr(self, name) for name in ("d_model", "num_heads", "num_layers", "context_length")
         }
@@ -151,6 +153,7 @@ def _add_texts_and_model(made: argparse.ArgumentParser) -> None:
     _add(texts, "vocab-size", "tokens of bpe", type=int)
     model = made.add_argument_group("model")
     sizes = "; ".join(f"{name}: d_model {d}, heads {h}, layers {n}" for name, (d, h, n) in PRESETS.items())
+    _add(model, "objective", "predict each next token, or hidden ones from both sides", choices=MODELS)
     _add(model, "preset", sizes, choices=PRESETS)
     for name in "d-model", "num-heads", "num-layers":
         _add(model, name, "instead of the preset's", type=int)
@@ -252,10 +255,12 @@ def check_values(settings: Settings) -> None:
         raise ValueError("--corpus says what to train on; it is missing")
     if all(getattr(s, name) is None for name in LENGTHS):
         raise ValueError("--steps, --epochs or --minutes says how long to train; give one of them")
-    for name, choices in ("tokenizer", TOKENIZERS), ("schedule", SCHEDULES):
+    for name, choices in ("tokenizer", TOKENIZERS), ("objective", MODELS), ("schedule", SCHEDULES):
         if getattr(s, name) not in choices:
             raise ValueError(f"--{name} must be one of {', '.join(choices)}; got {getattr(s, name)!r}")
     _check_numbers(s)
+    if s.objective == "masked" and s.sample_every is not None:
+        raise ValueError("--sample-every needs a causal model: a masked one doesn't write on")
     if s.d_model % s.num_heads or s.d_model // s.num_heads % 2:
         raise ValueError(f"--d-model {s.d_model} must be an even multiple of --num-heads {s.num_heads}")
     if s.tokenizer == "bpe" and s.vocab_size < 256:

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from lmbook.tokenizer.base import Tokenizer, tokenizer_from_json
 from lmbook.transformer.causal import CausalLM
+from lmbook.transformer.masked import MaskedLM
 from lmbook.transformer.model import check_weight
 
 NAME = "checkpoint.safetensors"
+MODELS = {"causal": CausalLM, "masked": MaskedLM}  # by objective
 SHAPE = {"d_model", "num_heads", "num_layers", "context_length"}
 MAX_SIZE = 2**24  # of an entry of the shape; what is larger is damage
 
@@ -79,7 +81,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
         raise ValueError(f"{path} is no checkpoint: {error}") from None
 
 
-def load_run(path: str | Path) -> tuple[CausalLM, Tokenizer]:
+def load_run(path: str | Path) -> tuple[CausalLM | MaskedLM, Tokenizer]:
     """The model, in eval mode, and the tokenizer of a run of `lmbook.pretrain`.
 
     Args:
@@ -98,7 +100,7 @@ def load_run(path: str | Path) -> tuple[CausalLM, Tokenizer]:
         tokenizer = _tokenizer(info)
         config = _config(info, tokenizer.vocab_size, weights)
         with torch.device("meta"):  # shapes without memory; the weights follow
-            model = CausalLM(**config)
+            model = MODELS[_objective(info)](**config)
         _check_weights(weights, model)
     except ValueError as error:
         raise ValueError(f"{file} is no checkpoint of lmbook.pretrain, or a damaged one: {error}") from None
@@ -112,8 +114,15 @@ def _tokenizer(info: dict) -> Tokenizer:
     return tokenizer_from_json(info["tokenizer"])
 
 
+def _objective(info: dict) -> str:
+    objective = info.get("objective", "causal")
+    if not isinstance(objective, str) or objective not in MODELS:
+        raise ValueError(f"its objective must be one of {', '.join(MODELS)}; got {objective!r}")
+    return objective
+
+
 def _config(info: dict, vocab_size: int, weights: dict[str, Tensor]) -> dict[str, int]:
-    """What `CausalLM` is made of; no more layers than the file has weights for."""
+    """What the model is made of; no more layers than the file has weights for."""
     shape = info.get("shape")
     if not isinstance(shape, dict) or shape.keys() != SHAPE:
         raise ValueError(f"its shape must have {', '.join(sorted(SHAPE))}; got {shape!r}")
@@ -126,7 +135,7 @@ def _config(info: dict, vocab_size: int, weights: dict[str, Tensor]) -> dict[str
     return {"vocab_size": vocab_size, **shape}
 
 
-def _check_weights(weights: dict[str, Tensor], model: CausalLM) -> None:
+def _check_weights(weights: dict[str, Tensor], model: nn.Module) -> None:
     expected = dict(model.named_parameters())
     for name in [*expected, *(weights.keys() - expected.keys())]:
         if name not in weights:

@@ -49,10 +49,14 @@ def export(run: str | Path, folder: str | Path) -> None:
     Raises:
         FileNotFoundError: no such run.
         FileExistsError: `folder` has something in it.
-        ValueError: not a run's checkpoint.
+        ValueError: not a run's checkpoint, or that of a masked model.
         ModuleNotFoundError: the package tokenizers isn't installed.
     """
     model, tokenizer = load_run(run)
+    if not isinstance(model, CausalLM):
+        raise ValueError(
+            f"export knows causal models; {run} has a masked one, which transformers has no class for"
+        )
     fast = fast_tokenizer(tokenizer)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,14 +25,13 @@ import torch
 
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, check_settings, check_values, read, settings_from
-from lmbook.training.checkpoint import NAME, load_checkpoint
+from lmbook.training.checkpoint import MODELS, NAME, load_checkpoint
 from lmbook.training.corpus import Fingerprint, find_sources, what_changed
 from lmbook.training.export import export_command
 from lmbook.training.folder import RunFolder
 from lmbook.training.processes import Processes
 from lmbook.training.run import Progress, Run
 from lmbook.training.tokens import TokenFolder, prepare_tokens
-from lmbook.transformer.causal import CausalLM
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -133,7 +132,9 @@ def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | Non
     tokens, corpus = prepare_tokens(settings.tokens, sources, recipe, saved["tokenizer"] if saved else None)
     with torch.device("meta"):
         vocab_size = tokenizer_from_json(tokens.tokenizer).vocab_size
-        weights = sum(w.numel() for w in CausalLM(vocab_size, **settings.shape).parameters())
+        weights = sum(
+            w.numel() for w in MODELS[settings.objective](vocab_size, **settings.shape).parameters()
+        )
     held[0].check_space(12 * weights * (1 if saved else 2))  # three numbers of 4 bytes; the old and the new
     return [asdict(source) for source in corpus]
 

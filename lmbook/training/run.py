@@ -1,5 +1,7 @@
 """A training run in one of its processes: steps, validation, samples, checkpoints.
 
+A masked model gets the same rows as a causal one, and predicts the tokens that are hidden in them.
+
 Axes: B batch (all processes), T time.
 """
 
@@ -19,12 +21,11 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, learning_rate
-from lmbook.training.checkpoint import check_numbers, restore, save_checkpoint, state_tensors
+from lmbook.training.checkpoint import MODELS, check_numbers, restore, save_checkpoint, state_tensors
 from lmbook.training.folder import RunFolder
 from lmbook.training.loop import decay_groups
 from lmbook.training.processes import Processes
 from lmbook.training.tokens import IGNORED, TokenFolder
-from lmbook.transformer.causal import CausalLM
 
 SAMPLE_LENGTH = 100  # tokens, the prompt's not counted
 PROMPT_LENGTH = 16
@@ -38,7 +39,7 @@ class Progress:
         step: steps taken.
         seconds: of training, over all starts.
         loss: of the last step that was looked at, nats per token.
-        bits_per_byte: of the last validation, after step `validated_at`.
+        bits_per_byte: of the last validation, after step `validated_at`; of a masked model, per hidden byte.
     """
 
     step: int = 0
@@ -105,7 +106,7 @@ class Run:
         """Draw the model, share it out, give it an optimizer."""
         s, count = self.settings, self.processes.count
         torch.manual_seed(s.seed)
-        self.model = CausalLM(self.tokenizer.vocab_size, **s.shape).to(self.device)
+        self.model = MODELS[s.objective](self.tokenizer.vocab_size, **s.shape).to(self.device)
         self.parameters = sum(weight.numel() for weight in self.model.parameters())
         self.wrapped: nn.Module = self.model
         if s.fsdp:
@@ -196,13 +197,14 @@ class Run:
         s, count = self.settings, self.processes.count
         batch = self.training.batch if s.epochs is None else self.training.epoch_batch
         rows = batch(s.seed, step, s.batch_size, s.context_length)
-        predicted = int((rows[:, 1:] != IGNORED).sum()) / count  # gradients are averaged over processes
-        parts = rows.chunk(count)[self.processes.rank].chunk(s.accumulate)
+        inputs, targets = self._examples(rows, (s.seed, step))
+        predicted = max(1, int((targets != IGNORED).sum())) / count  # gradients are averaged over processes
+        parts = (t.chunk(count)[self.processes.rank].chunk(s.accumulate) for t in (inputs, targets))
         total = torch.zeros((), device=self.device)
-        for number, part in enumerate(parts, start=1):
-            ready = number == len(parts) or not hasattr(self.wrapped, "no_sync")
+        for number, part in enumerate(zip(*parts, strict=True), start=1):
+            ready = number == s.accumulate or not hasattr(self.wrapped, "no_sync")
             with contextlib.nullcontext() if ready else self.wrapped.no_sync():
-                loss = self._losses(self.called, part).sum() / predicted
+                loss = self._losses(self.called, *part).sum() / predicted
                 loss.backward()
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), s.max_grad_norm)
@@ -212,12 +214,32 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         return total, norm
 
-    def _losses(self, model: nn.Module, rows: Int[Tensor, "B _"]) -> Tensor:
+    def _examples(
+        self, rows: Int[Tensor, "B _"], drawn_from: tuple[int, int]
+    ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+        """What the model reads, and what it must predict; `IGNORED` where there is nothing.
+
+        Two numbers decide which tokens are hidden from a masked model.
+        """
+        if self.settings.objective == "causal":
+            return rows[:, :-1], rows[:, 1:]
+        ids, padding = rows[:, :-1], rows[:, :-1] == IGNORED
+        seed = int(np.random.default_rng((*drawn_from, 3)).integers(2**63))
+        generator = torch.Generator().manual_seed(seed)
+        masked_ids, mask = self.model.create_masked_input(
+            ids.clamp(min=0), generator=generator, padding_mask=padding
+        )
+        return masked_ids.masked_fill(padding, IGNORED), ids.masked_fill(~mask, IGNORED)
+
+    def _losses(self, model: nn.Module, inputs: Int[Tensor, "B T"], targets: Int[Tensor, "B T"]) -> Tensor:
         """Nats of each predicted token, (B, T); 0 where nothing is to be predicted."""
-        rows = rows.to(self.device)
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
+        # No token sees the padding after it, but where both sides are read.
+        both = self.settings.objective == "masked"
+        options = {"padding_mask": inputs == IGNORED} if both else {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
-            logits = model(rows[:, :-1].clamp(min=0))
-        return F.cross_entropy(logits.float().mT, rows[:, 1:], reduction="none", ignore_index=IGNORED)
+            logits = model(inputs.clamp(min=0), **options)
+        return F.cross_entropy(logits.float().mT, targets, reduction="none", ignore_index=IGNORED)
 
     def _look(self, due: set[str], loss: Tensor, norm: Tensor) -> None:
         """Check what the step has made; validate, report, sample and save as is `due`."""
@@ -249,9 +271,11 @@ class Run:
         with torch.no_grad():
             for mine in np.split(numbers[rank::count], range(share, len(numbers) // count, share)):
                 rows = self.validation.rows(starts[mine % len(starts)], s.context_length)
-                rows[mine >= len(starts), 1:] = IGNORED
-                targets = rows[:, 1:]
-                sums[0] += self._losses(self.called, rows).double().sum().cpu()
+                # Row by row, so that the batches don't decide what is hidden.
+                pairs = (self._examples(row[None], (0, int(n))) for row, n in zip(rows, mine, strict=True))
+                inputs, targets = map(torch.cat, zip(*pairs, strict=True))
+                targets[mine >= len(starts)] = IGNORED
+                sums[0] += self._losses(self.called, inputs, targets).double().sum().cpu()
                 sums[1] += self.token_bytes[targets[targets != IGNORED]].sum()
         nats, num_bytes = self.processes.sum(sums.to(self.device)).tolist()
         return nats / num_bytes / math.log(2)
@@ -288,6 +312,7 @@ class Run:
                 raise FloatingPointError(f"{error} at step {self.progress.step}") from None
         info = {
             "settings": self.settings.as_json(),
+            "objective": self.settings.objective,
             "shape": self.settings.shape,
             "tokenizer": self.tokenizer.to_json(),
             "corpus": self.corpus,
@@ -312,9 +337,10 @@ class Run:
 
     def _line(self) -> str:
         p, steps = self.progress, self.settings.steps
-        line = f"step {p.step}{f'/{steps}' if steps else ''}: loss {p.loss:.4f} nats/token"
+        hidden = "hidden " if self.settings.objective == "masked" else ""
+        line = f"step {p.step}{f'/{steps}' if steps else ''}: loss {p.loss:.4f} nats/{hidden}token"
         if p.validated_at == p.step:
-            line += f", validation {p.bits_per_byte:.4f} bits/byte"
+            line += f", validation {p.bits_per_byte:.4f} bits/{hidden}byte"
         return line
 
 

@@ -19,7 +19,7 @@ from lmbook.training import load_run
 from lmbook.training.checkpoint import save_checkpoint
 from lmbook.training.export import export, fast_tokenizer
 from lmbook.training.pretrain import main
-from lmbook.transformer import CausalLM
+from lmbook.transformer import CausalLM, MaskedLM
 
 AWKWARD = [
     "",
@@ -119,3 +119,14 @@ def test_other_tokenizers_are_refused(tokenizer):
         tokenizer = PretrainedTokenizer(tokens, [], [256])
     with pytest.raises(ValueError, match="export knows the tokenizers char, byte and bpe; got"):
         fast_tokenizer(tokenizer)
+
+
+def test_a_masked_run_is_refused(tmp_path):
+    torch.manual_seed(0)
+    shape = {"d_model": 8, "num_heads": 2, "num_layers": 1, "context_length": 8}
+    tensors = {f"model.{n}": w.detach() for n, w in MaskedLM(256, **shape).named_parameters()}
+    info = {"shape": shape, "tokenizer": ByteTokenizer().to_json(), "objective": "masked"}
+    save_checkpoint(tmp_path / "checkpoint.safetensors", tensors, info)
+    with pytest.raises(ValueError, match="has a masked one"):
+        export(tmp_path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

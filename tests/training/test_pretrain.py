@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from lmbook.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from lmbook.training.folder import RunFolder
 from lmbook.training.pretrain import main
 from lmbook.training.run import Run
+from lmbook.transformer import MaskedLM
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"d-model": 12, "num-heads": 3, "num-layers": 2, "context-length": 29, "batch-size": 4}
@@ -141,6 +143,80 @@ def test_bits_per_byte_by_hand(corpus, tmp_path):
             nats += float(F.cross_entropy(model(row[None, :-1])[0], row[1:], reduction="sum"))
             num_bytes += sum(len(tokenizer.tokens[i]) for i in row[1:])
     assert result(tmp_path)[1]["bits_per_byte"] == pytest.approx(nats / num_bytes / math.log(2), abs=1e-5)
+
+
+def masked_by_hand(model, ids, number):
+    """Nats and bytes of a validation row's hidden tokens."""
+    seed = int(np.random.default_rng((0, number, 3)).integers(2**63))
+    hidden, mask = model.create_masked_input(ids, generator=torch.Generator().manual_seed(seed))
+    return float(F.cross_entropy(model(hidden)[mask], ids[mask], reduction="sum")), int(mask.sum())
+
+
+def test_a_masked_model_learns_from_both_sides(corpus, tmp_path, capsys):
+    main(command(corpus, tmp_path, 80, extra=["--objective", "masked", "--learning-rate", 0.01]))
+    said = capsys.readouterr()
+    assert re.fullmatch(
+        r"step 80/80: loss \S+ nats/hidden token, validation \S+ bits/hidden byte\n", said.out
+    )
+    model, _ = load_run(tmp_path)
+    assert isinstance(model, MaskedLM)
+    ids = torch.tensor([*validation_text(corpus).encode()])
+    with torch.inference_mode():
+        rows = [ids[None, begin : begin + 29] for begin in range(0, len(ids) - 29, 29)]
+        nats, count = map(
+            sum, zip(*[masked_by_hand(model, row, n) for n, row in enumerate(rows)], strict=True)
+        )
+    info = result(tmp_path)[1]
+    assert info["bits_per_byte"] == pytest.approx(nats / count / math.log(2), abs=1e-5)
+    assert info["bits_per_byte"] < 5  # 8 at first
+
+
+def test_what_is_hidden_depends_on_no_batch(corpus, tmp_path):
+    found = []
+    extra = ["--objective", "masked", "--separator", "\n", "--learning-rate", 1e-30]
+    for rows, accumulate in (2, 1), (6, 3), (16, 1):
+        out = tmp_path / str(rows)
+        main(command(corpus, out, 1, [*extra, "--accumulate", accumulate, "--batch-size", rows]))
+        found.append(result(out)[1]["bits_per_byte"])
+    assert found == pytest.approx([found[0]] * 3, abs=1e-6)
+
+
+def test_a_masked_batch_in_parts_gives_the_result_of_one_piece(corpus, tmp_path):
+    extra = ["--objective", "masked", "--separator", "\n"]
+    main(command(corpus, tmp_path / "whole", extra=extra))
+    main(command(corpus, tmp_path / "parts", extra=[*extra, "--accumulate", 4]))
+    assert_same(tmp_path / "parts", tmp_path / "whole", tolerance=1e-5)
+    main(command(corpus, tmp_path / "killed", 6, extra=[*extra, "--schedule", "constant", "--warmup", 1]))
+    main(["--resume", "--out", str(tmp_path / "killed"), "--steps", "11"])
+    main(command(corpus, tmp_path / "on", extra=[*extra, "--schedule", "constant", "--warmup", 1]))
+    assert_same(tmp_path / "killed", tmp_path / "on")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [[], ["--fsdp"]], ids=["ddp", "fsdp"])
+def test_two_processes_give_the_masked_result_of_one(how, corpus, tmp_path):
+    extra = ["--objective", "masked", "--separator", "\n"]
+    main(command(corpus, tmp_path / "one", extra=extra))
+    finish(start(command(corpus, tmp_path / "two", extra=[*extra, *how]), world_size=2))
+    assert_same(tmp_path / "two", tmp_path / "one", tolerance=1e-5)
+
+
+def test_padding_changes_no_prediction_of_a_masked_model(corpus, tmp_path, monkeypatch):
+    """A document shorter than a row: what stands after it must not be read."""
+    main(command(corpus, tmp_path, 2, extra=["--objective", "masked", "--separator", "\n"]))
+    model, _ = load_run(tmp_path)
+    made = {}
+    monkeypatch.setattr(Run, "validate", lambda run: made.setdefault("run", run) and 1.0)
+    main(["--resume", "--out", str(tmp_path), "--steps", "3"])
+    run = made["run"]
+    row = torch.cat([torch.arange(65, 75), torch.full((20,), -100)])[None]
+    inputs, targets = run._examples(row, (0, 1))
+    assert (targets != -100).any()
+    assert (inputs[0, 10:] == -100).all()
+    assert (targets[0, 10:] == -100).all()
+    run.model.load_state_dict(model.state_dict())
+    short = run._losses(run.model, inputs[:, :10], targets[:, :10])
+    torch.testing.assert_close(run._losses(run.model, inputs, targets)[:, :10], short, atol=1e-5, rtol=0)
 
 
 def with_length(arguments, *length):
@@ -438,7 +514,7 @@ def test_sigkill(corpus, finished, tmp_path):
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_a_batch_in_parts_gives_the_result_of_one_piece(accumulate, corpus, finished, tmp_path, monkeypatch):
     rows, losses = set(), Run._losses
-    monkeypatch.setattr(Run, "_losses", lambda run, model, r: rows.add(len(r)) or losses(run, model, r))
+    monkeypatch.setattr(Run, "_losses", lambda run, model, *a: rows.add(len(a[0])) or losses(run, model, *a))
     main(command(corpus, tmp_path, extra=["--accumulate", accumulate]))
     assert rows == {4 // accumulate}
     assert_same(tmp_path, finished, tolerance=1e-5)
@@ -524,6 +600,8 @@ def test_torchrun(corpus, finished, tmp_path):
             ["--tokenizer", "bpe", "--vocab-size", 100],
             "--vocab-size must be at least 256, the bytes; got 100",
         ),
+        (["--objective", "both"], "invalid choice: 'both'"),
+        (["--objective", "masked", "--sample-every", 5], "--sample-every needs a causal model"),
         (["--tokenizer", "words"], "invalid choice: 'words'"),
         (["--corpus", "no such file"], "--corpus must be shakespeare, speeches, a file or a folder; got"),
         (["--seed", -1], "--seed must be at least 0, got -1"),
@@ -563,7 +641,11 @@ def test_a_batch_that_cannot_be_shared_is_refused(corpus, tmp_path, monkeypatch,
 
 def test_the_folder_of_another_run_is_refused(corpus, finished, capsys):
     before = (finished / NAME).read_bytes()
-    for extra, message in (["--seed", 1], "seed 0, not 1"), (["--d-model", 24], "d_model 12, not 24"):
+    for extra, message in (
+        (["--seed", 1], "seed 0, not 1"),
+        (["--d-model", 24], "d_model 12, not 24"),
+        (["--objective", "masked"], "objective 'causal', not 'masked'"),
+    ):
         with pytest.raises(SystemExit) as exit_info:
             main(command(corpus, finished, extra=extra, resume=True))
         assert exit_info.value.code == 2
@@ -698,6 +780,7 @@ from pathlib import Path
 from lmbook.training.folder import RunFolder
 from lmbook.training.pretrain import main
 from lmbook.training.run import Run
+from lmbook.transformer import MaskedLM
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 save = Run.save
 def save_on_a_full_disk(run):
