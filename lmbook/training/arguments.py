@@ -1,4 +1,4 @@
-"""The settings of a run and its command line; what is impossible is refused before any work."""
+"""The settings of a run and its command line; impossible settings are refused before any work."""
 
 import argparse
 import importlib.util
@@ -18,18 +18,18 @@ from lmbook.training.corpus import CORPORA, check_names
 PRESETS = {"tiny": (64, 2, 2), "small": (256, 4, 4), "medium": (512, 8, 8), "large": (768, 12, 12)}
 TOKENIZERS = ("char", "byte", "bpe")
 SCHEDULES = ("cosine", "linear", "constant")
-# What may be another when a run goes on; all else decides what its weights become.
+# Settings that may change when a run is resumed; all others decide what its weights become.
 FREE_TO_CHANGE = {
     *("corpus", "validation", "tokens", "out", "steps", "epochs", "minutes", "accumulate"),
     *("log_every", "validate_every", "checkpoint_every", "sample_every", "prompt"),
 }
 LENGTHS = ("steps", "epochs", "minutes")
-FOR_THIS_START = {"resume", "fsdp", "compile"}  # not taken over from the start before
+FOR_THIS_START = {"resume", "fsdp", "compile"}  # never taken from the checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the command line says; sizes in tokens and rows, `minutes` of training, rates per step."""
+    """The settings of a run; sizes in tokens and rows, `minutes` of training, rates per step."""
 
     corpus: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Settings:
         }
 
     def filled_in(self) -> "Settings":
-        """With the preset's sizes, a warmup, and a place for the tokens."""
+        """With what was left open: the preset's sizes, a warmup, the folder of the tokens."""
         preset = dict(zip(("d_model", "num_heads", "num_layers"), PRESETS[self.preset], strict=True))
         missing = {name: size for name, size in preset.items() if getattr(self, name) is None}
         if self.warmup is None and self.epochs is None:
@@ -86,7 +86,7 @@ class Settings:
         return replace(self, **missing)
 
     def with_steps_of_epochs(self, num_rows: int) -> "Settings":
-        """With the steps that `epochs` passes over `num_rows` rows take, where that is the run's length.
+        """With the number of steps, if the run's length is given in `epochs`, passes over `num_rows` rows.
 
         Raises:
             ValueError: no row, or a warmup that takes all steps.
@@ -103,7 +103,7 @@ class Settings:
         return made
 
     def as_json(self) -> dict:
-        """As a checkpoint keeps them: without what follows from others, or from the run's folder."""
+        """The settings for a checkpoint, without those that follow from others or from the run's folder."""
         kept = asdict(self)
         if self.tokens == self.out / "tokens":  # they move with the folder
             kept["tokens"] = None
@@ -113,7 +113,7 @@ class Settings:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what isn't given isn't in its result."""
+    """The parser of the command line; an option that isn't given is absent from its result."""
     made = argparse.ArgumentParser(
         prog="lmbook.pretrain",
         description="Train a language model on texts, in one process or as many as torchrun starts. "
@@ -130,12 +130,12 @@ def parser() -> argparse.ArgumentParser:
     _add(run, "validation-tokens", "at most; of more, rows are chosen evenly", type=int)
     _add(run, "log-every", "steps", type=int)
     _add(run, "sample-every", "steps; without it no text is written", type=int)
-    _add(run, "prompt", "begin of the samples (default: that of the validation text)")
+    _add(run, "prompt", "text that the samples begin with (default: the first tokens of the validation text)")
     return made
 
 
 def _add(group, name: str, text: str, **options) -> None:
-    """An option whose help says its default, where it has one."""
+    """Add an option; its help ends with the default, if there is one."""
     default = next(field.default for field in fields(Settings) if field.name == name.replace("-", "_"))
     if default not in (None, False, ()):
         text += f" (default {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
@@ -163,7 +163,12 @@ def _add_texts_and_model(made: argparse.ArgumentParser) -> None:
 def _add_training(made: argparse.ArgumentParser) -> None:
     training = made.add_argument_group("training")
     _add(training, "batch-size", "B, rows a step over all processes", type=int)
-    _add(training, "accumulate", "parts in which a process takes its rows, to save memory", type=int)
+    _add(
+        training,
+        "accumulate",
+        "number of parts in which a process computes its rows, one after another, to save memory",
+        type=int,
+    )
     length = training.add_mutually_exclusive_group()
     _add(
         length,
@@ -182,15 +187,15 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     _add(training, "max-grad-norm", "a longer gradient is scaled down to it; inf: never", type=float)
     _add(training, "seed", "of weights and batches", type=int)
     _add(training, "bf16", "compute products in bfloat16; weights stay float32", action="store_true")
-    _add(training, "fsdp", "share weights and optimizer state out among processes", action="store_true")
+    _add(training, "fsdp", "divide weights and optimizer state among the processes", action="store_true")
     _add(training, "compile", "let torch compile the model", action="store_true")
 
 
 def settings_from(given: dict, saved: dict | None = None) -> Settings:
-    """The settings that were given, the others from the run that goes on, the others as usual.
+    """The settings given; the others are those of the resumed run, or the defaults.
 
     Raises:
-        ValueError: a setting that the run doesn't have and that can't change, or a saved one of another kind.
+        ValueError: a setting that differs from the run's and can't change, or a saved one of another kind.
     """
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     if saved is None:
@@ -208,7 +213,7 @@ def settings_from(given: dict, saved: dict | None = None) -> Settings:
 
 
 def _from_json(saved: dict) -> dict:
-    """Settings as `as_json` wrote them, checked to be of their kinds."""
+    """Read settings that `as_json` wrote; ValueError if one is of another kind."""
     found = {}
     for name, kind in get_type_hints(Settings).items():
         if name not in saved or name in FOR_THIS_START:
@@ -233,7 +238,7 @@ def _is_of(kind: object, value: object) -> bool:
 
 
 def check_settings(settings: Settings, processes: int) -> None:
-    """ValueError says what is wrong, before any work."""
+    """Raise ValueError for settings that can't work here, before any work."""
     s = settings
     check_values(s)
     if s.batch_size % processes:
@@ -249,7 +254,7 @@ def check_settings(settings: Settings, processes: int) -> None:
 
 
 def check_values(settings: Settings) -> None:
-    """ValueError for a setting that no machine could train with."""
+    """Raise ValueError for settings that can't work on any machine."""
     s = settings
     if not s.corpus:
         raise ValueError("--corpus says what to train on; it is missing")
@@ -313,7 +318,7 @@ def _compiler() -> str | None:
 
 
 def learning_rate(settings: Settings, step: int, seconds: float) -> float:
-    """The rate of training step `step`, the first being 0, `seconds` of training after the begin."""
+    """The learning rate of step `step` (from 0), after `seconds` of training."""
     s = settings
     if step < s.warmup:
         return (step + 1) / s.warmup * s.learning_rate
@@ -331,5 +336,5 @@ def learning_rate(settings: Settings, step: int, seconds: float) -> float:
 
 
 def read(argv: Sequence[str] | None) -> dict:
-    """What the command line says, by name; exit code 2 where it can't be read."""
+    """The options of the command line, by name; exit code 2 if they can't be parsed."""
     return vars(parser().parse_args(argv))

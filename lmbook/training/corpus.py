@@ -1,4 +1,4 @@
-"""The texts of a run: which there are, where a document ends, what is kept for validation, what has changed.
+"""The texts of a run: their files, where documents end, what is kept for validation, and what has changed.
 
 A corpus is one of the book's (their documents are plays or speeches, and they bring their own split), a text
 file, or a folder, of which every `.txt` file is read. A file is one document, or many with a separator
@@ -28,8 +28,8 @@ class Source:
     Attributes:
         name: for messages.
         path: of the file; None: `text` is all.
-        text: of a document that is in memory.
-        split: "training" or "validation" where that is settled; None: to be cut.
+        text: of a document without a file.
+        split: "training" or "validation" if that is given; None: `Split` decides.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Source:
     split: str | None = None
 
     def blocks(self) -> Iterator[str]:
-        """The text, block after block."""
+        """The text in blocks."""
         return iter([self.text]) if self.path is None else read_blocks(self.path)
 
 
@@ -64,7 +64,7 @@ def find_sources(corpus: Sequence[str], validation: Sequence[str] = ()) -> list[
 
 
 def check_names(corpus: Sequence[str], validation: Sequence[str]) -> None:
-    """ValueError for a name that is no corpus, file or folder, before a text is read."""
+    """Raise ValueError for a name that is no corpus, file or folder, before a text is read."""
     for name in corpus:
         if name not in CORPORA:
             _files(name, "--corpus")
@@ -86,10 +86,10 @@ def _files(name: str, option: str) -> list[Path]:
 
 
 def read_blocks(path: Path) -> Iterator[str]:
-    """The text of a file in UTF-8, block after block, without a byte order mark; lines end as in Python.
+    """The text of a UTF-8 file in blocks, without a byte order mark, its line ends as "LF" alone.
 
     Raises:
-        ValueError: it isn't UTF-8; the message says where.
+        ValueError: the file isn't UTF-8; the message says where.
     """
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")(), translate=True)
     seen = 0
@@ -112,9 +112,9 @@ def read_blocks(path: Path) -> Iterator[str]:
 
 
 def documents(source: Source, separator: str | None) -> Iterator[tuple[int, str]]:
-    """(number of the document, a stretch of its text), in order."""
+    """Yield (number of the document, a part of its text), in order."""
     number, rest = 0, ""
-    begun = len(separator) - 1 if separator else 0  # characters that may be the begin of a separator
+    begun = len(separator) - 1 if separator else 0  # characters that may be the beginning of a separator
     for block in source.blocks():
         *whole, rest = (rest + block).split(separator) if separator else [rest + block]
         for text in whole:
@@ -128,9 +128,10 @@ def documents(source: Source, separator: str | None) -> Iterator[tuple[int, str]
 
 @dataclass(frozen=True)
 class Split:
-    """How each document is divided: `lengths` in characters and, of those, the first for training.
+    """How each document is divided between training and validation.
 
-    Both are lists by source of lists by document.
+    `lengths` are the characters of each document; `training` is how many of them, from its start, are for
+    training. Both hold a list for each source, with a number for each document.
     """
 
     sources: list[Source]
@@ -140,7 +141,7 @@ class Split:
 
     @classmethod
     def of(cls, sources: list[Source], separator: str | None) -> "Split":
-        """Count characters, and decide."""
+        """Count the characters of each document, then divide it."""
         lengths = []
         for source in sources:
             counts: list[int] = []
@@ -170,7 +171,7 @@ class Split:
         return cls(sources, separator, lengths, training)
 
     def texts(self) -> Iterator[tuple[str, str, bool]]:
-        """(split, a stretch of text, True if the document's share of the split ends with it), in order."""
+        """Yield (split, a part of a text, True if it is the document's last part in that split), in order."""
         for source, lengths, cuts in zip(self.sources, self.lengths, self.training, strict=True):
             current, done = -1, 0
             for number, text in documents(source, self.separator):
@@ -186,7 +187,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """By what a source is known again: its size and a digest of each block of 2²⁰ bytes."""
+    """Identifies a source: its size and a digest of each block of 2²⁰ bytes."""
 
     name: str
     size: int
@@ -195,19 +196,19 @@ class Fingerprint:
     blocks: list[str]
 
     def __post_init__(self):
-        """TypeError for what can't have come from `of`; a file may say anything."""
+        """Raise TypeError for values of another kind: a damaged file may hold anything."""
         kinds = (self.name, str), (self.size, int), (self.modified, int), (self.blocks, list)
         if not all(type(value) is kind for value, kind in kinds):
             raise TypeError(f"no fingerprint of a text: {self}")
 
     @property
     def content(self) -> tuple:
-        """What decides which tokens are made: all but name and time."""
+        """What determines the tokens: everything but name and time."""
         return self.size, self.split, self.blocks
 
     @classmethod
     def of(cls, source: Source, known: "Fingerprint | None" = None) -> "Fingerprint":
-        """Read the source; where `known` has its name, size and time, `known` is the answer."""
+        """Read the source, or return `known` if that has the same name, size and time."""
         if source.path is None:
             data = source.text.encode()
             return cls(source.name, len(data), 0, source.split, _digests(io.BytesIO(data), len(data)))
@@ -228,7 +229,7 @@ def _digests(file: io.BufferedIOBase, size: int) -> list[str]:
 
 
 def what_changed(sources: list[Source], old: list[Fingerprint], new: list[Fingerprint]) -> str | None:
-    """A sentence on the first difference of two corpora; None if they hold the same."""
+    """Describe the first difference between two corpora; None if they hold the same."""
     for source, before, now in zip(sources, old, new, strict=False):
         if before.content == now.content:
             continue

@@ -1,4 +1,4 @@
-"""A run's model as the package `transformers` reads it: `LlamaForCausalLM` and a fast tokenizer.
+"""Export a run's model for the package `transformers`: `LlamaForCausalLM` and a fast tokenizer.
 
     python -m lmbook.pretrain export run folder
 
@@ -25,7 +25,7 @@ PIECES = rf" ?[{LETTER}]+| ?{DIGIT}+| ?[^{LETTER}{DIGIT}{SPACE}]+|[{SPACE}]+?(?=
 
 
 def export_command(argv: list[str]) -> None:
-    """`lmbook.pretrain export`; exit code 2 if there is no such run."""
+    """The command `lmbook.pretrain export`; exit code 2 if the run can't be exported."""
     parser = argparse.ArgumentParser(
         prog="lmbook.pretrain export", description="Write a run's model and tokenizer for transformers."
     )
@@ -44,7 +44,7 @@ def export(run: str | Path, folder: str | Path) -> None:
 
     Args:
         run: a run's folder, or its checkpoint.
-        folder: made; must be empty or not there.
+        folder: is created; if it exists, it must be empty.
 
     Raises:
         FileNotFoundError: no such run.
@@ -76,7 +76,7 @@ def export(run: str | Path, folder: str | Path) -> None:
 
 
 def llama_config(model: CausalLM) -> dict:
-    """The model's shape in the words of `LlamaConfig`."""
+    """The model's shape under the names of `LlamaConfig`."""
     c = model.config
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -104,7 +104,7 @@ def llama_config(model: CausalLM) -> dict:
 
 
 def llama_weights(model: CausalLM) -> dict[str, Tensor]:
-    """The model's weights by the names of `LlamaForCausalLM`."""
+    """The model's weights under the names of `LlamaForCausalLM`."""
     c = model.config
     weights = {
         "model.embed_tokens.weight": model.embedding.weight,
@@ -135,7 +135,7 @@ def fast_tokenizer(tokenizer: Tokenizer):
     """The same tokenizer in the package `tokenizers`: equal ids for every text that `tokenizer` takes.
 
     Raises:
-        ValueError: a kind that runs don't have.
+        ValueError: a kind of tokenizer that runs don't have.
         ModuleNotFoundError: the package isn't installed.
     """
     try:

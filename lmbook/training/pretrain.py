@@ -2,6 +2,7 @@
 
     python -m lmbook.pretrain --corpus shakespeare --tokenizer bpe --preset small --steps 2000 --out run
     torchrun --nproc-per-node 8 -m lmbook.pretrain …the same…
+    python -m lmbook.pretrain --objective masked --epochs 3 …the same…
     python -m lmbook.pretrain --resume --out run
     python -m lmbook.pretrain export run folder
 

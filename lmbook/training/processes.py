@@ -11,12 +11,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 Answer = TypeVar("Answer")
-PATIENCE = timedelta(hours=12)  # the others wait while the first process tokenises a corpus
+PATIENCE = timedelta(hours=12)  # the other processes wait while the first one tokenises the corpus
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of its run: `rank` of `count`, on `device`."""
+    """This process: number `rank` of the `count` processes of its run, on `device`."""
 
     rank: int
     count: int
@@ -24,7 +24,7 @@ class Processes:
 
     @classmethod
     def from_environment(cls) -> "Processes":
-        """What `torchrun` has said, or one process alone; a GPU where there is one."""
+        """Read what `torchrun` has set, if it runs; take a GPU if there is one."""
         gpu = torch.cuda.is_available()
         device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpu else "cpu")
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device)
@@ -35,7 +35,7 @@ class Processes:
         return self.rank == 0
 
     def connect(self) -> None:
-        """Wait for the others."""
+        """Join the other processes of the run."""
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.count > 1:
@@ -48,13 +48,13 @@ class Processes:
             dist.destroy_process_group()
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of all processes' `values`, in their place."""
+        """Sum `values` over all processes, in place."""
         if self.count > 1:
             dist.all_reduce(values)
         return values
 
     def by_first(self, function: Callable[..., Answer], *arguments) -> Answer:
-        """Let the first process alone call a function; all get what it returns, or the error it raises."""
+        """Call a function in the first process only; every process gets its result, or raises its error."""
         if self.count == 1:
             return function(*arguments)
         answer, error = None, None
