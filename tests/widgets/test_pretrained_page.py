@@ -73,8 +73,22 @@ TOKENS = ["<|end|>", "<|end|>|", *byte_of(), "ab", "abab"]  # 260
 FLOAT, Q4, Q8 = (gguf.GGMLQuantizationType[name] for name in ("F32", "Q4_1", "Q8_0"))
 
 
-def write(path, settings, kinds, *, tied=True):
-    """A GGUF file with random weights, the kinds of embedding and other matrices given."""
+TOKENIZER = {
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.tokens": TOKENS,
+    "tokenizer.ggml.token_type": [3, 3] + 258 * [1],
+    "tokenizer.ggml.merges": ["a b", "ab ab"],
+    "tokenizer.ggml.eos_token_id": 0,
+}
+
+
+def write(path, settings, kinds, *, tied=True, architecture="llama", changes=None):
+    """A GGUF file with random weights, the kinds of embedding and other matrices given.
+
+    `changes` are settings and tensors by name that the file has instead, or not (None).
+    """
+    changes = changes or {}
     rng = np.random.default_rng(5)
     d, f = settings["embedding_length"], settings["feed_forward_length"]
     kv = d // settings["attention.head_count"] * settings["attention.head_count_kv"]
@@ -85,21 +99,26 @@ def write(path, settings, kinds, *, tied=True):
     }
     for layer in range(2):
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
-    writer = gguf.GGUFWriter(path, "llama")
-    for name, value in settings.items():
-        add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
-        add(f"llama.{name}", value)
-    writer.add_string("tokenizer.ggml.model", "gpt2")
-    writer.add_string("tokenizer.ggml.pre", "smollm")
-    writer.add_array("tokenizer.ggml.tokens", TOKENS)
-    writer.add_array("tokenizer.ggml.token_type", [3, 3] + 258 * [1])
-    writer.add_array("tokenizer.ggml.merges", ["a b", "ab ab"])
-    writer.add_uint32("tokenizer.ggml.eos_token_id", 0)
+    writer = gguf.GGUFWriter(path, architecture)
+    names = {f"llama.{name}": value for name, value in settings.items()} | TOKENIZER
+    for name, value in (names | changes).items():
+        if isinstance(value, list):
+            writer.add_array(name, value)
+        elif isinstance(value, str):
+            writer.add_string(name, value)
+        elif isinstance(value, float):
+            writer.add_float32(name, value)
+        elif isinstance(value, int):
+            writer.add_uint32(name, value)
     for name, shape in shapes.items():
         weight = rng.normal(0, 0.3, shape).astype(np.float32)
         kind = FLOAT if len(shape) == 1 else kinds[name.split(".")[-1] != "token_embd"]
         data = weight if kind == FLOAT else quantize(weight, kind)
-        writer.add_tensor(f"{name}.weight", data, raw_dtype=kind)
+        data = changes.get(f"{name}.weight", data)
+        if data is not None:
+            writer.add_tensor(f"{name}.weight", data, raw_dtype=kind)
+    if "stranger.weight" in changes:
+        writer.add_tensor("stranger.weight", changes["stranger.weight"])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -134,6 +153,69 @@ def test_a_small_file_gives_the_logits_of_pytorch(ask, settings, kinds, tied, tm
     assert apart < 1e-5 * max(1.0, float(want.abs().max()))
     assert got[1] == 37
     assert got[2] == tokenizer.encode("abababé<|end|>|<|end|>|")
+
+
+SMALL = settings_of(64, 4, 2, 96)
+NO_NUMBER = np.array([*63 * [1], np.nan], np.float32)
+INFINITE = quantize(np.ones((64, 96), np.float32), Q4)
+INFINITE[5, 23] = 0x7C  # the upper byte of a row's second m: 31 as its exponent
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tokenizer.ggml.model": "llama"}, 'the kind "llama, smollm", not "gpt2, smollm"'),
+        ({"tokenizer.ggml.pre": "qwen2"}, 'the kind "gpt2, qwen2"'),
+        ({"tokenizer.ggml.token_type": [3, 1]}, "260 tokens and 2 token types"),
+        ({"tokenizer.ggml.merges": ["a b", "a b"]}, 'the merge "a b"'),
+        ({"tokenizer.ggml.merges": ["a c"]}, 'the merge "a c"'),
+        ({"tokenizer.ggml.merges": ["ab"]}, 'the merge "ab"'),
+        ({"tokenizer.ggml.merges": [1, 2]}, '"tokenizer.ggml.merges" can’t be a list of 2'),
+        ({"tokenizer.ggml.tokens": [*TOKENS[:-1], "a"]}, "has a token twice"),
+        ({"tokenizer.ggml.tokens": [*TOKENS[:10], "a b", *TOKENS[11:]]}, "token 10 has U+0020"),
+        ({"tokenizer.ggml.eos_token_id": 260}, '"tokenizer.ggml.eos_token_id" can’t be "260"'),
+        ({"llama.rope.scaling.type": "yarn"}, 'scales its rotary positions ("yarn")'),
+        ({"llama.rope.dimension_count": 8}, "4 heads, 2 for keys, that turn 8 of 64 numbers"),
+        ({"llama.attention.head_count": 0}, '"llama.attention.head_count" can’t be "0"'),
+        ({"llama.attention.head_count_kv": 3}, "4 heads, 3 for keys"),
+        ({"llama.block_count": 2**24}, "20 tensors, too few for 16777216 layers"),
+        ({"llama.block_count": None}, 'no setting "llama.block_count"'),
+        ({"llama.context_length": 2**21}, '"llama.context_length" can’t be "2097152"'),
+        ({"llama.rope.freq_base": 0.5}, '"llama.rope.freq_base" can’t be "0.5"'),
+        ({"llama.attention.layer_norm_rms_epsilon": 0.0}, 'rms_epsilon" can’t be "0"'),
+        ({"llama.embedding_length": "64"}, '"llama.embedding_length" can’t be "64"'),
+        ({"blk.1.attn_k.weight": None}, 'no tensor "blk.1.attn_k.weight"'),
+        (
+            {"llama.feed_forward_length": 64},
+            '"blk.0.ffn_gate.weight" is 96 × 64 numbers, its place in the model 64 × 64',
+        ),
+        ({"stranger.weight": NO_NUMBER}, 'no place for: "stranger.weight"'),
+        ({"blk.1.ffn_norm.weight": NO_NUMBER}, '"blk.1.ffn_norm.weight" has numbers that are NaN, infinite'),
+        ({"output_norm.weight": -1e5 * np.ones(64, np.float32)}, "infinite or beyond 65504"),
+        ({"blk.0.ffn_down.weight": INFINITE}, '"blk.0.ffn_down.weight" has numbers that are NaN, infinite'),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_files_are_refused(ask, changes, message, tmp_path):
+    path = write(tmp_path / "wrong.gguf", SMALL, (Q8, Q4), changes=changes)
+    got = ask("try { open(); } catch (error) { return [error.name, error.message]; }", path)
+    assert got[0] == "FileProblem"
+    assert message in got[1]
+
+
+def test_another_architecture_is_refused(ask, tmp_path):
+    path = write(tmp_path / "other.gguf", SMALL, (Q8, Q4), architecture="qwen2")
+    got = ask("try { open(); } catch (error) { return error.message; }", path)
+    assert got == 'the file’s architecture is "qwen2"; this page runs "llama"'
+
+
+def test_blocks_in_a_number_of_rows_that_the_kernels_do_not_take(ask, tmp_path):
+    settings = settings_of(64, 32, 1, 96)  # two rows of keys
+    path = write(tmp_path / "two.gguf", settings, (FLOAT, Q4))
+    got = ask("try { open(); } catch (error) { return error.message; }", path)
+    assert (
+        got == 'the file’s tensor "blk.0.attn_k.weight" is of a kind or in a place that this page can’t read'
+    )
 
 
 def test_a_shorter_context_is_kept(ask, tmp_path):
