@@ -27,9 +27,16 @@ from lmbook.interface import (
     check_shape,
     check_told,
     evaluating,
+    is_dense,
+    is_floats,
+    kind_of,
 )
 
 MAX_LOGITS = 2**22
+MAX_BYTES = 10**18  # of a text: an exabyte
+MAX_NGRAM = 100  # the longest n-gram that is counted
+MAX_BINS = 1_000_000
+LARGEST_ID = 2**63 - 1  # of int64
 
 
 def surprisal(
@@ -98,10 +105,10 @@ def bits_per_byte(
         batch_size: as for `surprisal`.
 
     Raises:
-        ValueError: num_bytes below 1; and what `surprisal` raises.
+        ValueError: num_bytes below 1 or above 10 ** 18; and what `surprisal` raises.
     """
     check_causal(model, "bits_per_byte")
-    check_int("num_bytes", num_bytes)
+    check_int("num_bytes", num_bytes, 1, MAX_BYTES)
     return float(surprisal(model, ids, batch_size=batch_size).sum()) / math.log(2) / num_bytes
 
 
@@ -129,7 +136,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
         )
     check_told(masked_model)
     check_ids(ids, getattr(masked_model, "vocab_size", None), name="ids")
-    check_int("mask_token_id", masked_model.mask_token_id, 0)
+    check_int("mask_token_id", masked_model.mask_token_id, 0, LARGEST_ID)
     length = ids.shape[1]
     check_fits(masked_model, length, "ids")
     if batch_size is None:
@@ -137,7 +144,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
     check_int("batch_size", batch_size)
     total = 0.0
     with evaluating(masked_model):
-        for copies in torch.arange(ids.numel(), device=ids.device).split(batch_size):
+        for copies in torch.arange(ids.numel(), device=ids.device).split(min(batch_size, ids.numel())):
             row, position = copies // length, copies % length
             each = torch.arange(len(copies), device=ids.device)
             masked = ids[row]
@@ -152,17 +159,17 @@ def distinct_n(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: int) 
 
     Args:
         sequences: ids, (B, T) or a list of lists.
-        n: length of an n-gram.
+        n: length of an n-gram, at most 100.
 
     Raises:
         TypeError: a single sequence, or something that isn't an id.
-        ValueError: n below 1, a tensor of another shape, or no sequence as long as n.
+        ValueError: n below 1 or above 100, a tensor of another shape, or no sequence as long as n.
 
     Source: Li, Galley, Brockett, Gao & Dolan, "A diversity-promoting objective function for neural
     conversation models", NAACL 2016, section 5; they divide by the number of tokens, which stays below 1 for
     n > 1.
     """
-    check_int("n", n)
+    check_int("n", n, 1, MAX_NGRAM)
     counts = sum((_ngrams(sequence, n) for sequence in _lists(sequences)), Counter())
     if not counts:
         raise ValueError(f"need a sequence of at least {n} tokens")
@@ -179,12 +186,12 @@ def self_similarity(sequences: Int[Tensor, "B T"] | Sequence[Sequence[int]], n: 
     Args and errors as `distinct_n`.
 
     Raises:
-        ValueError: n below 1, fewer than two sequences, or one shorter than n.
+        ValueError: n below 1 or above 100, fewer than two sequences, or one shorter than n.
 
     Source: Zhu et al., "Texygen: a benchmarking platform for text generation models", SIGIR 2018, section 3;
     Papineni, Roukos, Ward & Zhu, "BLEU", ACL 2002, section 2.
     """
-    check_int("n", n)
+    check_int("n", n, 1, MAX_NGRAM)
     texts = _lists(sequences)
     if len(texts) < 2 or min(map(len, texts)) < n:
         shortest = min(map(len, texts), default=0)
@@ -223,7 +230,7 @@ def calibration(
     Args:
         logits: or log-probabilities; −inf is allowed.
         targets: the actual tokens.
-        num_bins: K; bin j is ((j − 1)/K, j/K].
+        num_bins: K, at most 1,000,000; bin j is ((j − 1)/K, j/K].
 
     Returns:
         for each bin the mean probability of the most probable token, the share of hits and the number of
@@ -232,15 +239,14 @@ def calibration(
 
     Raises:
         TypeError: logits that aren't floats, targets that aren't int64.
-        ValueError: num_bins below 1, no targets, targets of another shape or outside the vocabulary,
-            NaN logits, or a row that allows no token at all.
+        ValueError: num_bins below 1 or above 1,000,000, no targets, targets of another shape or outside the
+            vocabulary, NaN logits, or a row that allows no token at all.
 
     Source: Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
     """
-    check_int("num_bins", num_bins)
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"logits must be a tensor of floats, got {got}")
+    check_int("num_bins", num_bins, 1, MAX_BINS)
+    if not is_floats(logits):
+        raise TypeError(f"logits must be a tensor of floats, got {kind_of(logits)}")
     if logits.ndim == 0:
         raise ValueError("logits must have shape (…, V), got ()")
     check_shape("targets", targets, logits.shape[:-1])
@@ -316,6 +322,8 @@ def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
     if isinstance(sequences, Tensor) and sequences.ndim != 2:
         raise ValueError(f"sequences must be (B, T), or a list of lists; got shape {tuple(sequences.shape)}")
     kind = "sequences must be (B, T), or a list of lists of ids"
+    if isinstance(sequences, Tensor) and not is_dense(sequences):
+        raise TypeError(f"{kind}; got {kind_of(sequences)}")
     if not isinstance(sequences, Iterable) or isinstance(sequences, str):
         raise TypeError(f"{kind}; got {sequences!r}")
     lists = []

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from numbers import Integral, Real
+from numbers import Integral, Rational, Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -37,6 +37,7 @@ Mask = Bool[Tensor, "B T"]  # each use says what True means
 Logits = Float[Tensor, "B T V"]  # what a model returns for ids (B, T)
 RowIds = Int[Tensor, "*rows T"]  # the tokens so far of each row, as filters take them
 RowLogits = Float[Tensor, "*rows V"]  # the next token's logits of each row, as filters take them
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # what torch calculates with
 
 
 @runtime_checkable
@@ -113,16 +114,18 @@ def check_told(model: LanguageModel) -> None:
             check_int(f"{type(model).__name__}.{name}", value, least)
 
 
-def check_int(name: str, value: object, least: int = 1) -> None:
-    """Raise unless `value` is a whole number, `least` or more.
+def check_int(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """Raise unless `value` is a whole number from `least` to `most`, or without a limit if that is None.
 
     Raises:
-        TypeError: not an int. ValueError: below `least`.
+        TypeError: not an int. ValueError: below `least` or above `most`.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, at least {least}; got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+    if value < least or (most is not None and value > most):
+        limit = f"at least {least}" if value < least else f"at most {most:,}"
+        got = value if abs(value) < 10**30 else "an int of over 30 digits"
+        raise ValueError(f"{name} must be {limit}, got {got}")
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,11 @@ def check_number(name: str, value: object, within: str) -> None:
     """Raise unless `value` is a number in the interval `within`, such as "(0, 1]".
 
     Raises:
-        TypeError: not a number. ValueError: outside the interval, or NaN.
+        TypeError: not an int or a float. ValueError: outside the interval, or NaN.
     """
     interval = Interval.of(within)
-    if not isinstance(value, Real) or isinstance(value, bool):
+    fraction = isinstance(value, Rational) and not isinstance(value, Integral)  # torch can't divide by it
+    if not isinstance(value, Real) or isinstance(value, bool) or fraction:
         raise TypeError(f"{name} must be a number, {interval.words}; got {value!r}")
     try:
         float(value)
@@ -190,16 +194,58 @@ def check_generator(generator: object, device: torch.device) -> None:
         raise ValueError(f"generator must be on {device.type}, as the ids are; got one on {generator.device}")
 
 
+def is_dense(value: object) -> bool:
+    """Whether `value` is a tensor whose numbers can be read: not sparse, not nested, not on "meta"."""
+    return (
+        isinstance(value, Tensor)
+        and not value.is_nested
+        and value.layout == torch.strided
+        and not value.is_meta
+    )
+
+
+def is_floats(value: object) -> bool:
+    """Whether `value` is a dense tensor of floats with at least 16 bits."""
+    return is_dense(value) and value.dtype in FLOATS
+
+
+def kind_of(value: object) -> str:
+    """What a message says of a value of the wrong kind: its type or dtype, and why it can't be read."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    if value.is_nested or value.layout != torch.strided:
+        return "a nested tensor" if value.is_nested else f"a tensor with layout {value.layout}"
+    if value.is_meta:
+        return f"{value.dtype} on meta, where tensors have no numbers"
+    too_few_bits = value.is_floating_point() and value.dtype not in FLOATS
+    return f"{value.dtype}, which has too few bits" if too_few_bits else str(value.dtype)
+
+
+def list_of(name: str, value: object) -> list:
+    """The items of any iterable, or the numbers of a dense tensor with one axis.
+
+    Raises:
+        TypeError: something without items, or another tensor.
+    """
+    if isinstance(value, Tensor):
+        if not is_dense(value) or value.ndim != 1:
+            got = f"{kind_of(value)} of shape {tuple(value.shape)}" if is_dense(value) else kind_of(value)
+            raise TypeError(f"{name} must be a list, got {got}")
+        return value.tolist()
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list, got {value!r}")
+    return [*value]
+
+
 def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", min_length: int = 1) -> None:
     """Raise if `ids` isn't (B, T) int64 with B ≥ 1, T ≥ `min_length` and 0 ≤ id < `vocab_size`.
 
     Raises:
-        TypeError: not a tensor of int64.
+        TypeError: not a dense tensor of int64.
         ValueError: wrong number of axes, too short, or an id outside the vocabulary.
     """
-    if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
-        got = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
-        raise TypeError(f"{name} must be a tensor of int64 ids, got {got}")
+    if not is_dense(ids) or ids.dtype != torch.int64:
+        raise TypeError(f"{name} must be a tensor of int64 ids, got {kind_of(ids)}")
     if ids.ndim != 2:
         raise ValueError(f"{name} must have shape (B, T), got {tuple(ids.shape)}")
     if ids.shape[0] == 0 or ids.shape[1] < min_length:
@@ -216,27 +262,30 @@ def check_shape(name: str, value: object, shape: Sequence[int]) -> None:
     """Raise unless `value` is a tensor of exactly this shape: an axis of 1 is not broadcast.
 
     Raises:
-        TypeError: not a tensor. ValueError: another shape.
+        TypeError: not a tensor, or a sparse one. ValueError: another shape.
     """
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape {tuple(shape)}, got {type(value).__name__}")
+    if not isinstance(value, Tensor) or value.is_nested or value.layout != torch.strided:
+        raise TypeError(f"{name} must be a tensor of shape {tuple(shape)}, got {kind_of(value)}")
     if value.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(value.shape)}")
 
 
-def check_mask(name: str, mask: object, shape: Sequence[int]) -> None:
+def check_mask(name: str, mask: object, shape: Sequence[int], device: torch.device | None = None) -> None:
     """Raise unless `mask` is a tensor of bool of exactly this shape: an axis of 1 is not broadcast.
 
     Args:
         name: the mask's name in the message, such as "padding_mask".
         mask: the value to check.
         shape: the required shape, such as `input_ids.shape`.
+        device: where it must be, such as `input_ids.device`. None: anywhere.
 
     Raises:
-        TypeError: not a tensor. ValueError: another shape or dtype.
+        TypeError: not a tensor, or a sparse one. ValueError: another shape, dtype or device type.
     """
-    if not isinstance(mask, Tensor):
-        raise TypeError(f"{name} must be a tensor of bool, got {type(mask).__name__}")
+    if not isinstance(mask, Tensor) or mask.is_nested or mask.layout != torch.strided:
+        raise TypeError(f"{name} must be a tensor of bool, got {kind_of(mask)}")
+    if device is not None and mask.device.type != device.type:
+        raise ValueError(f"{name} must be on {device.type}, as the ids are; got one on {mask.device}")
     if mask.shape != shape or mask.dtype != torch.bool:
         got = f"{tuple(mask.shape)} {mask.dtype}"
         raise ValueError(f"{name} must be {tuple(shape)} torch.bool, got {got}")
@@ -254,11 +303,10 @@ def check_logits_shape(logits: object, ids_shape: Sequence[int], vocab_size: int
         vocab_size: V. None: unknown, any V of at least 1 passes.
 
     Raises:
-        TypeError: not a tensor of floats. ValueError: another shape.
+        TypeError: not a dense tensor of floats with at least 16 bits. ValueError: another shape.
     """
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"a model must return logits (B, T, V), a tensor of floats; got {got}")
+    if not is_floats(logits):
+        raise TypeError(f"a model must return logits (B, T, V), a tensor of floats; got {kind_of(logits)}")
     (rows, length), size = ids_shape, vocab_size
     if size is None:
         size = max(1, logits.shape[-1]) if logits.ndim == 3 else "V"

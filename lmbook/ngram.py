@@ -35,14 +35,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_ids, check_int, check_number
+from lmbook.interface import check_ids, check_int, check_number, list_of
 
+MAX_ORDER = 1000
+MAX_VOCAB = 10_000_000
 SMOOTHINGS = ("mle", "add-k", "interpolated", "kneser-ney")
 
 
@@ -50,8 +53,8 @@ class NGramLM:
     """Predicts the next token from counts of the last `order` − 1; the module's docstring has the formulas.
 
     Args:
-        order: n ≥ 1; 1 ignores the context, 2 is a bigram model, …
-        vocab_size: V; ids are 0 … V − 1.
+        order: n, from 1 to 1,000; 1 ignores the context, 2 is a bigram model, …
+        vocab_size: V, at most 10,000,000; ids are 0 … V − 1.
         smoothing: "mle", "add-k", "interpolated" or "kneser-ney".
         k: what "add-k" adds to every count, above 0.
         discount: D of "kneser-ney" for each order, above 0 and at most 1; None estimates one per order.
@@ -63,7 +66,8 @@ class NGramLM:
         discounts: (D₁, …, D_order) of "kneser-ney" once fitted.
 
     Raises:
-        ValueError: order or vocab_size below 1, an unknown smoothing, or a parameter outside its range.
+        TypeError: order or vocab_size isn't an int, another parameter isn't a number.
+        ValueError: an unknown smoothing, or a parameter outside its range.
     """
 
     def __init__(
@@ -76,12 +80,12 @@ class NGramLM:
         discount: float | None = None,
         weights: Sequence[float] | None = None,
     ):
-        check_int("order", order)
-        check_int("vocab_size", vocab_size)
+        check_int("order", order, 1, MAX_ORDER)
+        check_int("vocab_size", vocab_size, 1, MAX_VOCAB)
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
         check_number("k", k, "(0, inf)")
-        if not k * vocab_size < math.inf:
+        if not float(k) * vocab_size < math.inf:
             raise ValueError(f"k times vocab_size must be finite, got k = {k} and {vocab_size} tokens")
         if discount is not None:
             check_number("discount", discount, "(0, 1]")
@@ -149,12 +153,12 @@ class NGramLM:
         """How often `ngram`, at most `order` ids, was seen; the empty one counts the tokens of the text.
 
         Raises:
-            ValueError: longer than `order`, or an id outside the vocabulary.
+            TypeError: not a list of ints. ValueError: longer than `order`, or an id outside the vocabulary.
         """
         self._check_fitted()
+        ngram = list_of("an n-gram", ngram)
         if len(ngram) > self.order:
             raise ValueError(f"counted are n-grams up to order {self.order}, got {len(ngram)} ids")
-        ngram = ngram.tolist() if isinstance(ngram, Tensor) else [*ngram]
         for token in ngram:
             check_int("an id", token, 0)
         if max(ngram, default=0) >= self.vocab_size:
@@ -297,12 +301,15 @@ def _discount(counts: np.ndarray) -> float:
 
 def _checked_weights(weights: Sequence[float] | None, order: int) -> tuple[float, ...]:
     if weights is None:
-        powers = [2.0**n for n in range(1, order + 1)]
+        powers = [2.0 ** (n - order) for n in range(1, order + 1)]
         return (0.001, *(0.999 * power / sum(powers) for power in powers))
-    weights = tuple(float(weight) for weight in weights)
+    weights = list_of("weights", weights)
+    for weight in weights:
+        if not isinstance(weight, Real):
+            raise TypeError(f"weights must be numbers, got {weight!r}")
     within = all(0 <= weight <= 1 for weight in weights)  # False for NaN
     if len(weights) != order + 1 or not (within and weights[0] > 0 and abs(sum(weights) - 1) <= 1e-9):
         raise ValueError(
             f"weights must be λ₀ > 0 and {order} more, none below 0, that sum to one; got {weights}"
         )
-    return weights
+    return tuple(map(float, weights))

@@ -14,6 +14,12 @@ class CheckFailed(AssertionError):
     """A check has found its bug."""
 
 
+def check_function(name: str, code: object) -> None:
+    """Raise TypeError unless `code` can be called."""
+    if not callable(code):
+        raise TypeError(f"{name} must be a function, got {code!r}")
+
+
 def check_size(ids: Tensor, rows: int = 1, length: int = 2) -> None:
     """Raise ValueError if `ids` has fewer rows or tokens than a check needs."""
     check_ids(ids, None, min_length=length, name="ids")
@@ -29,10 +35,21 @@ def run(code: Callable[[], object], what: str) -> object:
         raise CheckFailed(f"fails on {what}: {type(error).__name__}: {error}".strip()) from error
 
 
-def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
-    """The model's logits (B, T, V); fail if they have another shape or are not a distribution."""
+def logits_of(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
+    """The model's logits (B, T, V); fail if it raises an exception or returns something else.
+
+    Raises:
+        TypeError: the model can't be called. CheckFailed: as above.
+    """
+    check_function("the model", model)
     logits = run(lambda: model(ids.clone()), what)
     run(lambda: check_logits_shape(logits, ids.shape, getattr(model, "vocab_size", None)), what)
+    return logits
+
+
+def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
+    """`logits_of`, which must be a distribution in each row."""
+    logits = logits_of(model, ids, what)
     best = logits.amax(-1)
     if not best.isfinite().all():
         wrong = best[~best.isfinite()][0].item()
@@ -41,5 +58,7 @@ def read(model: LanguageModel, ids: Tensor, what: str) -> Tensor:
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """|a − b|, where −inf equals itself."""
+    """|a − b|, where −inf equals itself; fail if their shapes differ."""
+    if a.shape != b.shape:
+        raise CheckFailed(f"logits have shape {tuple(a.shape)} once, then {tuple(b.shape)}")
     return torch.where(a == b, 0.0, (a - b).abs())

@@ -14,10 +14,22 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, run
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_function, check_size, logits_of, run
 from lmbook.decoding.sampling import greedy_decode
-from lmbook.interface import Ids, LanguageModel, check_ids, check_int, evaluating
+from lmbook.interface import (
+    Ids,
+    LanguageModel,
+    check_causal,
+    check_fits,
+    check_ids,
+    check_int,
+    evaluating,
+    is_floats,
+    kind_of,
+)
 
+MAX_KEPT = 1000  # tokens that a filter is to keep
+ROWS = 4096  # continuations that a model reads at once
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
 
 
@@ -28,9 +40,11 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
     the token embedding must be an `nn.Embedding`: the tokens read are counted there.
 
     Raises:
-        CheckFailed: the mode (train/eval) was changed, the prompt written to or lost, a gradient recorded, or
-            more than B · (T + n) tokens were read.
+        TypeError: not a function, not an `nn.Module`, or ids that aren't int64.
+        CheckFailed: it fails; the mode (train/eval) was changed, the prompt written to or lost, a gradient
+            recorded, or more than B · (T + n) tokens were read.
     """
+    check_function("decode", decode)
     check_size(ids)
     if not isinstance(model, nn.Module):
         raise TypeError(f"check_decoder needs a model that is an nn.Module, got {type(model).__name__}")
@@ -39,8 +53,8 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
     try:
         for mode in (True, False):
             with _watched(model) as (read, recorded):
-                out = decode(model.train(mode), ids)
-            _check_grown(out, ids)
+                out = run(lambda mode=mode: decode(model.train(mode), ids), f"a model in {names[mode]} mode")
+            _check_grown(out, prompt)
             if model.training != mode:
                 raise CheckFailed(f"found the model in {names[mode]} mode, left it in {names[not mode]} mode")
             if not torch.equal(ids, prompt) or not torch.equal(out[:, : ids.shape[1]], prompt):
@@ -70,7 +84,7 @@ def _watched(model: nn.Module) -> Iterator[tuple[Counter, list[bool]]]:
     read, recorded = Counter(), []
 
     def watch(module: nn.Module, args: tuple, result: Tensor) -> None:
-        read[module] += args[0].numel()
+        read[module] += result.shape[:-1].numel()
         recorded.append(result.requires_grad)
 
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
@@ -89,14 +103,16 @@ def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> 
 
     Args:
         keep: the filter.
-        keeps: how many tokens must remain, as with top-k; all, if the vocabulary has fewer.
+        keeps: how many tokens must remain, as with top-k, at most 1,000; all, if the vocabulary has fewer.
 
     Raises:
+        TypeError: not a function, or `keeps` isn't an int. ValueError: `keeps` below 1 or above 1,000.
         CheckFailed: a row depends on others, loses all its tokens or keeps another number; the input is
             changed; the filter fails.
     """
+    check_function("keep", keep)
     if keeps is not None:
-        check_int("keeps", keeps)
+        check_int("keeps", keeps, 1, MAX_KEPT)
     sizes = (max(2, keeps // 2), 2 * keeps) if keeps else (11,)
     for vocab_size, square in itertools.product(sizes, (False, True)):
         _check_filtered(keep, _rows_to_filter(vocab_size if square else 4, vocab_size), keeps)
@@ -109,7 +125,9 @@ def _check_filtered(keep: Callable[[Tensor], Tensor], logits: Tensor, keeps: int
     alone = run(lambda: torch.cat([keep(row[None]) for row in given]), "a single row")
     if not torch.equal(given, logits):
         raise CheckFailed("the logits given were written to")
-    if not isinstance(kept, Tensor) or kept.shape != logits.shape or alone.shape != logits.shape:
+    if not is_floats(kept) or kept.dtype != alone.dtype:
+        raise CheckFailed(f"{what} become {kind_of(kept)}, a single row {kind_of(alone)}")
+    if kept.shape != logits.shape or alone.shape != logits.shape:
         raise CheckFailed(f"{what} have lost their shape")
     left = kept.isfinite().sum(-1)
     if left.min() == 0 or kept.isnan().any() or kept.isposinf().any():
@@ -140,12 +158,14 @@ def check_zero_temperature(
     """Sampling at temperature 0, which `decode(model, ids)` does, equals greedy decoding.
 
     Raises:
-        CheckFailed: it fails, or gives other tokens.
+        TypeError: not a function, or ids that aren't int64.
+        CheckFailed: it or greedy decoding fails, or it gives other tokens.
     """
+    check_function("decode", decode)
     check_ids(ids, None)
-    out = run(lambda: decode(model, ids), "temperature 0")
+    out = run(lambda: decode(model, ids.clone()), "temperature 0")
     _check_grown(out, ids)
-    best = greedy_decode(model, ids, out.shape[1] - ids.shape[1])
+    best = run(lambda: greedy_decode(model, ids, out.shape[1] - ids.shape[1]), "greedy decoding")
     if not torch.equal(out, best):
         raise CheckFailed(f"{int((out != best).sum())} tokens at temperature 0 aren't the most probable ones")
 
@@ -158,12 +178,18 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     beams as there are continuations, V ** max_length, it finds the best one.
 
     Raises:
-        CheckFailed: one of them doesn't hold.
+        TypeError: not a function, or ids that aren't int64.
+        ValueError: max_length below 1, beyond the context, or with more than 1,000,000 continuations.
+        CheckFailed: one of them doesn't hold, or the search or the model fails.
     """
-    check_ids(ids[:1], None)
+    check_function("search", search)
+    check_causal(model, "check_search")
+    check_ids(ids, None)
     prompt = ids[:1]
     check_int("max_length", max_length)
-    vocab_size = model(prompt).shape[-1]
+    check_fits(model, prompt.shape[1] + max_length, "prompt plus max_length")
+    with evaluating(model):
+        vocab_size = logits_of(model, prompt, "the prompt").shape[-1]
     if max_length * math.log10(max(2, vocab_size)) > 6:
         what = f"{vocab_size} ** {max_length}"
         raise ValueError(f"check_search tries at most 1,000,000 continuations, got {what}")
@@ -171,24 +197,43 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     best = _log_prob(model, torch.cat((prompt.expand(len(every), -1), every), dim=1), max_length).max()
     if not best.isfinite():
         raise CheckFailed(f"the model's logits are no distribution: the best continuation has log P {best}")
+    greedy = run(lambda: greedy_decode(model, prompt, max_length), "greedy decoding")
     for num_beams in (1, 2, len(every)):
-        out, score = search(model, prompt, num_beams, max_length)
-        _check_grown(out, prompt)
-        if out.shape[1] != prompt.shape[1] + max_length or not out[:, : prompt.shape[1]].equal(prompt):
-            raise CheckFailed(f"the result isn't the prompt and {max_length} tokens more")
-        real = _log_prob(model, out, max_length)[0]
-        if not abs(float(score[0]) - float(real)) <= TOLERANCE:
-            raise CheckFailed(f"{num_beams} beams: the score is {score[0]:.4f}, log P of the text {real:.4f}")
-        if num_beams == 1 and not torch.equal(out, greedy_decode(model, prompt, max_length)):
+        out, score = _searched(search, model, prompt, num_beams, max_length, vocab_size)
+        real = float(_log_prob(model, out, max_length)[0])
+        if not abs(score - real) <= TOLERANCE:
+            raise CheckFailed(f"{num_beams} beams: the score is {score:.4f}, log P of the text {real:.4f}")
+        if num_beams == 1 and not torch.equal(out, greedy):
             raise CheckFailed("one beam isn't greedy decoding")
     if not real >= best - TOLERANCE:
         raise CheckFailed(f"{num_beams} beams, all there are, find {real:.4f}; the best has {best:.4f}")
 
 
+def _searched(
+    search: Search, model: LanguageModel, prompt: Ids, num_beams: int, max_length: int, vocab_size: int
+) -> tuple[Tensor, float]:
+    """The text (1, T + max_length) that a search finds, and its score; fail if it isn't such a text."""
+
+    def find() -> tuple[Tensor, float]:
+        out, score = search(model, prompt.clone(), num_beams, max_length)
+        return out, float(score[0])
+
+    out, score = run(find, f"{num_beams} beams")
+    _check_grown(out, prompt)
+    if out.shape[1] != prompt.shape[1] + max_length or not out[:, : prompt.shape[1]].equal(prompt):
+        raise CheckFailed(f"the result isn't the prompt and {max_length} tokens more")
+    if out.min() < 0 or out.max() >= vocab_size:
+        raise CheckFailed(f"the result holds ids outside the vocabulary of {vocab_size}")
+    return out, score
+
+
 def _log_prob(model: LanguageModel, ids: Ids, count: int) -> Float[Tensor, " B"]:
     """Total log P of each row's last `count` tokens, given those before; −inf after the impossible."""
+    each = []
     with evaluating(model):
-        log_probs = model(ids)[:, -count - 1 : -1].double().log_softmax(-1)
-    each = log_probs.gather(-1, ids[:, -count:, None])[..., 0]
+        for rows in ids.split(ROWS):
+            logits = logits_of(model, rows, "a text and its continuation")[:, -count - 1 : -1]
+            each.append(logits.double().log_softmax(-1).gather(-1, rows[:, -count:, None])[..., 0])
+    each = torch.cat(each)
     after_impossible = F.pad(each.isneginf().cumsum(-1)[:, :-1], (1, 0)) > 0
     return each.masked_fill(after_impossible, 0.0).sum(-1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, read
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, read, run
 from lmbook.interface import Ids, LanguageModel, check_ids, check_number, evaluating
 
 
@@ -26,8 +26,8 @@ def check_rows(model: LanguageModel, ids: Ids) -> None:
     for batch in (ids, ids[:side, :side]):
         with evaluating(model):
             together = read(model, batch, f"a batch of shape {tuple(batch.shape)}")
-            alone = torch.cat([read(model, row[None], "a single row") for row in batch])
-        off = distance(together, alone).amax((1, 2))
+            alone = [read(model, row[None], "a single row") for row in batch]
+        off = torch.stack([distance(*pair).max() for pair in zip(together.split(1), alone, strict=True)])
         if not off.max() <= TOLERANCE:
             row = int(off.argmax())
             raise CheckFailed(f"row {row}'s logits change by {off[row]:.3g} when it is read alone")
@@ -74,16 +74,23 @@ def check_device(model: nn.Module, ids: Ids) -> None:
     Scalar tensors may be on any device.
 
     Raises:
-        CheckFailed: tensors are made on another device; the message lists the operations.
+        TypeError: not an `nn.Module`.
+        CheckFailed: tensors are made on another device, the message lists the operations; or the model can't
+            be copied or fails.
     """
     check_ids(ids, None)
-    strays = stray_tensors(model, ids)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"check_device needs a model that is an nn.Module, got {type(model).__name__}")
+    strays = run(lambda: stray_tensors(model, ids), "the meta device")
     if strays:
         raise CheckFailed(f"made on the cpu, the model and its input being on meta: {', '.join(strays)}")
 
 
 def stray_tensors(model: nn.Module, ids: Ids) -> list[str]:
-    """Operations, with shapes, whose results are on another device than the model and its input."""
+    """Operations, with shapes, whose results are on another device than the model and its input.
+
+    What the model raises is raised, unless there are such operations.
+    """
     found: list[str] = []
 
     class Watch(TorchDispatchMode):
@@ -98,7 +105,7 @@ def stray_tensors(model: nn.Module, ids: Ids) -> list[str]:
     try:
         with torch.no_grad(), Watch():
             away(ids.to("meta"))
-    except (RuntimeError, NotImplementedError):
+    except Exception:
         if not found:  # the failure isn't about devices
             raise
     return found

@@ -25,7 +25,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lmbook.interface import RowIds, RowLogits, check_int, check_number, check_shape
+from lmbook.interface import (
+    RowIds,
+    RowLogits,
+    check_int,
+    check_number,
+    check_shape,
+    is_dense,
+    is_floats,
+    kind_of,
+)
 
 Filter = Callable[..., Tensor]  # of logits, or of logits and ids
 
@@ -35,7 +44,7 @@ def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
 
     A filter with a parameter `ids` gets the ids, unless they were bound with `functools.partial`. The filters
     of this module are run once on a single logit, so that wrong arguments are refused at once. Other filters
-    are only called with a model's logits.
+    are only called with a model's logits: with copies of logits and ids, because they may write into them.
 
     Raises:
         TypeError: not a list of functions; later, a filter that returns no tensor of floats.
@@ -48,12 +57,16 @@ def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
         if _is_own(step):
             ids = {"ids": torch.zeros(1, 1, dtype=torch.int64, device="cpu")} if _has_ids(step) else {}
             step(torch.zeros(1, 1, device="cpu"), **ids)
+    pure = all(map(_is_own, functions))
 
     def composed(logits: Tensor, ids: Tensor) -> Tensor:
+        if not pure:
+            logits, ids = logits.clone(), ids.clone()
         for step, looks_back in steps:
             filtered = step(logits, ids=ids) if looks_back else step(logits)
-            if not isinstance(filtered, Tensor) or not filtered.is_floating_point():
-                raise TypeError(f"a filter must return logits, a tensor of floats; {step!r} doesn't")
+            if not is_floats(filtered):
+                got = kind_of(filtered)
+                raise TypeError(f"a filter must return logits, a tensor of floats; {step!r} gives {got}")
             check_shape("what a filter returns", filtered, logits.shape)
             logits = filtered
         return logits
@@ -93,7 +106,7 @@ def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     _check_rows(logits)
     if tau >= 1e-30:
         exact = torch.promote_types(logits.dtype, torch.float32)
-        tau = min(tau, torch.finfo(exact).max)  # −inf by an infinite number would be NaN
+        tau = min(float(tau), torch.finfo(exact).max)  # −inf by an infinite number would be NaN
         divided, best = logits / tau, logits.amax(-1, keepdim=True)
         beyond = (divided.isinf() & logits.isfinite()).any(-1, keepdim=True) & best.isfinite()
         return torch.where(beyond, (logits - best) / tau, divided)
@@ -191,6 +204,7 @@ def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> 
     """
     check_number("penalty", penalty, "(0, inf)")
     _check_rows(logits, ids)
+    penalty = float(penalty)
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
     return _changed(logits, penalised, (_counts(ids, logits) > 0) & (logits != 0))
 
@@ -205,6 +219,7 @@ def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> R
     """
     check_number("penalty", penalty, "(-inf, inf)")
     _check_rows(logits, ids)
+    penalty = float(penalty)  # torch takes no int beyond int64
     counts = _counts(ids, logits)
     return _changed(logits, logits - penalty * counts, counts > 0)
 
@@ -219,6 +234,7 @@ def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> Ro
     """
     check_number("penalty", penalty, "(-inf, inf)")
     _check_rows(logits, ids)
+    penalty = float(penalty)  # torch takes no int beyond int64
     return _changed(logits, logits - penalty, _counts(ids, logits) > 0)
 
 
@@ -250,15 +266,13 @@ _OWN += (repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngra
 
 def _check_rows(logits: object, *ids: object) -> None:
     """Raise unless logits are (…, V) of floats and `ids`, where a filter takes them, (…, T) of the same."""
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"logits must be a tensor of floats, got {got}")
+    if not is_floats(logits):
+        raise TypeError(f"logits must be a tensor of floats, got {kind_of(logits)}")
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"logits must have shape (…, V), V at least 1; got {tuple(logits.shape)}")
     for seen in ids:
-        if not isinstance(seen, Tensor) or seen.dtype != torch.int64:
-            got = seen.dtype if isinstance(seen, Tensor) else type(seen).__name__
-            raise TypeError(f"ids must be a tensor of int64, got {got}")
+        if not is_dense(seen) or seen.dtype != torch.int64:
+            raise TypeError(f"ids must be a tensor of int64, got {kind_of(seen)}")
         if seen.ndim == 0 or seen.shape[:-1] != logits.shape[:-1]:
             got = f"{tuple(seen.shape)} for {tuple(logits.shape)}"
             raise ValueError(f"ids must be (…, T), with the rows of the logits (…, V); got {got}")

@@ -27,7 +27,14 @@ from lmbook.interface import (
     check_logits_shape,
     check_mask,
     check_not_nan,
+    is_dense,
+    is_floats,
+    kind_of,
+    list_of,
 )
+
+MAX_LENGTH = 100_000  # new tokens a row
+LARGEST_ID = 2**63 - 1  # of int64
 
 
 def check_request(
@@ -44,15 +51,15 @@ def check_request(
     check_ids(input_ids, vocab_size)
     check_int("max_length", max_length, 0)
     check_fits(model, input_ids.shape[1] + max_length, "prompt plus max_length")
+    check_int("max_length", max_length, 0, MAX_LENGTH)
     if eos_token_id is not None:
         check_int("eos_token_id", eos_token_id, 0)
         if vocab_size is not None and eos_token_id >= vocab_size:
             raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
-        if eos_token_id >= 2**63:
-            raise ValueError(f"eos_token_id must be below 2 ** 63, as int64 is; got {eos_token_id}")
+        check_int("eos_token_id", eos_token_id, 0, LARGEST_ID)
     if padding_mask is None:
         return
-    check_mask("padding_mask", padding_mask, input_ids.shape)
+    check_mask("padding_mask", padding_mask, input_ids.shape, input_ids.device)
     if padding_mask[:, -1].any() or (padding_mask[:, 1:] & ~padding_mask[:, :-1]).any():
         raise ValueError("padding_mask must be True on the left of a row only, and leave it at least 1 token")
 
@@ -70,22 +77,24 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[I
     """Prompts of different lengths as one batch: ids (B, T) and padding mask (B, T), True where padding.
 
     Raises:
-        TypeError: an id that isn't an int.
-        ValueError: no prompt, or an empty one.
+        TypeError: prompts that aren't lists, an id that isn't an int.
+        ValueError: no prompt, or an empty one; an id that int64 can't hold.
 
     >>> left_pad([[7, 8, 9], [5]])
     (tensor([[7, 8, 9],
             [0, 0, 5]]), tensor([[False, False, False],
             [ True,  True, False]]))
     """
-    prompts = [*prompts]
+    rows = prompts.unbind() if is_dense(prompts) and prompts.ndim == 2 else list_of("prompts", prompts)
+    prompts = [list_of("a prompt", row) for row in rows]
     lengths = [len(prompt) for prompt in prompts]
     if min(lengths, default=0) < 1:
         raise ValueError(f"each prompt must hold at least 1 token, got lengths {lengths}")
-    prompts = [prompt.tolist() if isinstance(prompt, Tensor) else prompt for prompt in prompts]
     for token in (pad_token_id, *chain.from_iterable(prompts)):
         if not isinstance(token, Integral) or isinstance(token, bool):
             raise TypeError(f"left_pad takes ids, which are ints; got {token!r}")
+        if not -LARGEST_ID <= token <= LARGEST_ID:
+            raise ValueError("left_pad takes ids that int64 can hold, got an int of over 18 digits")
     ids = torch.full((len(prompts), max(lengths)), pad_token_id)
     for row, prompt in zip(ids, prompts, strict=True):
         row[len(row) - len(prompt) :] = torch.tensor(prompt)
@@ -129,9 +138,11 @@ class IncrementalForward:
 
     def _states(self, new: Ids, keywords: dict) -> Float[Tensor, "B T D"]:
         states = self.model.hidden_states(new, **keywords)
-        got = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
-        if not isinstance(states, Tensor) or states.ndim != 3 or states.shape[:2] != new.shape:
-            raise TypeError(f"hidden_states must return (B, T, D) for ids {tuple(new.shape)}; got {got}")
+        if not is_floats(states) or states.ndim != 3 or states.shape[:2] != new.shape:
+            got = tuple(states.shape) if is_floats(states) else kind_of(states)
+            raise TypeError(
+                f"hidden_states must return (B, T, D) for ids {tuple(new.shape)}, in floats; got {got}"
+            )
         return states
 
     def _unseen(self, ids: Ids) -> tuple[Int[Tensor, "B _"], dict]:

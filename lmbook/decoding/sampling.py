@@ -38,7 +38,7 @@ def greedy_decode(
     Args:
         model: any causal language model.
         input_ids: (B, T) prompts.
-        max_length: number of new tokens.
+        max_length: number of new tokens, at most 100,000.
         eos_token_id: a row stops after this token.
         padding_mask: (B, T), True where a token is padding, on the left only (`left_pad` makes both).
 
@@ -46,9 +46,9 @@ def greedy_decode(
         (B, T + max_length) ids, prompt included.
 
     Raises:
-        TypeError: the model doesn't predict the next token, or ids aren't int64.
-        ValueError: an empty prompt, an id outside the vocabulary, more tokens than the context holds, padding
-            that isn't on the left; NaN logits, or a step at which no token is possible.
+        TypeError: the model doesn't predict the next token or returns no floats, or ids aren't int64.
+        ValueError: an empty prompt, an id outside the vocabulary, more tokens than the context holds or than
+            100,000, padding that isn't on the left; NaN logits, or a step at which no token is possible.
     """
     check_request(model, "greedy_decode", input_ids, max_length, eos_token_id, padding_mask)
 
@@ -164,7 +164,13 @@ def next_probabilities(logits: RowLogits, ids: RowIds, rule: Rule) -> RowLogits:
 
 
 def draw(probs: Float[Tensor, "B V"], generator: Generator | None) -> Int[Tensor, " B"]:
-    """One token for each row."""
+    """One token for each row.
+
+    Raises:
+        ValueError: more than 2 ** 24 tokens, the most that torch draws from.
+    """
+    if probs.shape[-1] > 2**24:
+        raise ValueError(f"at most {2**24:,} tokens can be drawn from, the model has {probs.shape[-1]:,}")
     return torch.multinomial(probs, 1, generator=generator)[:, 0]
 
 

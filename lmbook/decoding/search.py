@@ -30,11 +30,14 @@ from lmbook.interface import (
     check_int,
     check_logits_shape,
     check_number,
+    check_shape,
     evaluating,
 )
 
 Found = tuple[Int[Tensor, "B _"], Float[Tensor, " B"]]
 EXHAUSTIVE_LIMIT = 1_000_000  # continuations: a few seconds of a small model
+MAX_SCORES = 2**27  # that a step of a beam may compare: N · V, half a gigabyte in float32
+MAX_CANDIDATES = 1000  # of contrastive search
 
 
 def beam_search(
@@ -56,7 +59,8 @@ def beam_search(
     Args:
         model: any causal language model.
         input_ids: (B, T) prompts.
-        num_beams: prefixes kept; with as many as there are continuations the search is exhaustive.
+        num_beams: prefixes kept; with as many as there are continuations the search is exhaustive. A step
+            compares N · V scores for N prefixes, at most 2 ** 27.
         max_length: number of new tokens.
         length_penalty: see the head of the module.
         eos_token_id: a continuation ends with this token; the rest of the row is filled with it.
@@ -67,8 +71,9 @@ def beam_search(
         and with its end token, without length penalty.
 
     Raises:
-        TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, `length_penalty` negative or not
-            finite, or so high that `max_length` to its power is beyond 1e304.
+        TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, or so high that a step would compare
+            more than 2 ** 27 scores; `length_penalty` negative or not finite, or so high that `max_length` to
+            its power is beyond 1e304.
 
     Source: Graves 2012, Sequence Transduction with Recurrent Neural Networks, section 3; Murray and Chiang
     2018, Correcting Length Bias in Neural Machine Translation; Stahlberg and Byrne 2019, On NMT Search Errors
@@ -76,6 +81,8 @@ def beam_search(
     """
     check_request(model, "beam_search", input_ids, max_length, eos_token_id, padding_mask)
     check_int("num_beams", num_beams)
+    if max_length and getattr(model, "vocab_size", None) is not None:
+        _check_beams(num_beams, model.vocab_size, max_length - 1)
     _check_penalty(length_penalty, max_length)
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +144,7 @@ def contrastive_search(
         model: a causal language model with `hidden_states(ids)` (B, T, D) and `unembed(states)`, as
             `CausalLM` has.
         input_ids: (B, T) prompts.
-        k: candidates at each step.
+        k: candidates at each step, at most 1,000 or the whole vocabulary.
         alpha: weight of the difference, from 0 (greedy decoding) to 1.
         max_length: number of new tokens.
         eos_token_id: a row stops after this token.
@@ -147,8 +154,8 @@ def contrastive_search(
         (B, T + max_length) ids, prompt included.
 
     Raises:
-        TypeError, ValueError: as `greedy_decode`; a model without hidden states; `k` below 1, `alpha` outside
-            [0, 1].
+        TypeError, ValueError: as `greedy_decode`; a model without hidden states; `k` below 1, or so high that
+            there are more than 1,000 candidates; `alpha` outside [0, 1].
 
     Source: Su et al. 2022, A Contrastive Framework for Neural Text Generation.
     """
@@ -157,12 +164,21 @@ def contrastive_search(
     if missing:
         raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
     check_int("k", k)
+    check_int("k", min(k, getattr(model, "vocab_size", None) or k), 1, MAX_CANDIDATES)
     check_number("alpha", alpha, "[0, 1]")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
 
     return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)[0]
+
+
+def _check_beams(num_beams: int, vocab_size: int, steps_before: int) -> None:
+    """Refuse a beam if, after `steps_before` tokens, it holds more prefixes than a step may compare."""
+    most = max(1, MAX_SCORES // vocab_size)
+    all_fit = steps_before * math.log2(vocab_size) < 28 and vocab_size**steps_before <= most
+    if num_beams > most and not all_fit:
+        check_int(f"with {vocab_size:,} tokens num_beams", num_beams, 1, most)
 
 
 def _check_penalty(penalty: float | int, max_length: int) -> None:
@@ -195,6 +211,7 @@ def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_pen
     best, best_rank = None, -math.inf
     for length in range(1, max_length + 1):
         logits = reader(beams)[:, -1]
+        _check_beams(num_beams, logits.shape[1], length - 1)
         check_possible(logits)
         totals = scores[:, None] + _log_softmax(logits)  # (N, V)
         if eos is not None:
@@ -229,7 +246,8 @@ def _exhaust_row(model, prompt: Tensor, max_length: int, length_penalty, eos: in
     best, best_rank = None, -math.inf
     last = torch.arange(model.vocab_size, device=prompt.device)
     heads = itertools.product(range(model.vocab_size), repeat=max_length - 1)
-    while chunk := list(itertools.islice(heads, 1024)):
+    each = (prompt.shape[1] + max_length) * model.vocab_size  # logits
+    while chunk := list(itertools.islice(heads, min(1024, max(1, MAX_SCORES // each)))):
         head = torch.tensor(chunk, dtype=torch.int64, device=prompt.device)  # (N, L − 1)
         read = torch.cat((prompt.expand(len(head), -1), head), dim=1)
         logits = model(read)
@@ -275,6 +293,7 @@ def _contrastive_row(
         reader.select(torch.zeros_like(candidates[:, 0]))
         grown = torch.cat((ids.expand(len(candidates), -1), candidates), dim=1)
         new = reader.hidden(grown, 1)  # (N, 1, D)
+        check_shape("a hidden state", new[0, 0], states.shape[2:])
         likeness = F.cosine_similarity(new, states, dim=-1).amax(-1)
         if not likeness.isfinite().all():
             raise ValueError("the model returned hidden states that are NaN or infinite")

@@ -28,7 +28,17 @@ from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
 from lmbook.decoding.incremental import IncrementalForward, check_request, prompts
 from lmbook.decoding.sampling import Rule, draw, next_probabilities
-from lmbook.interface import Ids, LanguageModel, Mask, check_generator, check_int, check_shape, evaluating
+from lmbook.interface import (
+    Ids,
+    LanguageModel,
+    Mask,
+    check_generator,
+    check_int,
+    check_shape,
+    evaluating,
+    is_floats,
+    kind_of,
+)
 
 Probabilities = Float[Tensor, "*rows V"]
 
@@ -91,9 +101,8 @@ def residual(target: Probabilities, draft: Probabilities) -> Probabilities:
 
 def _check_probabilities(target: object, draft: object) -> None:
     for name, probs in (("target", target), ("draft", draft)):
-        if not isinstance(probs, Tensor) or not probs.is_floating_point():
-            got = probs.dtype if isinstance(probs, Tensor) else type(probs).__name__
-            raise TypeError(f"{name} must be probabilities, a tensor of floats; got {got}")
+        if not is_floats(probs):
+            raise TypeError(f"{name} must be probabilities, a tensor of floats; got {kind_of(probs)}")
         wrong = ~((probs >= 0) & probs.isfinite())
         if wrong.any():
             raise ValueError(f"{name} must be at least 0 and finite, got {probs[wrong][0].item()}")
@@ -127,7 +136,7 @@ def speculative_decode(
         draft: a cheaper model over the same vocabulary.
         input_ids: (B, T) prompts.
         max_length: number of new tokens.
-        num_draft: proposals per round.
+        num_draft: proposals per round, at most 1,000.
         temperature: of both models, before `filters`; 0 gives the same as `greedy_decode(target)`.
         filters: applied to both models, as in `sample_decode`.
         generator: source of the draws; None: torch's default one.
@@ -139,15 +148,15 @@ def speculative_decode(
         (B, T + max_length) ids, prompt included.
 
     Raises:
-        TypeError, ValueError: as `sample_decode`, for either model; `num_draft` below 1; different
-            vocabularies.
+        TypeError, ValueError: as `sample_decode`, for either model; `num_draft` below 1 or above 1,000;
+            different vocabularies.
     """
     for model in (target, draft):
         check_request(model, "speculative_decode", input_ids, max_length, eos_token_id, padding_mask)
     sizes = [getattr(model, "vocab_size", None) for model in (target, draft)]
     if None not in sizes and sizes[0] != sizes[1]:
         raise ValueError(f"target and draft must have the same vocab_size, got {sizes[0]} and {sizes[1]}")
-    check_int("num_draft", num_draft)
+    check_int("num_draft", num_draft, 1, 1000)
     check_generator(generator, input_ids.device)
     if not isinstance(stats, SpeculationStats | None):
         raise TypeError(f"stats must be SpeculationStats or None, got {stats!r}")

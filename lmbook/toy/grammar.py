@@ -11,7 +11,10 @@ A state holds what a reader of the language must remember:
   sentence starts with "it" or "they" accordingly.
 """
 
-from collections.abc import Hashable, Iterator
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+from lmbook.interface import check_number
 
 Grammar = dict[Hashable, dict[str, tuple[float, Hashable]]]
 
@@ -195,3 +198,33 @@ def animals() -> Grammar:
             grammar[state] = {word: (p, after) for word, p, after in SLOTS[slot](*memory)}
             waiting.extend(after for _, after in grammar[state].values())
     return grammar
+
+
+def check_grammar(grammar: object) -> None:
+    """Raise unless `grammar` is a table of words with probabilities that sum to one in each state.
+
+    Raises:
+        TypeError: another kind of object.
+        ValueError: no state, an undefined next state, probabilities not above 0 or that don't sum to one.
+    """
+    if not isinstance(grammar, Mapping):
+        raise TypeError(
+            f"a grammar is a table {{state: {{word: (probability, next state)}}}}, got {grammar!r}"
+        )
+    if not grammar:
+        raise ValueError("a grammar needs at least one state")
+    for state, row in grammar.items():
+        if not isinstance(row, Mapping):
+            raise TypeError(f"state {state!r} needs a row {{word: (probability, next state)}}, got {row!r}")
+        for word, edge in row.items():
+            if not isinstance(word, str) or not isinstance(edge, Sequence) or len(edge) != 2:
+                raise TypeError(
+                    f"state {state!r} needs words with (probability, next state), got {word!r}: {edge!r}"
+                )
+            p, after = edge
+            check_number(f"P({word!r}) after state {state!r}", p, "(0, inf)")
+            if not isinstance(after, Hashable) or after not in grammar:
+                raise ValueError(f"{word!r} after state {state!r} leads to the undefined state {after!r}")
+        total = math.fsum(p for p, _ in row.values())
+        if not abs(total - 1) <= 1e-9:
+            raise ValueError(f"the probabilities after state {state!r} sum to {total}, not to 1")

@@ -18,8 +18,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_generator, check_ids, check_int, check_mask
-from lmbook.toy.grammar import Grammar, animals
+from lmbook.interface import check_generator, check_ids, check_int, check_mask, is_dense, list_of
+from lmbook.toy.grammar import Grammar, animals, check_grammar
+
+MAX_WORDS = 100_000  # of a text that is drawn or continued
+MAX_DRAWN = 100_000_000  # words of all texts drawn at once: 1.6 GB
+MAX_ORDER = 1000
+MAX_PATHS = 20_000_000  # through the states; the book's grammar has 8,556,522 of six words: 1 GB
+MAX_WORDS_AFTER = 100  # after a hidden token
+MAX_BELIEFS = 1_000_000
+ROWS = 4096  # texts that are worked on at once
 
 
 class ToyLanguage:
@@ -37,13 +45,14 @@ class ToyLanguage:
         log_probs: (S + 1, V) float64, log P(word | state) in nats; the dead state is uniform.
 
     Raises:
+        TypeError: a grammar that isn't such a table.
         ValueError: a grammar without states, with an undefined next state, or with probabilities that are not
             positive or don't sum to one.
     """
 
     def __init__(self, *, grammar: Grammar | None = None):
         grammar = animals() if grammar is None else grammar
-        _check_grammar(grammar)
+        check_grammar(grammar)
         self.vocab = list(dict.fromkeys(word for row in grammar.values() for word in row))
         self.vocab_size = len(self.vocab)
         self.state_names = list(grammar)
@@ -54,7 +63,7 @@ class ToyLanguage:
         self.next_state = torch.full((dead + 1, self.vocab_size), dead)
         for state, row in grammar.items():
             for word, (p, after) in row.items():
-                self._probs[index[state], self._id_of[word]] = p
+                self._probs[index[state], self._id_of[word]] = float(p)
                 self.next_state[index[state], self._id_of[word]] = index[after]
         self.log_probs = self._probs.log()
         self.log_probs[dead] = -math.log(self.vocab_size)
@@ -87,7 +96,7 @@ class ToyLanguage:
         """
         if isinstance(ids, Tensor) and ids.ndim != 1:
             raise ValueError(f"decode takes the ids of one text, (T,); got shape {tuple(ids.shape)}")
-        tokens = ids.tolist() if isinstance(ids, Tensor) else [*ids]
+        tokens = list_of("ids", ids)
         for token in tokens:
             check_int("an id", token, 0)
             if token >= self.vocab_size:
@@ -115,19 +124,25 @@ class ToyLanguage:
     def sample(
         self, num_sequences: int, length: int, *, generator: torch.Generator | None = None
     ) -> Int[Tensor, "B T"]:
-        """Draw texts of `length` words from the start of the language, one a row."""
-        check_int("num_sequences", num_sequences)
-        check_int("length", length)
+        """Draw texts of `length` words from the start of the language, one a row.
+
+        Raises:
+            TypeError: not an int, not a generator.
+            ValueError: below 1; more than 100,000 words a text or 100,000,000 in all.
+        """
+        check_int("length", length, 1, MAX_WORDS)
+        check_int("num_sequences", num_sequences, 1, MAX_DRAWN // length)
         check_generator(generator, torch.device("cpu"))
         cumulative = self._probs.cumsum(dim=1)
         cumulative /= cumulative[:, -1:].clamp(min=1e-300)  # the last step is exactly 1
         draws = torch.rand(num_sequences, length, dtype=torch.float64, generator=generator)
-        state = torch.zeros(num_sequences, dtype=torch.int64)
         ids = torch.empty(num_sequences, length, dtype=torch.int64)
-        for t in range(length):
-            draw = draws[:, t, None].contiguous()
-            ids[:, t] = torch.searchsorted(cumulative[state], draw, right=True).squeeze(1)
-            state = self.next_state[state, ids[:, t]]
+        for draws_of, ids_of in zip(draws.split(ROWS), ids.split(ROWS), strict=True):
+            state = torch.zeros(len(ids_of), dtype=torch.int64)
+            for t in range(length):
+                draw = draws_of[:, t, None].contiguous()
+                ids_of[:, t] = torch.searchsorted(cumulative[state], draw, right=True).squeeze(1)
+                state = self.next_state[state, ids_of[:, t]]
         return ids
 
     def entropy_rate(self) -> float:
@@ -142,9 +157,13 @@ class ToyLanguage:
 
         No n-gram model of this order can have a lower cross-entropy, whatever it was trained on.
 
+        Raises:
+            ValueError: an order below 1 or above 1,000, or with more than 20,000,000 paths of words and
+                states; the book's grammar has as many at order 7.
+
         Source: Shannon (1951), equation 1: F_N, here computed without sampling.
         """
-        check_int("order", order)
+        check_int("order", order, 1, MAX_ORDER)
         source, word = self._probs.nonzero().numpy().T  # edges, sorted by state
         p, target = self._probs[source, word].numpy(), self.next_state[source, word].numpy()
         first = np.searchsorted(source, np.arange(len(self._probs) + 1))  # where each state's edges begin
@@ -154,6 +173,9 @@ class ToyLanguage:
         for words_left in reversed(range(order)):
             fan_out = first[state + 1] - first[state]
             last = np.cumsum(fan_out)
+            if last[-1] > MAX_PATHS:
+                what = f"{order - words_left} words have {last[-1]:,} paths, the limit is {MAX_PATHS:,}"
+                raise ValueError(f"order {order} is too high: {what}")
             edge = np.arange(last[-1]) + np.repeat(first[state] - last + fan_out, fan_out)
             weight = np.repeat(weight, fan_out) * p[edge]
             before = np.repeat(context, fan_out)
@@ -174,9 +196,13 @@ class ToyLanguage:
         given both sides, which is the lowest possible loss of a masked model with one token hidden. Exact,
         deep inside a text: it follows all states that are possible without knowing the hidden token.
 
+        Raises:
+            ValueError: words_after below 0 or above 100, or a grammar that keeps more than 1,000,000 sets of
+                states apart.
+
         Source: Shannon (1951), section 2, but guessing from both sides; here computed without sampling.
         """
-        check_int("words_after", words_after, 0)
+        check_int("words_after", words_after, 0, MAX_WORDS_AFTER)
         visits = self._visits()
         reached = (visits > 1e-15).nonzero()[:, 0].tolist()
         return sum(visits[state] * self._entropies_after(state, words_after) for state in reached)
@@ -201,7 +227,8 @@ class ToyLanguage:
 
         Source: Rabiner (1989), section III.B, forward–backward.
         """
-        check_ids(ids.clamp(min=0) if isinstance(ids, Tensor) else ids, None, name="ids")
+        known = is_dense(ids) and ids.dtype == torch.int64
+        check_ids(ids.clamp(min=0) if known else ids, None, name="ids")
         if isinstance(position, Tensor):
             return self._posterior(ids, position)
         if not isinstance(position, Integral) or isinstance(position, bool):
@@ -215,9 +242,13 @@ class ToyLanguage:
     def best_continuation(self, ids: Int[Tensor, "B T"], length: int) -> Int[Tensor, "B T+{length}"]:
         """Return `ids` and the most probable `length` words to follow; among equals, the lowest ids.
 
+        Raises:
+            ValueError: a length below 0 or above 100,000, ids outside the vocabulary.
+
         Source: Viterbi (1967); here the values are computed backwards and the words chosen forwards.
         """
-        check_int("length", length, 0)
+        check_int("length", length, 0, MAX_WORDS)
+        check_ids(ids, self.vocab_size, min_length=0, name="ids")
         value, choices = torch.zeros(len(self.log_probs), dtype=torch.float64), []
         for _ in range(length):
             value, choice = (self.log_probs + value[self.next_state]).max(dim=1)
@@ -254,6 +285,8 @@ class ToyLanguage:
                 if len({*where}) > 1:
                     for belief, share in self._beliefs_after(where, weights):
                         following[belief] = following.get(belief, 0.0) + q * share
+                if len(following) > MAX_BELIEFS:
+                    raise ValueError(f"the grammar keeps more than {MAX_BELIEFS:,} sets of states apart")
             beliefs = following
         return torch.stack(entropies)
 
@@ -268,7 +301,7 @@ class ToyLanguage:
             yield (now, tuple((ways[left, word] / total[word]).round(13).tolist())), float(total[word])
 
     def _posterior(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        check_mask("position", hidden, ids.shape)
+        check_mask("position", hidden, ids.shape, ids.device)
         ids = ids.masked_fill(hidden, 0)
         check_ids(ids, self.vocab_size, name="ids")
         forward = [torch.zeros(len(ids), len(self._probs), dtype=torch.float64)]
@@ -280,11 +313,11 @@ class ToyLanguage:
         posterior = torch.nn.functional.one_hot(ids, self.vocab_size).double()
         backward = torch.ones_like(forward[0])
         for t in reversed(range(ids.shape[1])):
-            rows = hidden[:, t].nonzero().squeeze(1)
-            onward = backward[rows][:, self.next_state]  # (rows, S + 1, V)
-            ways = torch.einsum("bs,sv,bsv->bv", forward[t][rows], self._probs, onward)
-            possible = ways.sum(dim=1, keepdim=True) > 0
-            posterior[rows, t] = torch.where(possible, _normalised(ways), 1 / self.vocab_size)
+            for rows in hidden[:, t].nonzero().squeeze(1).split(ROWS):
+                onward = backward[rows][:, self.next_state]  # (rows, S + 1, V)
+                ways = torch.einsum("bs,sv,bsv->bv", forward[t][rows], self._probs, onward)
+                possible = ways.sum(dim=1, keepdim=True) > 0
+                posterior[rows, t] = torch.where(possible, _normalised(ways), 1 / self.vocab_size)
             seen = self._probs[:, ids[:, t]].T * backward.gather(1, self.next_state[:, ids[:, t]].T)
             backward = _normalised(torch.where(hidden[:, t, None], backward @ self._step.T, seen))
         return posterior
@@ -297,17 +330,3 @@ def _entropy(weights: tuple[float, ...]) -> float:
 def _normalised(rows: Tensor) -> Tensor:
     """Scale each row to sum 1, so that long texts don't underflow; a row of zeros stays as it is."""
     return rows / rows.sum(dim=1, keepdim=True).clamp(min=1e-300)
-
-
-def _check_grammar(grammar: Grammar) -> None:
-    if not grammar:
-        raise ValueError("a grammar needs at least one state")
-    for state, row in grammar.items():
-        for word, (p, after) in row.items():
-            if not 0 < p < math.inf:
-                raise ValueError(f"P({word!r}) after state {state!r} must be positive, got {p}")
-            if after not in grammar:
-                raise ValueError(f"{word!r} after state {state!r} leads to the undefined state {after!r}")
-        total = math.fsum(p for p, _ in row.values())
-        if not abs(total - 1) <= 1e-9:
-            raise ValueError(f"the probabilities after state {state!r} sum to {total}, not to 1")

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import check_int, check_mask
+from lmbook.interface import check_ids, check_int, check_mask
 from lmbook.transformer.model import TransformerConfig
+
+MAX_ROWS = 1_000_000
 
 
 class KeyValueCache:
@@ -23,7 +25,7 @@ class KeyValueCache:
 
     Args:
         config: shape of the model.
-        batch_size: B, the number of rows.
+        batch_size: B, the number of rows, at most 1,000,000.
         dtype, device: those of the model's weights; None: torch's defaults.
 
     Attributes:
@@ -40,7 +42,7 @@ class KeyValueCache:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ):
-        check_int("batch_size", batch_size)
+        check_int("batch_size", batch_size, 1, MAX_ROWS)
         self.length = 0
         self.batch_size, self.limit = batch_size, config.context_length
         self.capacity = min(64, self.limit)
@@ -94,7 +96,10 @@ class KeyValueCache:
         """Copy `buffer` into a new one of this shape, with the dtype and device of `new`."""
         with ordinary_tensors():
             moved = new.new_empty(shape)
-            if self.length and buffer is not None:
+            if self.length:
+                heads = None if buffer is None else (buffer.shape[1], buffer.shape[3])
+                if heads != (shape[1], shape[3]):
+                    raise ValueError(f"the cache has heads {heads} in this layer, the model {shape[1::2]}")
                 moved[:, :, : self.length] = buffer[:, :, : self.length]
         return moved
 
@@ -102,14 +107,21 @@ class KeyValueCache:
         """Forget all but the first `length` tokens.
 
         Raises:
-            ValueError: `length` is negative or more than the cache holds.
+            TypeError: not an int. ValueError: `length` is negative or more than the cache holds.
         """
+        check_int("length", length, 0)
         if not 0 <= length <= self.length:
             raise ValueError(f"length must be from 0 to {self.length}, what the cache holds; got {length}")
         self.length = length
 
     def select(self, rows: Int[Tensor, " R"]) -> None:
-        """Keep rows `rows` in that order; a row may be taken more than once (beam search needs this)."""
+        """Keep rows `rows` in that order; a row may be taken more than once (beam search needs this).
+
+        Raises:
+            TypeError: not a tensor of int64. ValueError: no row, or one that the cache doesn't have.
+        """
+        if not self.keys[0].is_meta:  # there rows have no numbers
+            check_ids(rows[None] if isinstance(rows, Tensor) else rows, self.batch_size, name="rows")
         with ordinary_tensors():
             self.keys = [k.index_select(0, rows) for k in self.keys]
             self.values = [v.index_select(0, rows) for v in self.values]

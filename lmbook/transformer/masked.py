@@ -8,7 +8,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lmbook.interface import Ids, Logits, Mask, check_ids, check_mask, check_number, check_shape
+from lmbook.interface import (
+    Ids,
+    Logits,
+    Mask,
+    check_ids,
+    check_int,
+    check_mask,
+    check_number,
+    check_shape,
+    is_dense,
+    kind_of,
+    list_of,
+)
 from lmbook.transformer.model import Transformer, TransformerConfig
 
 
@@ -79,11 +91,16 @@ class MaskedLM(Transformer):
             extra_input_ids=int(mask_token_id is None),
         )
         check_number("mask_prob", mask_prob, "[0, 1]")
-        if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
+        split = tuple(list_of("split", split))
+        for share in split:
+            check_number("a share of split", share, "[0, 1]")
+        if len(split) != 3 or not abs(sum(split) - 1) <= 1e-6:
             raise ValueError(f"split must be three shares of at least 0 that sum to 1, got {split}")
-        special = {*special_token_ids} | ({mask_token_id} - {None})
-        if not special <= {*range(vocab_size)}:
-            raise ValueError(f"special ids must be from 0 to {vocab_size - 1}, got {sorted(special)}")
+        special = list_of("special_token_ids", special_token_ids)
+        special += [] if mask_token_id is None else [mask_token_id]
+        for token in special:
+            check_int("a special id", token, 0, vocab_size - 1)
+        special = {*special}
         if len(special) == vocab_size:
             raise ValueError(f"all {vocab_size} ids are special: none is left to mask")
         super().__init__(config)
@@ -120,15 +137,17 @@ class MaskedLM(Transformer):
             masked_ids (B, T), and mask (B, T) bool, True where the loss is computed.
 
         Raises:
-            TypeError: ids that aren't tensors of int64.
+            TypeError: ids that aren't tensors of int64, a generator that isn't one.
             ValueError: ids outside the vocabulary, word ids outside −1 … T − 1, a mask or word ids of another
                 shape than `input_ids`.
         """
         check_ids(input_ids, self.embedding.num_embeddings)
         if padding_mask is not None:
-            check_mask("padding_mask", padding_mask, input_ids.shape)
+            check_mask("padding_mask", padding_mask, input_ids.shape, input_ids.device)
         if word_ids is not None:
             _check_word_ids(word_ids, input_ids.shape)
+        if not isinstance(generator, torch.Generator | None):
+            raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
         shape, device = input_ids.shape, input_ids.device
         source = {"generator": generator, "device": device if generator is None else generator.device}
         draw = torch.rand(shape, **source).to(device)
@@ -150,8 +169,8 @@ class MaskedLM(Transformer):
 
 def _check_word_ids(word_ids: Tensor, shape: torch.Size) -> None:
     check_shape("word_ids", word_ids, shape)
-    if word_ids.dtype != torch.int64:
-        raise TypeError(f"word_ids must be a tensor of int64, got {word_ids.dtype}")
+    if word_ids.dtype != torch.int64 or not is_dense(word_ids):
+        raise TypeError(f"word_ids must be a tensor of int64, got {kind_of(word_ids)}")
     low, high, last = int(word_ids.min()), int(word_ids.max()), shape[1] - 1
     if low < -1 or high > last:
         raise ValueError(f"word_ids must be from -1 to {last}, got {low if low < -1 else high}")

@@ -24,6 +24,11 @@ from lmbook.interface import Ids, Mask, check_fits, check_ids, check_int, check_
 MAX_WEIGHT = 65_504  # float16's largest number, so no model that is published in it has a larger one
 
 
+MAX_LAYERS = 10_000
+MAX_WEIGHTS = 10**10  # 40 GB in float32
+MAX_POSITIONS = 2**27  # context_length · d_head: half a gigabyte in each of two tables
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     """The shape of a transformer.
@@ -44,7 +49,9 @@ class TransformerConfig:
         extra_input_ids: how many ids V, V + 1, … can be read but not predicted.
 
     Raises:
-        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
+        TypeError: a size that isn't an int.
+        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1); more
+            than 10,000 layers or 10 ** 10 weights, or a table of positions with more than 2 ** 27 numbers.
     """
 
     vocab_size: int
@@ -67,7 +74,7 @@ class TransformerConfig:
         if self.num_kv_heads is None:
             object.__setattr__(self, "num_kv_heads", self.num_heads)
         if self.d_ff is None:
-            object.__setattr__(self, "d_ff", math.ceil(8 * self.d_model / 3 / 64) * 64)
+            object.__setattr__(self, "d_ff", -(-8 * self.d_model // 192) * 64)
         check_int("num_kv_heads", self.num_kv_heads)
         check_int("d_ff", self.d_ff)
         check_int("extra_input_ids", self.extra_input_ids, 0)
@@ -77,9 +84,21 @@ class TransformerConfig:
             raise ValueError(f"d_model / num_heads must be even, as rotations take pairs; got {self.d_head}")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
+        self._check_total()
         check_number("rope_base", self.rope_base, "(0, inf)")
         check_number("norm_eps", self.norm_eps, "[0, inf)")
         check_number("dropout", self.dropout, "[0, 1)")
+
+    def _check_total(self) -> None:
+        """Refuse sizes that would fill any memory before the first token is read."""
+        check_int("num_layers", self.num_layers, 1, MAX_LAYERS)
+        heads = 2 * self.num_heads + 2 * self.num_kv_heads
+        block = self.d_model * (heads * self.d_head + 3 * self.d_ff + 2)
+        table = self.d_model * (self.vocab_size + self.extra_input_ids)
+        total = self.num_layers * block + self.d_model + table * (1 if self.tie_embeddings else 2)
+        check_int("the number of weights", total, 1, MAX_WEIGHTS)
+        most = max(1, MAX_POSITIONS // self.d_head)
+        check_int(f"with heads of width {self.d_head} context_length", self.context_length, 1, most)
 
     @property
     def d_head(self) -> int:
@@ -349,19 +368,30 @@ class Transformer(nn.Module):
         return weights
 
     def unembed(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N V"]:
-        """Logits of hidden states."""
+        """Logits of hidden states.
+
+        Raises:
+            TypeError: not a tensor. ValueError: states of another width than `d_model`.
+        """
+        if not isinstance(hidden, Tensor):
+            raise TypeError(f"hidden must be a tensor of floats, got {type(hidden).__name__}")
+        if not hidden.ndim or hidden.shape[-1] != self.config.d_model:
+            raise ValueError(f"hidden must be (…, {self.config.d_model}), got {tuple(hidden.shape)}")
         if not self.config.tie_embeddings:
             return self.unembedding(hidden)
         return F.linear(hidden, self.embedding.weight[: self.vocab_size])
 
     def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache=None) -> Float[Tensor, "B T D"]:
         """Check the input and return its embeddings."""
+        if cache is not None and not hasattr(cache, "reserve"):
+            raise TypeError(f"cache must come from new_cache, got {cache!r}")
         past = 0 if cache is None else cache.length
-        if input_ids.ndim != 2 or input_ids.dtype != torch.int64 or not input_ids.numel():
+        is_ids = isinstance(input_ids, Tensor) and input_ids.ndim == 2 and input_ids.dtype == torch.int64
+        if not is_ids or not input_ids.numel() or input_ids.layout != torch.strided:
             check_ids(input_ids, self.embedding.num_embeddings)
         check_fits(self, past + input_ids.shape[1], "the sequence")
         if padding_mask is not None:
-            check_mask("padding_mask", padding_mask, input_ids.shape)
+            check_mask("padding_mask", padding_mask, input_ids.shape, input_ids.device)
         if cache is not None and cache.batch_size != input_ids.shape[0]:
             raise ValueError(f"the cache holds {cache.batch_size} rows, input_ids {input_ids.shape[0]}")
         try:

@@ -163,6 +163,7 @@ def _check_recording(recorder: Any, levels: dict[str, float]) -> None:
     if len(recorder.steps) < 2:
         raise ValueError(f"the recorder has {len(recorder.steps)} checkpoints, a replay needs at least 2")
     for name, loss in [
+        ("the exact language", recorder.floor),
         *((f"step {s}", x) for s, x in zip(recorder.steps, recorder.losses, strict=True)),
         *levels.items(),
     ]:

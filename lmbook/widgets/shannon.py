@@ -11,7 +11,7 @@ import traitlets
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmbook.interface import LanguageModel, check_causal, check_fits, check_not_nan
+from lmbook.interface import LanguageModel, check_causal, check_fits, check_not_nan, evaluating
 from lmbook.widgets.base import BookWidget
 from lmbook.widgets.bundle import bundle
 
@@ -91,7 +91,8 @@ def score_letters(model: LanguageModel, ids: Int[Tensor, " T"], given: int) -> t
     Raises:
         ValueError: NaN among the model's logits, or logits that give no distribution, such as −inf alone.
     """
-    logits = model(ids[None])
+    with evaluating(model):
+        logits = model(ids[None])
     check_not_nan(logits)
     log_probs: Float[Tensor, "T V"] = logits[0].double().log_softmax(dim=-1)[given - 1 : -1]
     if log_probs.isnan().any():

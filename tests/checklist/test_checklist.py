@@ -140,6 +140,8 @@ def test_a_failure_that_is_not_about_devices_is_told_as_it_is(ids):
             raise RuntimeError("of its own")
 
     with pytest.raises(RuntimeError, match="of its own"):
+        check.stray_tensors(Broken(), ids)
+    with pytest.raises(check.CheckFailed, match="fails on the meta device: RuntimeError: of its own"):
         check.check_device(Broken(), ids)
 
 

@@ -119,7 +119,7 @@ def test_prompts_from_an_iterator_are_padded_as_a_list_is(as_readers_run_it):
 
 def test_an_end_token_beyond_int64_is_refused(as_readers_run_it):
     for decode in (greedy_decode, partial(beam_search, num_beams=2)):
-        with pytest.raises(ValueError, match="eos_token_id must be below"):
+        with pytest.raises(ValueError, match="eos_token_id must be at most 9,223,372,036,854,775,807"):
             decode(lambda ids: TABLE[ids], torch.tensor([[0]]), max_length=2, eos_token_id=10**30)
 
 

@@ -233,7 +233,7 @@ def test_impossible_prefix_is_uniform_and_never_nan(small):
         ({}, "at least one state"),
         ({0: {"a": (0.5, 0), "b": (0.4, 0)}}, r"sum to 0\.9"),
         ({0: {"a": (1.0, 1)}}, "undefined state 1"),
-        ({0: {"a": (1.5, 0), "b": (-0.5, 0)}}, r"must be positive, got -0\.5"),
+        ({0: {"a": (1.5, 0), "b": (-0.5, 0)}}, r"must be above 0 and finite, got -0\.5"),
         ({0: {}}, "sum to 0"),
     ],
 )

@@ -166,12 +166,12 @@ def test_whole_words_are_chosen_as_often_as_mask_prob():
     [
         ({"mask_prob": 1.1}, r"mask_prob must be at least 0 and at most 1, got 1\.1"),
         ({"mask_prob": -0.1}, r"got -0\.1"),
-        ({"mask_token_id": 23}, r"from 0 to 22, got \[23\]"),
-        ({"special_token_ids": (-1,)}, r"got \[-1\]"),
+        ({"mask_token_id": 23}, "a special id must be at most 22, got 23"),
+        ({"special_token_ids": (-1,)}, "a special id must be at least 0, got -1"),
         ({"special_token_ids": tuple(range(23))}, "all 23 ids are special"),
         ({"split": (0.8, 0.1, 0.2)}, "sum to 1"),
         ({"split": (1.2, -0.2, 0.0)}, "at least 0"),
-        ({"split": (0.5, 0.5, float("nan"))}, "sum to 1, got .*nan"),
+        ({"split": (0.5, 0.5, float("nan"))}, "at most 1, got nan"),
     ],
 )
 def test_bad_settings_are_refused(options, message):
