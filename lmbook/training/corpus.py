@@ -86,7 +86,7 @@ def _files(name: str, option: str) -> list[Path]:
 
 
 def read_blocks(path: Path) -> Iterator[str]:
-    """The text of a UTF-8 file in blocks, without a byte order mark, its line ends as "LF" alone.
+    """The text of a UTF-8 file in blocks, without a byte order mark; line ends become newlines.
 
     Raises:
         ValueError: the file isn't UTF-8; the message says where.

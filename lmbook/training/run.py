@@ -196,7 +196,7 @@ class Run:
         """One step of AdamW; this process's mean loss, nats per token, and the gradient's norm."""
         s, count = self.settings, self.processes.count
         batch = self.training.batch if s.epochs is None else self.training.epoch_batch
-        rows = batch(s.seed, step, s.batch_size, s.context_length)
+        rows = self._checked(batch(s.seed, step, s.batch_size, s.context_length))
         inputs, targets = self._examples(rows, (s.seed, step))
         predicted = max(1, int((targets != IGNORED).sum())) / count  # gradients are averaged over processes
         parts = (t.chunk(count)[self.processes.rank].chunk(s.accumulate) for t in (inputs, targets))
@@ -213,6 +213,16 @@ class Run:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return total, norm
+
+    def _checked(self, rows: Tensor) -> Tensor:
+        """The rows; OSError if they hold an id that isn't the tokenizer's."""
+        high, vocab_size = int(rows.max()), self.tokenizer.vocab_size
+        if high >= vocab_size:
+            raise OSError(
+                f"--tokens {str(self.settings.tokens)!r} has id {high}, and the vocabulary {vocab_size} tokens: "
+                "the file is damaged; delete the folder, and it is made again"
+            )
+        return rows
 
     def _examples(
         self, rows: Int[Tensor, "B _"], drawn_from: tuple[int, int]
@@ -270,7 +280,7 @@ class Run:
         sums = torch.zeros(2, dtype=torch.float64)  # nats, bytes
         with torch.no_grad():
             for mine in np.split(numbers[rank::count], range(share, len(numbers) // count, share)):
-                rows = self.validation.rows(starts[mine % len(starts)], s.context_length)
+                rows = self._checked(self.validation.rows(starts[mine % len(starts)], s.context_length))
                 # Row by row, so that the batches don't decide what is hidden.
                 pairs = (self._examples(row[None], (0, int(n))) for row, n in zip(rows, mine, strict=True))
                 inputs, targets = map(torch.cat, zip(*pairs, strict=True))

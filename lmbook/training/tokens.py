@@ -15,6 +15,7 @@ import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,11 @@ class Tokens:
         return starts[np.arange(count) * len(starts) // count]
 
 
+def _rises(ends: list[int]) -> bool:
+    """True for the ends of documents that all have a token."""
+    return all(type(end) is int for end in ends) and all(a < b for a, b in pairwise([0, *ends]))
+
+
 @lru_cache(maxsize=2)  # a batch needs two where one pass ends
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     """The numbers of `count` rows in the order of a pass."""
@@ -132,6 +138,8 @@ class TokenFolder:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             sources = [Fingerprint(**source) for source in index.pop("sources")]
             found = cls(folder=folder, sources=sources, **index)
+            if not all(_rises(found.ends[split]) for split in SPLITS):
+                return None
             sizes = [(folder / f"{split}.tokens").stat().st_size for split in SPLITS]
             whole = all(
                 size == found.bytes_per_id * (found.ends[split][-1] if found.ends[split] else 0)

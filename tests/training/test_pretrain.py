@@ -834,6 +834,16 @@ def test_a_corpus_that_is_not_utf8_is_named_with_the_place(tmp_path, capsys):
     assert f"{path} isn't UTF-8: byte 0xe9 at position 1,600,003" in said
 
 
+def test_tokens_that_the_vocabulary_lacks_end_a_run_in_one_sentence(corpus, tmp_path, capsys):
+    arguments = command(corpus, tmp_path / "run", 4, extra=["--tokenizer", "char"])
+    main(arguments)
+    tokens = tmp_path / "run" / "tokens" / "training.tokens"
+    tokens.write_bytes(b"\xff" * tokens.stat().st_size)
+    said = fails(["--resume", "--out", tmp_path / "run", "--steps", 6], capsys)
+    assert "has id 255, and the vocabulary" in said
+    assert said.endswith("the checkpoint of step 4 is still there")
+
+
 def test_a_byte_order_mark_is_no_text(tmp_path):
     path = tmp_path / "marked.txt"
     path.write_text("the cat sat on the mat. " * 200, encoding="utf-8-sig")

@@ -146,7 +146,7 @@ class TestFolder:
         assert {path.suffix for path in (tmp_path / "tokens").iterdir()} == {".tokens", ".json"}
 
     @pytest.mark.parametrize(
-        "damage", ["tokens cut", "no tokens", "index cut", "index of numbers", "no index"]
+        "damage", ["tokens cut", "no tokens", "index cut", "index of numbers", "no index", "ends that fall"]
     )
     def test_what_is_damaged_is_made_again(self, damage, tmp_path):
         ids = prepare(tmp_path).tokens("training").ids.tolist()
@@ -158,6 +158,9 @@ class TestFolder:
             "index cut": lambda: index.write_text(index.read_text()[:-9]),
             "index of numbers": lambda: index.write_text("[1, 2]"),
             "no index": index.unlink,
+            "ends that fall": lambda: index.write_text(
+                index.read_text().replace('"ends": {"training": [', '"ends": {"training": [9999, ')
+            ),
         }[damage]()
         assert TokenFolder.read(folder) is None
         assert prepare(tmp_path).tokens("training").ids.tolist() == ids
