@@ -218,9 +218,10 @@ class Run:
         """The rows; OSError if they hold an id that isn't the tokenizer's."""
         high, vocab_size = int(rows.max()), self.tokenizer.vocab_size
         if high >= vocab_size:
+            folder = str(self.settings.tokens)
             raise OSError(
-                f"--tokens {str(self.settings.tokens)!r} has id {high}, and the vocabulary {vocab_size} tokens: "
-                "the file is damaged; delete the folder, and it is made again"
+                f"--tokens {folder!r} has id {high}, and the vocabulary {vocab_size} tokens: the files are "
+                "damaged; delete the folder, and they are made again"
             )
         return rows
 
