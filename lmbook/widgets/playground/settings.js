@@ -90,7 +90,7 @@ export function cutPrompt(text) {
 }
 
 /** @type {Record<TokenizerKind, string>} */
-const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bpe: 'token' };
+const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bpe: 'token', pretrained: 'token' };
 
 /**
  * "1 word", "2 characters".
