@@ -5,7 +5,7 @@
 ;; read; tools/assemble.py turns this file into kernels_binary.js.
 ;;
 ;;   products     out[t, r]  = Σ_c x[t, c] · w[r, c]     forward: a matrix times one vector (one token) or many
-;;   combine      out[i, c] += Σ_k y[i, k] · w[k, c]     backward: dX = dY · W and dW = dYᵀ · X; attention's sum of values
+;;   combine      out[i, c] += Σ_k y[i, k] · w[k, c]     backward: dX = dY · W, dW = dYᵀ · X; attention's sum of values
 ;;   quantise     x in 24-bit integers, a scale for each block of 32 columns
 ;;   blockProducts  as products, with weights of 4 or 8 bits in such blocks
 (module
@@ -17,8 +17,8 @@
   ;; the same). A row's sum runs in one order, whatever the group: the same bits for one token as for many.
   (func (export "products") (param $out i32) (param $outStep i32) (param $x i32) (param $xStep i32) (param $tokens i32)
       (param $w i32) (param $wStep i32) (param $rows i32) (param $columns i32)
-    (local $group i32) (local $next i32) (local $r i32) (local $t i32) (local $px i32) (local $end i32) (local $last i32)
-    (local $w0 i32) (local $w1 i32) (local $w2 i32) (local $w3 i32)
+    (local $group i32) (local $next i32) (local $r i32) (local $t i32)
+    (local $px i32) (local $end i32) (local $last i32) (local $w0 i32) (local $w1 i32) (local $w2 i32) (local $w3 i32)
     (local $a v128) (local $b v128) (local $c v128) (local $d v128) (local $v v128)
     (local.set $group (select (i32.const 4) (i32.const 1) (i32.ge_u (local.get $rows) (i32.const 4))))
     (local.set $next (select (local.get $wStep) (i32.const 0) (i32.eq (local.get $group) (i32.const 4))))
@@ -98,7 +98,8 @@
         (br_if $rowDone (i32.eqz (local.get $left)))
         (local.set $k (i32.shl (i32.sub (local.get $columns) (local.get $left)) (i32.const 2)))
         (local.set $pw (i32.add (local.get $w) (local.get $k)))
-        (local.set $po (i32.add (i32.add (local.get $out) (i32.mul (local.get $i) (local.get $outStep))) (local.get $k)))
+        (local.set $po (i32.add (local.get $out) (i32.mul (local.get $i) (local.get $outStep))))
+        (local.set $po (i32.add (local.get $po) (local.get $k)))
         (local.set $py (i32.add (local.get $y) (i32.mul (local.get $i) (local.get $yStep))))
         (local.set $k (local.get $terms))
         (if (i32.ge_u (local.get $left) (i32.const 16)) (then
@@ -152,7 +153,8 @@
   ;; the processor multiplies eight at a time. (With 16 bits alone logits would move by 10⁻², with 24 by 10⁻⁴.) A block
   ;; takes 144 bytes: scale and Σx (float32), 8 bytes unused, 32 high parts, 32 low parts.
   (func (export "quantise") (param $x i32) (param $blocks i32) (param $to i32)
-    (local $i i32) (local $top v128) (local $sum v128) (local $v v128) (local $u v128) (local $max f32) (local $scale f32)
+    (local $i i32) (local $max f32) (local $scale f32)
+    (local $top v128) (local $sum v128) (local $v v128) (local $u v128)
     (block $done (loop $each
       (br_if $done (i32.eqz (local.get $blocks)))
       (local.set $top (v128.const i32x4 0 0 0 0)) (local.set $sum (local.get $top))
@@ -189,23 +191,22 @@
       (local.set $blocks (i32.sub (local.get $blocks) (i32.const 1)))
       (br $each))))
 
-  ;; Four float16 become float32: sign and the other bits move to their places, and 2¹¹² corrects the exponent's bias.
-  (func $halves (param $at i32) (result v128)
-    (f32x4.mul (v128.const i32x4 0x77800000 0x77800000 0x77800000 0x77800000)
-      (v128.and (v128.const i32x4 0x8fffffff 0x8fffffff 0x8fffffff 0x8fffffff)
-        (i32x4.shl (v128.load16x4_s (local.get $at)) (i32.const 13)))))
-
   ;; ---- unpack: the blocks of four rows as int16 --------------------------------------------------------------------
   ;; Weights lie by fours of rows and blocks of 32 columns: the rows' scales d (float16), with 4 bits their offsets m
   ;; too, then the integers q; the weights are d · q + m. In a vector of eight: two columns of each of the four rows,
   ;; (r₀c₀ r₀c₁ r₁c₀ r₁c₁ …). With 4 bits each int16 holds four such: 4 vectors of columns in 16 bytes. Unpacked, a
-  ;; block takes 288 bytes: d and m (four float32 each), 16 vectors.
+  ;; block takes 288 bytes: d and m (four float32 each), 16 vectors. Four float16 become float32 at once: the sign and
+  ;; the other bits move to their places ($bits), and a factor of 2¹¹² corrects the exponent's bias.
   (func $unpack4 (param $w i32) (param $blocks i32) (param $to i32)
-    (local $i i32) (local $v v128) (local $low v128)
+    (local $i i32) (local $v v128) (local $low v128) (local $bits v128) (local $bias v128)
     (local.set $low (v128.const i16x8 15 15 15 15 15 15 15 15))
+    (local.set $bits (v128.const i32x4 0x8fffffff 0x8fffffff 0x8fffffff 0x8fffffff))
+    (local.set $bias (v128.const i32x4 0x77800000 0x77800000 0x77800000 0x77800000))
     (loop $each
-      (v128.store (local.get $to) (call $halves (local.get $w)))
-      (v128.store offset=16 (local.get $to) (call $halves (i32.add (local.get $w) (i32.const 8))))
+      (v128.store (local.get $to) (f32x4.mul (local.get $bias) (v128.and (local.get $bits)
+        (i32x4.shl (v128.load16x4_s (local.get $w)) (i32.const 13)))))
+      (v128.store offset=16 (local.get $to) (f32x4.mul (local.get $bias) (v128.and (local.get $bits)
+        (i32x4.shl (v128.load16x4_s offset=8 (local.get $w)) (i32.const 13)))))
       (local.set $w (i32.add (local.get $w) (i32.const 16))) (local.set $to (i32.add (local.get $to) (i32.const 32)))
       (local.set $i (i32.const 4))
       (loop $vectors
@@ -223,13 +224,19 @@
   (func $unpack8 (param $w i32) (param $blocks i32) (param $to i32)
     (local $i i32)
     (loop $each
-      (v128.store (local.get $to) (call $halves (local.get $w)))
+      (v128.store (local.get $to)
+        (f32x4.mul (v128.const i32x4 0x77800000 0x77800000 0x77800000 0x77800000)
+          (v128.and (v128.const i32x4 0x8fffffff 0x8fffffff 0x8fffffff 0x8fffffff)
+            (i32x4.shl (v128.load16x4_s (local.get $w)) (i32.const 13)))))
       (v128.store offset=16 (local.get $to) (v128.const i32x4 0 0 0 0))
       (local.set $w (i32.add (local.get $w) (i32.const 8))) (local.set $to (i32.add (local.get $to) (i32.const 32)))
-      (local.set $i (i32.const 16))
+      (local.set $i (i32.const 4))
       (loop $vectors
         (v128.store (local.get $to) (v128.load8x8_s (local.get $w)))
-        (local.set $w (i32.add (local.get $w) (i32.const 8))) (local.set $to (i32.add (local.get $to) (i32.const 16)))
+        (v128.store offset=16 (local.get $to) (v128.load8x8_s offset=8 (local.get $w)))
+        (v128.store offset=32 (local.get $to) (v128.load8x8_s offset=16 (local.get $w)))
+        (v128.store offset=48 (local.get $to) (v128.load8x8_s offset=24 (local.get $w)))
+        (local.set $w (i32.add (local.get $w) (i32.const 32))) (local.set $to (i32.add (local.get $to) (i32.const 64)))
         (br_if $vectors (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
       (br_if $each (local.tee $blocks (i32.sub (local.get $blocks) (i32.const 1))))))
 
@@ -239,7 +246,7 @@
   (func (export "blockProducts") (param $out i32) (param $outStep i32) (param $x i32) (param $tokens i32)
       (param $w i32) (param $bits i32) (param $rows i32) (param $blocks i32) (param $unpacked i32)
     (local $size i32) (local $t i32) (local $b i32) (local $i i32) (local $px i32) (local $pw i32) (local $po i32)
-    (local $sum v128) (local $high v128) (local $low v128) (local $v v128)
+    (local $sum v128) (local $high v128) (local $low v128) (local $v v128) (local $scale v128)
     (local.set $size (i32.mul (local.get $blocks) (select (i32.const 80) (i32.const 136)
       (i32.eq (local.get $bits) (i32.const 4)))))
     (loop $groups
@@ -253,22 +260,24 @@
         (loop $sums
           (local.set $sum (f32x4.add (local.get $sum)
             (f32x4.mul (v128.load offset=16 (local.get $pw)) (v128.load32_splat offset=4 (local.get $px)))))
-          (local.set $v (f32x4.mul (v128.load (local.get $pw)) (v128.load32_splat (local.get $px))))
+          (local.set $scale (f32x4.mul (v128.load (local.get $pw)) (v128.load32_splat (local.get $px))))
           (local.set $high (v128.const i32x4 0 0 0 0)) (local.set $low (local.get $high))
           (local.set $i (i32.const 8))
           (loop $columns ;; four a turn
-            (local.set $high (i32x4.add (local.get $high) (i32x4.dot_i16x8_s (v128.load offset=32 (local.get $pw))
-              (v128.load32_splat offset=16 (local.get $px)))))
-            (local.set $low (i32x4.add (local.get $low) (i32x4.dot_i16x8_s (v128.load offset=32 (local.get $pw))
-              (v128.load32_splat offset=80 (local.get $px)))))
-            (local.set $high (i32x4.add (local.get $high) (i32x4.dot_i16x8_s (v128.load offset=48 (local.get $pw))
-              (v128.load32_splat offset=20 (local.get $px)))))
-            (local.set $low (i32x4.add (local.get $low) (i32x4.dot_i16x8_s (v128.load offset=48 (local.get $pw))
-              (v128.load32_splat offset=84 (local.get $px)))))
+            (local.set $v (v128.load offset=32 (local.get $pw)))
+            (local.set $high (i32x4.add (local.get $high)
+              (i32x4.dot_i16x8_s (local.get $v) (v128.load32_splat offset=16 (local.get $px)))))
+            (local.set $low (i32x4.add (local.get $low)
+              (i32x4.dot_i16x8_s (local.get $v) (v128.load32_splat offset=80 (local.get $px)))))
+            (local.set $v (v128.load offset=48 (local.get $pw)))
+            (local.set $high (i32x4.add (local.get $high)
+              (i32x4.dot_i16x8_s (local.get $v) (v128.load32_splat offset=20 (local.get $px)))))
+            (local.set $low (i32x4.add (local.get $low)
+              (i32x4.dot_i16x8_s (local.get $v) (v128.load32_splat offset=84 (local.get $px)))))
             (local.set $pw (i32.add (local.get $pw) (i32.const 32)))
             (local.set $px (i32.add (local.get $px) (i32.const 8)))
             (br_if $columns (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
-          (local.set $sum (f32x4.add (local.get $sum) (f32x4.mul (local.get $v) (f32x4.add
+          (local.set $sum (f32x4.add (local.get $sum) (f32x4.mul (local.get $scale) (f32x4.add
             (f32x4.mul (f32x4.convert_i32x4_s (local.get $high)) (v128.const f32x4 256 256 256 256))
             (f32x4.convert_i32x4_s (local.get $low))))))
           (local.set $pw (i32.add (local.get $pw) (i32.const 32)))
