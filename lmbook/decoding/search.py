@@ -36,7 +36,8 @@ from lmbook.interface import (
 
 Found = tuple[Int[Tensor, "B _"], Float[Tensor, " B"]]
 EXHAUSTIVE_LIMIT = 1_000_000  # continuations: a few seconds of a small model
-MAX_SCORES = 2**27  # that a step of a beam may compare: N · V, half a gigabyte in float32
+MAX_PREFIXES = 1_000_000  # in a beam
+MAX_SCORES = 2**26  # that a step of a beam may compare: N · V, a quarter of a gigabyte in float32
 MAX_CANDIDATES = 1000  # of contrastive search
 
 
@@ -60,7 +61,7 @@ def beam_search(
         model: any causal language model.
         input_ids: (B, T) prompts.
         num_beams: prefixes kept; with as many as there are continuations the search is exhaustive. A step
-            compares N · V scores for N prefixes, at most 2 ** 27.
+            reads N prefixes and compares N · V scores: at most 1,000,000 and 2 ** 26.
         max_length: number of new tokens.
         length_penalty: see the head of the module.
         eos_token_id: a continuation ends with this token; the rest of the row is filled with it.
@@ -72,7 +73,7 @@ def beam_search(
 
     Raises:
         TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, or so high that a step would compare
-            more than 2 ** 27 scores; `length_penalty` negative or not finite, or so high that `max_length` to
+            more than 2 ** 26 scores; `length_penalty` negative or not finite, or so high that `max_length` to
             its power is beyond 1e304.
 
     Source: Graves 2012, Sequence Transduction with Recurrent Neural Networks, section 3; Murray and Chiang
@@ -175,7 +176,7 @@ def contrastive_search(
 
 def _check_beams(num_beams: int, vocab_size: int, steps_before: int) -> None:
     """Refuse a beam if, after `steps_before` tokens, it holds more prefixes than a step may compare."""
-    most = max(1, MAX_SCORES // vocab_size)
+    most = max(1, min(MAX_PREFIXES, MAX_SCORES // vocab_size))
     all_fit = steps_before * math.log2(vocab_size) < 28 and vocab_size**steps_before <= most
     if num_beams > most and not all_fit:
         check_int(f"with {vocab_size:,} tokens num_beams", num_beams, 1, most)

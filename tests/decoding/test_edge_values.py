@@ -284,3 +284,144 @@ def test_probabilities_of_another_shape_or_kind_are_refused(as_readers_run_it, f
         function(torch.full((2, 3), 1 / 3), torch.full((1, 3), 1 / 3))
     with pytest.raises(TypeError, match="target must be probabilities"):
         function([0.5, 0.5], torch.full((2,), 0.5))
+
+
+# Limits: what would take all memory or never end is refused first
+
+FIVE, START = random_rows(5, 5), torch.tensor([[0]])
+KNOWN, HIDDEN = Bigram(FIVE, vocab_size=5), Bigram(FIVE)
+
+
+def never(ids):
+    raise AssertionError("this model was read")
+
+
+never.vocab_size = 1000
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        partial(greedy_decode, never, START),
+        partial(sample_decode, never, START, ()),
+        partial(beam_search, never, START, 2),
+        partial(speculative_decode, never, never, START),
+    ],
+)
+@pytest.mark.parametrize(
+    "length", [100_001, 2**40, 10**30, 10**5000], ids=["a little", "a lot", "1e30", "1e5000"]
+)
+def test_a_length_that_never_ends_is_refused(decode, length):
+    with pytest.raises(ValueError, match="max_length must be at most 100,000, got"):
+        decode(length)
+
+
+def test_a_beam_that_fits_no_memory_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="with 1,000 tokens num_beams must be at most 67,108, got 67109"):
+        beam_search(never, START, 67_109, 3)
+    wide, best = beam_search(KNOWN, START, 10**12, 4), exhaustive_search(KNOWN, START, 4)
+    assert wide[0].equal(best[0])  # there are but 5 ** 3 prefixes
+    assert beam_search(never, START, 10**12, 0)[0].equal(START)
+    monkeypatch.setattr("lmbook.decoding.search.MAX_PREFIXES", 100)
+    with pytest.raises(ValueError, match="with 5 tokens num_beams must be at most 100, got 1000000000"):
+        beam_search(HIDDEN, START, 10**9, 12)
+    assert beam_search(HIDDEN, START, 10**9, 3)[0].equal(exhaustive_search(KNOWN, START, 3)[0])
+
+
+def test_exhaustive_search_reads_as_many_texts_at_once_as_fit(monkeypatch):
+    want, calls = exhaustive_search(KNOWN, START, 4), []
+    monkeypatch.setattr("lmbook.decoding.search.MAX_SCORES", 5 * 5 * 10)
+    noted = lambda ids: calls.append(len(ids)) or KNOWN(ids)  # noqa: E731
+    noted.vocab_size = 5
+    got = exhaustive_search(noted, START, 4)
+    assert got[0].equal(want[0])
+    assert calls == [10] * 12 + [5]
+
+
+def test_speculation_proposes_at_most_a_thousand_tokens():
+    with pytest.raises(ValueError, match="num_draft must be at most 1,000, got 1001"):
+        speculative_decode(never, never, START, 2, num_draft=1001)
+
+
+def test_torch_draws_from_no_more_than_16_million_tokens():
+    model = lambda ids: torch.zeros(1).expand(1, 1, 2**24 + 1)  # noqa: E731
+    with pytest.raises(ValueError, match=r"at most 16,777,216 tokens .* the model has 16,777,217"):
+        sample_decode(model, START, max_length=1)
+
+
+# Kinds of logits
+
+KINDS = {
+    "float8": lambda x: x.to(torch.float8_e4m3fn),
+    "sparse": lambda x: x.to_sparse(),
+    "meta": lambda x: x.to("meta"),
+    "bool": lambda x: x > 0,
+    "int": lambda x: x.long(),
+    "complex": lambda x: x + 0j,
+}
+CONSUMERS = {
+    "greedy": lambda m: greedy_decode(m, START, 2),
+    "sample": lambda m: sample_decode(m, START, (), 2),
+    "beam": lambda m: beam_search(m, START, 2, 2),
+    "exhaustive": lambda m: exhaustive_search(m, START, 2),
+    "speculative": lambda m: speculative_decode(m, KNOWN, START, 2),
+    "filter": lambda m: top_k(m(START), 2),
+    "probabilities": lambda m: acceptance(m(START), m(START)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("consume", CONSUMERS.values(), ids=CONSUMERS)
+def test_logits_that_torch_cannot_calculate_with_are_refused(as_readers_run_it, consume, kind):
+    model = lambda ids: kind(KNOWN(ids))  # noqa: E731
+    model.vocab_size = 5
+    with pytest.raises(TypeError, match="a tensor of floats"):
+        consume(model)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "meta"])
+def test_ids_and_masks_without_readable_numbers_are_refused(as_readers_run_it, kind):
+    with pytest.raises(TypeError, match="must be a tensor of int64"):
+        greedy_decode(KNOWN, KINDS[kind](START), 1)
+    with pytest.raises((TypeError, ValueError), match="padding_mask must be"):
+        greedy_decode(KNOWN, START, 1, padding_mask=KINDS[kind](START == 1))
+
+
+@pytest.mark.parametrize("keep", LOOKING_BACK.values(), ids=LOOKING_BACK)
+def test_unsigned_ids_are_refused(as_readers_run_it, keep):
+    with pytest.raises(TypeError, match=r"ids must be a tensor of int64, got torch\.uint64"):
+        keep(torch.zeros(1, 5), ids=START.to(torch.uint64))
+
+
+@pytest.mark.parametrize("keep", [presence_penalty, frequency_penalty, repetition_penalty])
+def test_an_int_beyond_int64_is_a_penalty_like_its_float(keep):
+    logits = torch.tensor([[0.5, -1.0, 2.0]])
+    assert keep(logits, torch.tensor([[0, 1]]), 10**30).equal(keep(logits, torch.tensor([[0, 1]]), 1e30))
+
+
+def test_padding_completes_no_ngram():
+    logits = torch.zeros(1, 4)
+    assert no_repeat_ngram(logits, torch.tensor([[-1, -1, 2]]), 2).equal(logits)
+    assert no_repeat_ngram(logits, torch.tensor([[-1, 3, -1]]), 2).tolist() == [[0.0, 0.0, 0.0, -INF]]
+
+
+# Filters that write
+
+
+def test_a_filter_that_writes_changes_neither_the_models_table_nor_the_text():
+    table = random_rows(5, 5)
+    model = lambda ids: table[None, ids[0, -1] : ids[0, -1] + 1].expand(1, ids.shape[1], 5)  # noqa: E731
+
+    def writing(logits, ids):
+        logits[:, int(ids[0, -1])] = -INF
+        ids.fill_(4)
+        return logits
+
+    def pure(logits, ids):
+        return logits.index_fill(1, ids[0, -1:], -INF)
+
+    before, draws = table.clone(), lambda: torch.Generator().manual_seed(0)
+    want = sample_decode(model, START, [pure], 20, generator=draws())
+    assert sample_decode(model, START, [writing], 20, generator=draws()).equal(want)
+    assert speculative_decode(model, model, START, 20, filters=[writing]).shape == (1, 21)
+    assert table.equal(before)
