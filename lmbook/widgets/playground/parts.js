@@ -8,8 +8,8 @@ const SHORT = 10; // lines of the distribution at first
 const LONG = 128; // and at most
 
 /**
- * The text: the prompt, then the written tokens. Each token is a button that goes back to it; the less likely it was, the
- * darker it is.
+ * The text: the prompt, then the written tokens. Each token is a button that goes back to it; the less likely it was,
+ * the darker it is.
  * @param {(place: number) => void} onpick
  */
 export function textView(onpick) {

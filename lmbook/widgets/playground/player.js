@@ -13,7 +13,8 @@ import { searchSteps, Writing } from './text.js';
 /** @typedef {{ headers: Header[], weights: DataView, about: About[] }} Carried what came from Python */
 
 export const OWN = 'Your own text';
-const PACE = { words: 130, word: 130, char: 40, byte: 25, bpe: 90, pretrained: 90 }; // milliseconds between two tokens of Play
+// Milliseconds between two tokens of Play.
+const PACE = { words: 130, word: 130, char: 40, byte: 25, bpe: 90, pretrained: 90 };
 
 export class Player {
   /**

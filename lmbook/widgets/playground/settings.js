@@ -29,7 +29,8 @@ const MARK = '#play:';
 
 /**
  * The sliders; the value `off` changes nothing. First the filters of sampling, in the order in which they are applied,
- * then the settings of beam search. The highest k is the size of the vocabulary, which filters nothing; it is stored as 0.
+ * then the settings of beam search. The highest k is the size of the vocabulary, which filters nothing; it is stored
+ * as 0.
  * @type {Dial[]}
  */
 export const DIALS = [
