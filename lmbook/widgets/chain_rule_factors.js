@@ -46,8 +46,9 @@ export function runningLogs(factors) {
 }
 
 /**
- * The place where exact and n-gram differ by the largest ratio; −1 if they differ by no more than 10 % everywhere. At the
- * first word they differ because the n-gram reads a full stop there: that place counts only if its word is impossible.
+ * The place where exact and n-gram differ by the largest ratio; −1 if they differ by no more than 10 % everywhere. At
+ * the first word they differ because the n-gram reads a full stop there: that place counts only if its word is
+ * impossible.
  * @param {Pair[]} factors
  */
 export function widestGap(factors) {

@@ -37,9 +37,9 @@ const GAP = '·····'; // stands for a hidden word
 // ---- Three ways to fill a gap -------------------------------------------------------------------------------------------
 
 /**
- * P(word at each hidden place | all visible words), exactly: the forward pass gives the probability of each state before
- * a place, the backward pass that of the words after it from each state; a word gets the sum of the products over the
- * steps that read it. All other hidden words are summed out.
+ * P(word at each hidden place | all visible words), exactly: the forward pass gives the probability of each state
+ * before a place, the backward pass that of the words after it from each state; a word gets the sum of the products
+ * over the steps that read it. All other hidden words are summed out.
  * The result has a Float64Array (V) for each hidden place, null for the others.
  * Source: Rabiner (1989), section III.B, forward–backward.
  * @param {Automaton} exact

@@ -9,14 +9,14 @@ import { unpack } from './core/bytes.js';
 const LINES = 12;
 
 /**
- * A prompt at one position of both sliders. `before` (T = 1) and `after` (T, then p) have K + 1 numbers: the probabilities
- * of the K best tokens and, last, the sum of all others.
+ * A prompt at one position of both sliders. `before` (T = 1) and `after` (T, then p) have K + 1 numbers: the
+ * probabilities of the K best tokens and, last, the sum of all others.
  * @typedef {{ before: Float64Array, after: Float64Array, entropy: number, size: number, mass: number }} Answer
  */
 
 /**
- * One prompt: `at(t, m)` is its answer at the places of both sliders. It is exact: Python has computed the sums over the
- * vocabulary for each position.
+ * One prompt: `at(t, m)` is its answer at the places of both sliders. It is exact: Python has computed the sums over
+ * the vocabulary for each position.
  * @param {(name: string) => any} get
  * @param {number} prompt
  */

@@ -28,8 +28,8 @@ const CALM_EVERY = 1200;
 /** @typedef {{ checkpoint: number, sentence: number, place: number }} Place where the reader is */
 
 /**
- * The run as Python recorded it. Every word but a sentence's first has a row of probabilities; the rows of all sentences
- * follow each other.
+ * The run as Python recorded it. Every word but a sentence's first has a row of probabilities; the rows of all
+ * sentences follow each other.
  * @param {Pick<WidgetModel, 'get'>} model
  */
 export function readRecording(model) {

@@ -1,4 +1,4 @@
-// Byte-pair merges of a text, and how a unigram model scores the tokens. The numbers are those of TokenMerges in Python.
+// Byte-pair merges of a text, and how a unigram model scores its tokens. The numbers are those of TokenMerges in Python.
 import { unpack } from './core/bytes.js';
 import { cutPieces, mergePair } from './core/pieces.js';
 

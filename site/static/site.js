@@ -1,5 +1,5 @@
-/* A box that scrolls sideways can be reached, and so scrolled, by keyboard; one that doesn't scroll can't. lm.css lets it
-   fade on the side where there is more. */
+/* A box that scrolls sideways can be reached, and so scrolled, by keyboard; one that doesn't scroll can't. lm.css lets
+   it fade on the side where there is more. */
 (() => {
   const BOXES = '.lm-formula, .lm-figure, .cell_output .output, .highlight pre, .pst-scrollable-table-container';
   /** @param {HTMLElement} box */

@@ -185,8 +185,8 @@ export function readNumber(given, item, sentences) {
 }
 
 /**
- * The name of what is said to a predicted share that can't be meant, or "". It isn't accepted, because a prediction can't
- * be changed later.
+ * The name of what is said to a predicted share that can't be meant, or "". It isn't accepted, because a prediction
+ * can't be changed later.
  * @param {string} unit
  * @param {string} given
  * @param {number} value

@@ -36,8 +36,8 @@ export function editDistance(a, b) {
 }
 
 /**
- * The word of `vocab` that takes the fewest changes, if they are few. Words whose lengths differ by more are skipped, so
- * that a very long word costs no time.
+ * The word of `vocab` that takes the fewest changes, if they are few. Words whose lengths differ by more are skipped,
+ * so that a very long word costs no time.
  * @param {string} word
  * @param {string[]} vocab
  */

@@ -189,8 +189,8 @@ export function segments(legend, options, onchange) {
 // ---- The widget as a whole --------------------------------------------------------------------------------------------
 
 /**
- * The outermost element of a widget. JupyterLab binds arrow keys, letters and Delete to whole cells, so no key event may
- * leave the widget.
+ * The outermost element of a widget. JupyterLab binds arrow keys, letters and Delete to whole cells, so no key event
+ * may leave the widget.
  * @param {HTMLElement} el
  * @param {string} name
  * @param {string} label

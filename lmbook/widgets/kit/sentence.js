@@ -19,8 +19,8 @@ export const MAX_WORDS = 24; // of a sentence; more rows and columns can't be to
  */
 
 /**
- * A field for a sentence of the language, with a line below it that says what is wrong. `read(text)` gives {ids, wrong};
- * `ids` is null if there are no words, or more than the model is shown.
+ * A field for a sentence of the language, with a line below it that says what is wrong. `read(text)` gives {ids,
+ * wrong}; `ids` is null if there are no words, or more than the model is shown.
  * @param {SentenceOptions} options
  * @param {string} [name] of the field
  */

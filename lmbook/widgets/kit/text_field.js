@@ -5,8 +5,8 @@ import { dropDown, h, newId } from './kit.js';
 const HINTS = 6; // words suggested for a half-typed one
 
 /**
- * A text as words of a vocabulary. `ids` go up to the first unknown word; `pending` are the known words that begin with a
- * half-typed last word; `problem` is a sentence about what is wrong.
+ * A text as words of a vocabulary. `ids` go up to the first unknown word; `pending` are the known words that begin with
+ * a half-typed last word; `problem` is a sentence about what is wrong.
  * @typedef {{ ids: number[], pending: string[], problem: string }} Reading
  */
 
