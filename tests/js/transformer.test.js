@@ -38,11 +38,14 @@ function sizesOf(config) {
  * Weights that float16 holds as they are, and the model that has them.
  * @param {Partial<TransformerConfig>} [changes]
  * @param {number[]} [start]
+ * @param {number} [largest] weight
  */
-function make(changes = {}, start = []) {
+function make(changes = {}, start = [], largest = 1) {
   const config = { ...CONFIG, ...changes };
   const draw = seededRandom(5);
-  const weights = sizesOf(config).map((size) => Array.from({ length: size }, () => Math.round(128 * draw() - 64) / 64));
+  const weights = sizesOf(config).map((size) =>
+    Array.from({ length: size }, () => largest * Math.round(128 * draw() - 64) / 64)
+  );
   const bytes = new Uint8Array(Float16Array.from(weights.flat()).buffer);
   const view = new DataView(Uint8Array.of(...Array(OFFSET).fill(255), ...bytes).buffer);
   const names = { kind: 'transformer', name: 'tiny', tokenizer: { kind: 'byte' }, vocab_size: config.vocab_size };
@@ -57,15 +60,17 @@ const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
 const plus = (a, b) => a.map((x, i) => x + b[i]);
 /** @type {(flat: Row, width: number) => Row[]} */
 const inRows = (flat, width) =>
-  Array.from({ length: flat.length / width }, (_, r) => flat.slice(r * width).slice(0, width));
+  Array.from({ length: flat.length / width }, (_, r) => flat.slice(r * width, (r + 1) * width));
 /** @type {(matrix: Row, x: Row) => Row} */
 const times = (matrix, x) => inRows(matrix, x.length).map((row) => dot(row, x));
 /** @type {(x: Row, weight: Row, eps: number) => Row} */
 const norm = (x, weight, eps) => x.map((v, i) => v * weight[i] / Math.sqrt(dot(x, x) / x.length + eps));
 /** @type {(scores: Row) => Row} */
 const shares = (scores) => {
-  const powers = scores.map(Math.exp);
-  return powers.map((p) => p / powers.reduce((a, b) => a + b));
+  const top = Math.max(...scores);
+  const powers = scores.map((score) => Math.exp(score - top));
+  const total = powers.reduce((a, b) => a + b);
+  return powers.map((p) => p / total);
 };
 
 /**
@@ -197,5 +202,35 @@ Deno.test('what can not be read is refused', () => {
   assert.throws(() => make({ causal: false }).model.session(), {
     name: 'TypeError',
     message: 'a masked model sees both sides of a token and can’t go on from a prefix',
+  });
+});
+
+Deno.test('a long text: read in parts, into a memory that grows', () => {
+  const { config, weights, model } = make({ context_length: 600, num_layers: 1 });
+  const draw = seededRandom(3);
+  const ids = Array.from({ length: 540 }, () => Math.floor(8 * draw()));
+  const want = reference(config, weights, ids);
+  const session = model.session(ids.slice(0, 250));
+  /** @type {(length: number) => number} rows of the memory after so many tokens */
+  const rowsAfter = (length) => {
+    session.follow(ids.slice(0, length));
+    near(session.logits, want.logits[length - 1]);
+    const { keys, values, hidden } = session.memory;
+    assert.deepEqual([keys[0].length, values[0].length].map((size) => size / 4), Array(2).fill(hidden.length / 12));
+    return hidden.length / 12;
+  };
+  assert.deepEqual([250, 256, 257, 512, 540].map(rowsAfter), [256, 256, 512, 512, 600]);
+  near(model.logits(ids)[299], want.logits[299]);
+  const attention = model.attention(ids.slice(0, 70));
+  for (let t = 0; t < 70; t++) near(attention[0][2].slice(70 * t, 70 * t + t + 1), want.attention[0][2][t]);
+  const small = make().model.session([1]);
+  assert.equal(small.memory.hidden.length, 9 * 12);
+});
+
+Deno.test('scores that e can not be raised to', () => {
+  const { config, weights, model } = make({ num_layers: 1 }, [], 64);
+  const want = reference(config, weights, IDS).attention[0];
+  model.attention(IDS)[0].forEach((shares, head) => {
+    want[head].forEach((row, t) => near(shares.slice(5 * t, 5 * t + row.length), row));
   });
 });
