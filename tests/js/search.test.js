@@ -64,6 +64,14 @@ Deno.test('all may end', () => {
   assert.deepEqual(beamSearch(always([0, 0, 1]), [0], 2, 3, { eos: 2 }), { ids: [0, 2], logProb: 0 });
 });
 
+Deno.test('each beam goes on from its own text', () => {
+  const rows = [[0, 0], [0.4, 0.6], [0.9, 0.1], [0.5, 0.5]];
+  const model = new TableModel(2, (ids) => Float64Array.from(rows[Math.min(ids.length, 3)]));
+  const found = beamSearch(model, [0], 2, 2);
+  assert.deepEqual(found.ids, [0, 1, 0]);
+  near(found.logProb, Math.log(0.6 * 0.9));
+});
+
 /** A session that counts, in `done`, how often it and its copies were copied and read a token. */
 class Counted {
   /**

@@ -73,6 +73,7 @@ Deno.test('the earliest merge first, wherever it applies', () => {
   assert.deepEqual(pairs.encode('bcbc bcd').ids, [256, 256, 32, 258]);
   assert.deepEqual(pairs.encode('').ids, []);
   assert.equal(pairs.decode([259, 256, 32, 258]), 'ababc bcd');
+  assert.deepEqual(loadTokenizer({ kind: 'bpe', merges: [[98, 99], [99, 97]] }).encode('bca').ids, [256, 97]);
   assert.equal(pairs.tokens.length, 260);
   assert.deepEqual(pairs.encode('abc').ids, [97, 256]); // the second time it is remembered
 });
