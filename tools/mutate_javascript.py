@@ -25,8 +25,18 @@ from mutate import equivalent
 PACKAGE = "@stryker-mutator/core@10.1.1"
 CORE = ROOT / "lmbook" / "widgets" / "core"
 STRYKER = VENV / "node" / "node_modules" / "@stryker-mutator" / "core" / "bin" / "stryker.js"
-# Blocks and kernels are tested together; kernels_binary holds WebAssembly.
-TESTS = {"blocks": "kernels", "kernels_plain": "kernels", "kernels_binary": None}
+# Modules whose tests are elsewhere than in the file of their name; kernels_binary holds WebAssembly.
+TESTS = {
+    "blocks": "kernels",
+    "kernels_plain": "kernels",
+    "kernels_binary": "",
+    "transformer": "transformer kernels",
+}
+
+
+def tests_of(name: str) -> list[str]:
+    """The test files of a module, as paths from the root."""
+    return [f"tests/js/{stem}.test.js" for stem in TESTS.get(name, name).split()]
 
 
 def settings(name: str, folder: Path, jobs: int) -> dict:
@@ -35,7 +45,7 @@ def settings(name: str, folder: Path, jobs: int) -> dict:
     deno = f"{VENV / 'bin' / 'deno'} test --quiet --no-check --fail-fast --allow-env"
     return {
         "testRunner": "command",
-        "commandRunner": {"command": f"{deno} tests/js/{TESTS.get(name, name)}.test.js"},
+        "commandRunner": {"command": f"{deno} {' '.join(tests_of(name))}"},
         "mutate": [f"lmbook/widgets/core/{name}.js"],
         "ignorePatterns": ["**", "!deno.json", "!lmbook/widgets/core/**", "!tests/js/**"],
         "symlinkNodeModules": False,
@@ -82,7 +92,7 @@ def judge(name: str, jobs: int) -> tuple[int, list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    every = sorted(path.stem for path in CORE.glob("*.js") if TESTS.get(path.stem, path.stem))
+    every = sorted(path.stem for path in CORE.glob("*.js") if tests_of(path.stem))
     parser.add_argument("names", nargs="*", default=every)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--at-least", type=float, default=95.0, help="percent of the mutants to be killed")
@@ -91,6 +101,10 @@ def main() -> int:
         install_node_packages(Path(sys.executable), [PACKAGE])
     enough = True
     for name in options.names:
+        if not all((ROOT / test).exists() for test in tests_of(name)):
+            print(f"{name}.js: has no {' '.join(tests_of(name))}")
+            enough = False
+            continue
         total, survivors = judge(name, options.jobs)
         for survivor in survivors:
             print("survived:", survivor)
