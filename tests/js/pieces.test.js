@@ -5,6 +5,7 @@ Deno.test('one merge, from left to right', () => {
   assert.deepEqual(mergePair([1, 1, 1, 2], 1, 1, 9), [9, 1, 2]);
   assert.deepEqual(mergePair([2, 1, 2, 1], 2, 1, 9), [9, 9]);
   assert.deepEqual(mergePair([2, 2, 1, 1], 2, 1, 9), [2, 9, 1]);
+  assert.deepEqual(mergePair([3, 1, 2], 2, 1, 9), [3, 1, 2]);
   assert.deepEqual(mergePair([], 1, 1, 9), []);
 });
 
