@@ -3,7 +3,7 @@
 Axes: B batch, T time, V vocabulary, M masked tokens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -95,10 +95,21 @@ def masked_loss(
     batch: Int[Tensor, "B T"],
     *,
     padding_mask: Bool[Tensor, "B T"] | None = None,
+    word_ids: Int[Tensor, "B T"] | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
-    """Return the summed −log P of the masked tokens, and how many; 0 with gradient 0 if nothing is masked."""
-    masked_ids, mask = model.create_masked_input(batch, generator=generator, padding_mask=padding_mask)
+    """Return the summed −log P of the masked tokens, and how many; 0 with gradient 0 if nothing is masked.
+
+    Args:
+        model: a masked model.
+        batch: (B, T).
+        padding_mask: (B, T), True where a token is padding: never masked, never looked at.
+        word_ids: (B, T), the index of each token's word, for whole-word masking; see `create_masked_input`.
+        generator: draws the masks; None: torch's default generator.
+    """
+    masked_ids, mask = model.create_masked_input(
+        batch, generator=generator, padding_mask=padding_mask, word_ids=word_ids
+    )
     logits = model.unembed(model.hidden_states(masked_ids, padding_mask)[mask])  # (M, V): no other is needed
     return F.cross_entropy(logits.float(), batch[mask], reduction="sum"), mask.sum()
 
@@ -110,6 +121,7 @@ def train_mlm(
     epochs: int = 10,
     *,
     pad_token_id: int | None = None,
+    word_ids: Callable[[Tensor], Tensor] | None = None,
     generator: torch.Generator | None = None,
     schedule: Schedule | None = None,
     max_grad_norm: float | None = None,
@@ -126,6 +138,8 @@ def train_mlm(
         optimizer: of the model's parameters.
         epochs: passes over `dataloader`.
         pad_token_id: this id is padding: never masked, never looked at.
+        word_ids: batch (B, T) → the index of each token's word (B, T), for whole-word masking; see
+            `MaskedLM.create_masked_input`. None: each token is masked by itself.
         generator: draws the masks; None: torch's default generator. Validation has its own.
         schedule: a torch scheduler of this optimizer, or step → factor of its learning rate.
         max_grad_norm: a longer gradient is scaled down to this length.
@@ -135,15 +149,20 @@ def train_mlm(
         progress: show a bar on stderr, for people (package tqdm).
 
     Raises:
-        ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context.
+        TypeError: `word_ids` isn't a function.
+        ValueError: a setting out of range, ids outside the vocabulary, a batch longer than the context, word
+            ids of another shape.
     """
     check_token_id(model, pad_token_id, "pad_token_id")
+    if word_ids is not None and not callable(word_ids):
+        raise TypeError(f"word_ids must be a function from a batch to word ids, got {word_ids!r}")
 
     def loss(batch: Tensor) -> tuple[Tensor, Tensor]:
         padding_mask = None if pad_token_id is None else batch == pad_token_id
         # Validation compares epochs, so there a batch always gets the same masks.
         draws = generator if model.training else torch.Generator().manual_seed(int(batch.sum()))
-        return masked_loss(model, batch, padding_mask=padding_mask, generator=draws)
+        words = None if word_ids is None else word_ids(batch)
+        return masked_loss(model, batch, padding_mask=padding_mask, word_ids=words, generator=draws)
 
     return fit(
         model,
