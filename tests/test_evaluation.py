@@ -305,3 +305,40 @@ def test_calibration_takes_any_shape_and_says_when_all_is_well():
         calibration(logits, torch.full((2, 2), 3))
     with pytest.raises(ValueError, match="NaN"):
         calibration(logits * math.nan, torch.zeros(2, 2, dtype=torch.int64))
+
+
+def test_numbers_that_would_take_all_time_and_memory_are_refused():
+    model, ids = Bigram(), random_ids(1, 4)
+    with pytest.raises(
+        ValueError, match="num_bytes must be at most 1,000,000,000,000,000,000, got an int of"
+    ):
+        bits_per_byte(model, ids, 10**400)
+    with pytest.raises(ValueError, match="num_bins must be at most 1,000,000, got 1099511627776"):
+        calibration(torch.zeros(1, 2), torch.tensor([0]), 2**40)
+    for measure in (distinct_n, self_similarity):
+        with pytest.raises(ValueError, match="n must be at most 100, got 50000"):
+            measure([[0] * 100_000] * 2, 50_000)
+
+
+def test_a_batch_larger_than_any_is_one_batch():
+    ids = random_ids(2, 3)
+    assert pseudo_perplexity(Masked(), ids, batch_size=10**30) == pseudo_perplexity(Masked(), ids)
+    assert surprisal(Bigram(), ids, batch_size=10**30).equal(surprisal(Bigram(), ids))
+
+
+@pytest.mark.parametrize("mask_token_id", [2**63, 10**30])
+def test_a_mask_id_beyond_int64_is_refused(mask_token_id):
+    model = Masked()
+    model.mask_token_id = mask_token_id
+    with pytest.raises(ValueError, match="mask_token_id must be at most"):
+        pseudo_perplexity(model, random_ids(1, 3))
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda x: x.to(torch.float8_e4m3fn), lambda x: x.to_sparse(), lambda x: x.to("meta")]
+)
+def test_logits_without_readable_numbers_are_refused(kind):
+    with pytest.raises(TypeError, match="logits must be a tensor of floats"):
+        calibration(kind(torch.zeros(2, 3)), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(TypeError, match="a model must return logits"):
+        surprisal(lambda ids: kind(torch.zeros(*ids.shape, 3)), random_ids(1, 3, vocab_size=3))

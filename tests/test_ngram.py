@@ -278,3 +278,27 @@ def test_bad_texts_and_calls():
     with pytest.raises(TypeError, match="int64"):
         model.fit(torch.zeros(9, dtype=torch.int32))
     assert repr(model) == "NGramLM(order=4, vocab_size=5, smoothing='kneser-ney')"
+
+
+@pytest.mark.parametrize("smoothing", ["mle", "add-k", "interpolated", "kneser-ney"])
+def test_the_highest_order_is_a_distribution(smoothing):
+    text = torch.arange(2002).remainder(7)[None] % 3
+    model = NGramLM(1000, 3, smoothing=smoothing).fit(text)
+    close = model(text[:, :1100]).exp().sum(-1)
+    torch.testing.assert_close(close, torch.ones(1, 1100).double())
+
+
+def test_sizes_that_no_memory_holds_are_refused(as_readers_run_it):
+    with pytest.raises(ValueError, match="order must be at most 1,000, got 1001"):
+        NGramLM(1001, 3)
+    for vocab_size in (10**7 + 1, 2**40, 10**30):
+        with pytest.raises(ValueError, match="vocab_size must be at most 10,000,000"):
+            NGramLM(2, vocab_size)
+    with pytest.raises(ValueError, match="k times vocab_size must be finite"):
+        NGramLM(2, 10, smoothing="add-k", k=10**308)
+
+
+@pytest.mark.parametrize("weights", [5, ["0.5", "0.25", "0.25"], [None] * 3])
+def test_weights_are_numbers(as_readers_run_it, weights):
+    with pytest.raises(TypeError, match="weights must be"):
+        NGramLM(2, 3, smoothing="interpolated", weights=weights)

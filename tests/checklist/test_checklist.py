@@ -487,3 +487,109 @@ def test_a_search_through_too_many_continuations_is_refused_at_once(as_readers_r
 def test_a_model_without_modes_has_no_decoder_to_check(as_readers_run_it):
     with pytest.raises(TypeError, match=r"nn\.Module, got function"):
         check.check_decoder(lambda model, ids: ids, lambda ids: ids, torch.tensor([[1, 2]]))
+
+
+class OwnError(Exception):
+    pass
+
+
+def failing(*arguments):
+    raise OwnError("of its own")
+
+
+class Failing(nn.Module):
+    def forward(self, ids):
+        raise OwnError("of its own")
+
+
+RAISED = {
+    "check_rows": lambda ids: check.check_rows(failing, ids),
+    "check_future": lambda ids: check.check_future(failing, ids),
+    "check_order": lambda ids: check.check_order(failing, ids),
+    "check_device": lambda ids: check.check_device(Failing(), ids),
+    "check_logits": lambda ids: check.check_logits(failing, failing, ids),
+    "check_masking": lambda ids: check.check_masking(failing, V, V),
+    "check_masked_loss": lambda ids: check.check_masked_loss(failing),
+    "check_epoch_loss": lambda ids: check.check_epoch_loss(failing, ids),
+    "check_decoder": lambda ids: check.check_decoder(failing, Failing(), ids),
+    "check_decoder, model": lambda ids: check.check_decoder(greedy_decode, Failing(), ids),
+    "check_filter": lambda ids: check.check_filter(failing),
+    "check_zero_temperature": lambda ids: check.check_zero_temperature(failing, TableModel(V), ids),
+    "check_zero_temperature, model": lambda ids: check.check_zero_temperature(
+        lambda m, x: x.repeat(1, 2), failing, ids
+    ),
+    "check_search": lambda ids: check.check_search(failing, TableModel(3), ids % 3),
+    "check_search, model": lambda ids: check.check_search(beam_search, failing, ids),
+}
+
+
+@pytest.mark.parametrize("call", RAISED.values(), ids=RAISED)
+def test_what_the_code_under_test_raises_is_told_with_its_cause(ids, call):
+    with pytest.raises(CheckFailed, match="OwnError: of its own") as failed:
+        call(ids)
+    assert isinstance(failed.value.__cause__, OwnError)
+
+
+def test_what_is_no_function_is_no_failed_check(as_readers_run_it, ids, causal):
+    for call in (
+        lambda: check.check_rows(3, ids),
+        lambda: check.check_device(failing, ids),
+        lambda: check.check_masking(3, V, V),
+        lambda: check.check_masked_loss(None),
+        lambda: check.check_epoch_loss(0.5, ids),
+        lambda: check.check_decoder("greedy", causal, ids),
+        lambda: check.check_filter(torch.zeros(2)),
+        lambda: check.check_zero_temperature(None, causal, ids),
+        lambda: check.check_search(None, TableModel(3), ids % 3),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_limits_of_the_checks_are_said_first(as_readers_run_it, ids):
+    with pytest.raises(ValueError, match="keeps must be at most 1,000, got 1099511627776"):
+        check.check_filter(failing, 2**40)
+    for change, message in (
+        ({"vocab_size": 10**12}, "vocab_size must be at most"),
+        ({"special_token_ids": range(5)}, "all 5 ids are special"),
+        ({"mask_prob": 1.5}, "mask_prob must be at least 0 and at most 1, got 1.5"),
+        ({"split": (0.8, 0.1)}, "split must be three shares"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check.check_masking(failing, **{"vocab_size": 5, "mask_token_id": 5} | change)
+    model = TableModel(3)
+    model.context_length = 8
+    with pytest.raises(ValueError, match="prompt plus max_length is 10 tokens long"):
+        check.check_search(failing, model, ids % 3, 10 - T)
+
+
+def test_a_vocabulary_that_changes_fails(ids):
+    def alone_is_narrower(ids):
+        return torch.zeros(*ids.shape, V if len(ids) > 1 else V - 1)
+
+    with pytest.raises(
+        CheckFailed, match=rf"logits have shape \(1, {T}, {V}\) once, then \(1, {T}, {V - 1}\)"
+    ):
+        check.check_rows(alone_is_narrower, ids)
+
+
+def test_tokens_that_an_embedding_reads_by_keyword_are_counted(ids, causal):
+    class ByKeyword(CausalLM):
+        def _embed(self, input_ids, padding_mask, cache=None):
+            return self.embedding(input=input_ids)
+
+    model = ByKeyword(V, 22, 11, 2, context_length=32)
+    check.check_decoder(partial(greedy_decode, max_length=3), model, ids)
+
+    @torch.no_grad()
+    def reading_twice(model, ids):
+        model(ids)
+        return greedy_decode(model, ids, 3)
+
+    with pytest.raises(CheckFailed, match="tokens were read for a result of"):
+        check.check_decoder(reading_twice, model, ids)
+
+
+def test_a_search_is_judged_with_few_texts_read_at_once(monkeypatch):
+    monkeypatch.setattr("lmbook.checklist.decoding.ROWS", 4)
+    check.check_search(beam_search, TableModel(3), torch.tensor([[0]]), 2)

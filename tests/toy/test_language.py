@@ -321,3 +321,44 @@ def test_no_ngram_comes_near_the_floor(language):
     for order in range(1, 6):
         trained = NGramLM(order, language.vocab_size).fit(train)
         assert cross_entropy(trained, test) - floor > gaps[order - 1] - 0.01
+
+
+TOO_MUCH = [
+    (lambda language, ids: language.sample(10**12, 3), "num_sequences must be at most 33,333,333, got"),
+    (lambda language, ids: language.sample(3, 10**12), "length must be at most 100,000, got"),
+    (lambda language, ids: language.best_continuation(ids, 10**12), "length must be at most 100,000, got"),
+    (lambda language, ids: language.conditional_entropy(10**12), "order must be at most 1,000, got"),
+    (lambda language, ids: language.conditional_entropy(7), "3 words have 33,867 paths, the limit is 20,000"),
+    (lambda language, ids: language.masked_entropies(1000), "words_after must be at most 100, got 1000"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), TOO_MUCH)
+def test_what_would_never_end_is_refused(language, monkeypatch, call, message):
+    monkeypatch.setattr("lmbook.toy.language.MAX_PATHS", 20_000)
+    with pytest.raises(ValueError, match=message):
+        call(language, torch.zeros(1, 1, dtype=torch.int64))
+
+
+def test_a_grammar_with_too_many_sets_of_states_is_refused(small, monkeypatch):
+    monkeypatch.setattr("lmbook.toy.language.MAX_BELIEFS", 2)
+    with pytest.raises(ValueError, match="keeps more than 2 sets of states apart"):
+        small.masked_entropies(8)
+
+
+def test_many_texts_are_worked_on_in_parts(small, monkeypatch):
+    whole = small.sample(7, 5, generator=torch.Generator().manual_seed(3))
+    posterior = small.masked_posterior(whole, 2)
+    monkeypatch.setattr("lmbook.toy.language.ROWS", 2)
+    assert small.sample(7, 5, generator=torch.Generator().manual_seed(3)).equal(whole)
+    assert small.masked_posterior(whole, 2).equal(posterior)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [5, [], "a", {0: None}, {0: {"a": 1.0}}, {0: {"a": (1.0,)}}, {0: {3: (1.0, 0)}}, {0: {"a": ("1", 0)}}],
+    ids=str,
+)
+def test_what_is_no_table_is_no_grammar(as_readers_run_it, grammar):
+    with pytest.raises(TypeError, match=r"a grammar is a table|needs|must be a number"):
+        ToyLanguage(grammar=grammar)

@@ -446,3 +446,62 @@ def test_an_error_that_is_not_about_ids_is_passed_on():
     model.embedding.register_forward_pre_hook(broken)
     with pytest.raises(IndexError, match="mine"):
         model(torch.tensor([[1, 2]]))
+
+
+def test_sizes_that_no_memory_holds_are_refused(as_readers_run_it):
+    for change, message in (
+        ({"num_layers": 10**9}, "num_layers must be at most 10,000, got 1000000000"),
+        ({"vocab_size": 10**12}, "the number of weights must be at most 10,000,000,000, got 8"),
+        ({"d_ff": 10**30}, "the number of weights must be at most"),
+        ({"context_length": 10**12}, "heads of width 4 context_length must be at most 33,554,432, got 10"),
+        ({"d_model": 10**400}, "the number of weights must be at most"),
+    ):
+        sizes = {"vocab_size": 5, "d_model": 8, "num_heads": 2, "num_layers": 1} | change
+        with pytest.raises(ValueError, match=message):
+            CausalLM(**sizes)
+
+
+def test_the_number_of_weights_is_that_of_the_model(monkeypatch):
+    for change in ({}, {"tie_embeddings": False}, {"num_kv_heads": 1}, {"d_ff": 7}):
+        model = CausalLM(5, 12, 2, 3, **change)
+        total = sum(weight.numel() for weight in model.parameters())
+        with monkeypatch.context() as limited:
+            limited.setattr("lmbook.transformer.model.MAX_WEIGHTS", total - 1)
+            with pytest.raises(ValueError, match=f"at most {total - 1:,}, got {total}"):
+                CausalLM(5, 12, 2, 3, **change)
+
+
+def test_a_cache_refuses_rows_and_lengths_that_it_has_not(as_readers_run_it):
+    model = CausalLM(5, 8, 2, 1, context_length=16).eval()
+    cache = model.new_cache(2)
+    model(torch.tensor([[0, 1], [2, 3]]), cache=cache)
+    for rows, error in (
+        (torch.tensor([2]), ValueError),
+        (torch.tensor([-1]), ValueError),
+        (torch.tensor([], dtype=torch.int64), ValueError),
+        (torch.tensor([[0]]), ValueError),
+        (torch.tensor([0.0]), TypeError),
+        ([0], TypeError),
+    ):
+        with pytest.raises(error, match="rows must"):
+            cache.select(rows)
+    with pytest.raises(TypeError, match="length must be an int"):
+        cache.truncate(0.5)
+    with pytest.raises(TypeError, match="cache must come from new_cache"):
+        model(torch.tensor([[0]]), cache=3)
+    assert (cache.length, cache.batch_size) == (2, 2)
+
+
+def test_keys_of_another_models_heads_are_not_stretched():
+    first, ids = CausalLM(5, 8, 2, 1, num_kv_heads=1, context_length=16).eval(), torch.tensor([[0, 1]])
+    for other in (CausalLM(5, 8, 2, 1, context_length=16), CausalLM(5, 8, 1, 2, context_length=16)):
+        cache = first.new_cache(1)
+        with torch.no_grad():
+            first(ids, cache=cache)
+            with pytest.raises(ValueError, match="the cache has heads"):
+                other.eval()(ids[:, :1], cache=cache)
+
+
+def test_states_of_another_width_are_no_hidden_states(as_readers_run_it):
+    with pytest.raises(ValueError, match=r"hidden must be \(…, 8\), got \(2, 3\)"):
+        CausalLM(5, 8, 2, 1).unembed(torch.zeros(2, 3))

@@ -165,6 +165,9 @@ class TestTrainingReplay:
             ValueError, match=r"48 checkpoints would take 150,336 bytes, the limit is 150,000"
         ):
             TrainingReplay(recorder)
+        recorder.floor = math.inf
+        with pytest.raises(ValueError, match="the loss of the exact language must be finite, got inf"):
+            TrainingReplay(recorder)
         with pytest.raises(ValueError, match="'cat'"):
             ReplayRecorder(language, ["the cat"], held_out)
         with pytest.raises(ValueError, match="from 2 to 24 words, 'the' has 1"):

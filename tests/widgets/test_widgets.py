@@ -329,6 +329,14 @@ class TestShannonGame:
         with pytest.raises(ValueError, match=message):
             score_letters(lambda ids: logits, torch.tensor([3, 0, 26, 7, 1]), 1)
 
+    def test_a_model_in_training_drops_nothing_and_stays_in_training(self):
+        model = torch.nn.Sequential(torch.nn.Embedding(27, 27), torch.nn.Dropout(0.5))
+        ids = torch.tensor([3, 0, 26, 7, 1])
+        assert score_letters(model, ids, 1) == score_letters(model.eval(), ids, 1)
+        score_letters(model.train(), ids, 1)
+        assert model.training
+        assert model[1].training
+
     def test_another_alphabet_gives_the_same_game(self, letter_model):
         def last_is_space(ids):  # the same model over a … z and then the space
             return letter_model((ids + 1) % 27).roll(-1, dims=-1)
