@@ -1,7 +1,8 @@
 """Makes a partial build give the same site as a full one.
 
-Sphinx leaves three things stale: pages drawn by older code of the site, a chapter's title in the side bars of
-all other pages, and the search entries for names and terms on pages that were not drawn.
+Sphinx leaves four things stale: pages drawn by older code of the site, a chapter's title in the side bars of
+all other pages, the search entries for names and terms on pages that were not drawn, and words of the search
+that no page has any more.
 """
 
 import pickle
@@ -43,11 +44,21 @@ def keep_entries(app: Sphinx, error: Exception | None) -> None:
         Path(app.doctreedir, ENTRIES).write_bytes(pickle.dumps(app.env._search_index_index_entries))
 
 
+def forget_words(app: Sphinx) -> list:
+    """Take the words that no page has out of the search index, when all pages are drawn; add no page."""
+    if app.builder.format == "html":
+        for words in (app.builder.indexer._mapping, app.builder.indexer._title_mapping):
+            for word in [word for word, names in words.items() if not names]:
+                del words[word]
+    return []
+
+
 def setup(app: Sphinx) -> dict:
     app.add_config_value("lm_code", "", "env")
     app.add_config_value("lm_looks", "", "html")
     app.connect("config-inited", remember_files)
     app.connect("env-updated", draw_titles)
     app.connect("env-updated", recall_entries)
+    app.connect("html-collect-pages", forget_words)
     app.connect("build-finished", keep_entries)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

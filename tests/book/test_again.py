@@ -35,6 +35,15 @@ def test_the_search_keeps_the_entries_of_pages_that_are_not_drawn(app):
     assert later._search_index_index_entries == app.env._search_index_index_entries
 
 
+def test_the_search_forgets_a_word_that_left_its_last_page(app):
+    app.builder.indexer = SimpleNamespace(
+        _mapping={"token": {"one"}, "zebra": set()}, _title_mapping={"zebra": set()}
+    )
+    assert incremental.forget_words(app) == []
+    assert app.builder.indexer._mapping == {"token": {"one"}}
+    assert app.builder.indexer._title_mapping == {}
+
+
 def test_a_build_that_fails_keeps_nothing(app):
     incremental.keep_entries(app, ValueError("no luck"))
     assert not list(app.doctreedir.iterdir())
