@@ -148,17 +148,26 @@ def keep_in(cache: JupyterCacheAbstract, run: Run) -> None:
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
+def is_kept(cache: JupyterCacheAbstract, notebook: NotebookNode) -> bool:
+    """Return True if the outputs of this very code are in the cache."""
+    try:
+        cache.match_cache_notebook(notebook)
+    except KeyError:
+        return False
+    return True
+
+
 def execute_chapters(paths: Iterable[Path], folder: Path) -> None:
     """Execute the chapters whose code is not in the cache at `folder`; exit if one fails."""
     cache = get_cache(folder)
-    records = {path: cache.add_nb_to_project(str(path)) for path in paths}
-    waiting = [path for path, one in records.items() if cache.get_cached_project_nb(one.uri) is None]
+    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    waiting = [path for path, notebook in notebooks.items() if not is_kept(cache, notebook)]
     if not waiting:
         print("Every chapter is in the cache.", flush=True)
         return
     print(f"Executing {', '.join(path.stem for path in waiting)}.", flush=True)
     # Later chapters train longer; begun first, they end while short ones fill the other processors.
-    runs = [Run(path, nbformat.read(path, as_version=4)) for path in reversed(waiting)]
+    runs = [Run(path, notebooks[path]) for path in reversed(waiting)]
     start = time.perf_counter()
     asyncio.run(execute_all(runs, lambda run: keep_in(cache, run)))
     failed = [run for run in runs if run.error]

@@ -5,12 +5,12 @@ widget by the first sentence of its class.
 """
 
 import ast
+import json
 import re
 from functools import cache
 from html import unescape
 from pathlib import Path
 
-import nbformat
 from book import ROOT, chapters
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -35,8 +35,7 @@ class ShownThere(SphinxDirective):
         """Return the sections, each with a placeholder for its list."""
         sections = []
         for path in chapters():
-            first = nbformat.read(path, as_version=4).cells[0].source
-            title = first.partition("\n")[0].lstrip("# ")
+            title = "".join(stored_cells(path)[0]["source"]).partition("\n")[0].lstrip("# ")
             section = nodes.section(ids=[nodes.make_id(f"shown-in-{path.stem}")], names=[])
             section += nodes.title("", title)
             section += shown_there(of=path.relative_to(self.env.srcdir).with_suffix("").as_posix())
@@ -54,6 +53,11 @@ def summaries() -> dict[str, str]:
             if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
                 found[node.name] = " ".join(text.partition("\n\n")[0].split())
     return found
+
+
+def stored_cells(path: Path) -> list[dict]:
+    """Return the cells of a notebook as they stand in the file, which the build has validated."""
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
 def cells(doctree: nodes.document) -> list[nodes.container]:
@@ -83,7 +87,7 @@ def name_places(app: Sphinx, doctree: nodes.document) -> None:
     source = Path(app.env.doc2path(app.env.docname))
     if source.suffix != ".ipynb":
         return
-    ids = [cell.get("id", "") for cell in nbformat.read(source, as_version=4).cells]
+    ids = [cell.get("id", "") for cell in stored_cells(source)]
     for cell in cells(doctree):
         own = ids[cell["cell_index"]]
         if widget_name(cell):

@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
 
-from fontTools import subset
-from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -51,6 +49,9 @@ def cut(source: Path, target: Path, characters: list[int], features: list[str], 
 
 
 def write_part(source: Path, target: Path, characters: list[int], features: list[str]) -> None:
+    from fontTools import subset  # not needed while the site draws from the same characters
+    from fontTools.ttLib import TTFont
+
     font = TTFont(source, recalcTimestamp=False)
     subsetter = subset.Subsetter(subset.Options(layout_features=features, hinting=False, notdef_outline=True))
     subsetter.populate(unicodes=characters)

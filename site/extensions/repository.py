@@ -5,6 +5,8 @@ The addresses come from `site/book.py`. Without them there are no buttons and no
 
 import json
 import shutil
+import sys
+from contextlib import redirect_stdout
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -39,6 +41,13 @@ def add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, do
         places.insert(0, button(label, "Colab", tip, "fas fa-play", repository.colab(path)))
     group = {"type": "group", "label": "repository-buttons", "tooltip": "Run, edit", "icon": "fas fa-rocket"}
     context["header_buttons"].insert(0, group | {"buttons": places})
+
+
+def load_opengraph(app: Sphinx) -> None:
+    """Load opengraph as where Matplotlib is missing: its cards are off, and a build needn't wait for it."""
+    sys.modules["sphinxext.opengraph._social_cards"] = None  # an import of it now fails
+    with redirect_stdout(None):  # it says so
+        app.setup_extension("sphinxext.opengraph")
 
 
 def describe_links(app: Sphinx, config: Config) -> None:
@@ -101,7 +110,7 @@ def remember_address(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.add_config_value("lm_address", "", "html")
-    app.setup_extension("sphinxext.opengraph")
+    load_opengraph(app)
     app.connect("config-inited", remember_address)
     app.connect("config-inited", describe_links)
     app.connect("html-page-context", lead_on)
