@@ -27,7 +27,7 @@ def views() -> dict[str, list[str]]:
     found = defaultdict(list)
     for path in sorted(WIDGETS.rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and (view := view_of(node)):
                 found[view].append(f"{module}.{node.name}")
     return dict(found)
@@ -50,9 +50,10 @@ def script() -> str:
     spec = spec_from_file_location("bundle", WIDGETS / "bundle.py")
     bundle = module_from_spec(spec)
     spec.loader.exec_module(bundle)
-    drawn = {(WIDGETS / view).resolve(): names for view, names in views().items()}
+    found = views()
+    drawn = {(WIDGETS / view).resolve(): names for view, names in found.items()}
     parts = ["'use strict';\nglobalThis.lmViews = {};\n{\n"]
-    for path in bundle.modules(*views()):
+    for path in bundle.modules(*found):
         if path not in drawn:
             parts.append(bundle.without_exports(path))
             continue
@@ -79,12 +80,11 @@ def write_views(html: Path) -> dict[str, str]:
     return sums
 
 
-def replace_views(html: Path) -> None:
-    """Write both files and name their check sums in every page, so that browsers load the new ones."""
-    sums = write_views(html)
-    named = re.compile(rf"(_static/({'|'.join(map(re.escape, sums))})\?v=)[0-9a-f]{{8}}")
+def name_views(html: Path, sums: dict[str, str]) -> None:
+    """Name the check sums of these files in every page, so that browsers load the new ones."""
+    named = re.compile(rf'(_static/({"|".join(map(re.escape, sums))}))(\?v=[0-9a-f]{{8}})?(?=")')
     for page in html.rglob("*.html"):
         before = page.read_text(encoding="utf-8")
-        after = named.sub(lambda match: match[1] + sums[match[2]], before)
+        after = named.sub(lambda match: f"{match[1]}?v={sums[match[2]]}", before)
         if after != before:
             page.write_text(after, encoding="utf-8")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 from book import ROOT, Repository, chapters, find_repository, git
-from views import replace_views
+from views import name_views, write_views
 
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
@@ -80,9 +80,11 @@ def check_readable(path: Path) -> None:
     """Exit with the name of the file that is no notebook or whose prose holds a script."""
     import nbformat
 
+    found: dict = {}
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
+        notebook = nbformat.read(path, as_version=4, capture_validation_error=found)
+        if found:
+            raise found["ValidationError"]
     except Exception as error:
         sys.exit(f"{path.relative_to(ROOT)} is not a notebook: {str(error).splitlines()[0]}")
     for cell in notebook.cells:
@@ -152,7 +154,7 @@ def main() -> None:
     elif others_before == others:
         print("Only views of widgets have changed.", flush=True)
         DRAWN.unlink()
-        replace_views(HTML)
+        name_views(HTML, write_views(HTML))
         DRAWN.write_text(drawn_from)
     else:
         DRAWN.unlink(missing_ok=True)

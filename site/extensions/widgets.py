@@ -12,9 +12,11 @@ from book import HEIGHTS
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
-from views import STYLE, replace_views, write_views
+from sphinx.builders.html._assets import _file_checksum
+from views import STYLE, name_views, write_views
 
 STATE = "application/vnd.jupyter.widget-state+json"
+LATE = ("mystnb.*.css", "exercise.css", "proof.css")
 PLACES = re.compile(
     r' id="widget-(?P<cell>[^"]+)"'  # written by extensions.figures
     r'|<script type="application/vnd\.jupyter\.widget-view\+json">(?P<view>.*?)</script>',
@@ -25,13 +27,15 @@ PLACES = re.compile(
 def write_first(app: Sphinx) -> None:
     """Write the views before the pages, which name them with a check sum."""
     if app.builder.format == "html":
-        write_views(Path(app.outdir))
+        app.lm_views = write_views(Path(app.outdir))
 
 
 def write_last(app: Sphinx, error: Exception | None) -> None:
-    """Name the views' new check sums in the pages that were not drawn."""
+    """Name in all pages the check sums of the views, and of the files that came after pages were drawn."""
     if not error and app.builder.format == "html":
-        replace_views(Path(app.outdir))
+        static = Path(app.outdir, "_static")
+        late = {path.name: _file_checksum(static, path.name) for kind in LATE for path in static.glob(kind)}
+        name_views(Path(app.outdir), app.lm_views | late)
 
 
 def saved_widgets(app: Sphinx, pagename: str) -> dict:

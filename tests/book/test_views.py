@@ -7,6 +7,7 @@ import anywidget
 import build_book
 import execute
 import nbformat
+import pytest
 import views
 from javascript import run_module
 from sphinx.builders.html._assets import _file_checksum
@@ -83,14 +84,15 @@ def test_only_the_package_and_its_data_count_in_the_settings(monkeypatch, tmp_pa
     assert runs('[project]\nname = "a"\n[tool.lmbook]\ndata = ["d"]\n') != first
 
 
-def test_new_views_are_written_and_every_page_names_their_sums(monkeypatch, tmp_path):
+@pytest.mark.parametrize("before", ["?v=11111111", ""])
+def test_new_views_are_written_and_every_page_names_their_sums(monkeypatch, tmp_path, before):
     monkeypatch.setattr(views, "script", lambda: "new script")
     monkeypatch.setattr(views, "style", lambda: "new style")
     page = tmp_path / "chapters" / "one.html"
     page.parent.mkdir()
-    text = '<link href="../_static/{}?v={}"><script src="../_static/widgets/views.js?v={}">'
-    page.write_text(text.format("lm.css", "00000000", "11111111"), encoding="utf-8")
-    views.replace_views(tmp_path)
+    text = '<link href="../_static/{}?v={}"><script src="../_static/widgets/views.js{}">'
+    page.write_text(text.format("lm.css", "00000000", before), encoding="utf-8")
+    views.name_views(tmp_path, views.write_views(tmp_path))
     assert (tmp_path / "_static" / "widgets" / "views.js").read_text(encoding="utf-8") == "new script"
     known = _file_checksum(tmp_path / "_static", "widgets/views.js")  # what Sphinx itself writes
-    assert page.read_text(encoding="utf-8") == text.format("lm.css", "00000000", known)
+    assert page.read_text(encoding="utf-8") == text.format("lm.css", "00000000", f"?v={known}")
