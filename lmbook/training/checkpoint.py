@@ -77,7 +77,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
             if not isinstance(info, dict):
                 raise ValueError(f"its info must be an object of JSON, got {info!r}")
             return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 – it is no dict
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from None
 
 

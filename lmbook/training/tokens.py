@@ -146,7 +146,7 @@ class TokenFolder:
                 for size, split in zip(sizes, SPLITS, strict=True)
             )
             return found if whole else None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError):
             return None
 
     def tokens(self, split: str) -> Tokens:

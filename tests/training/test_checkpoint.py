@@ -86,6 +86,12 @@ def test_damaged_settings_are_named(tmp_path, info, said):
         load_run(tmp_path)
 
 
+def test_lists_without_end_are_no_info(tmp_path):
+    save_file(weights(), tmp_path / NAME, metadata={"info": "[" * 200_000})
+    with pytest.raises(ValueError, match=rf"{NAME} is no checkpoint: "):
+        load_run(tmp_path)
+
+
 def test_a_foreign_file_is_told_apart(tmp_path):
     save_file({"weight": torch.ones(3)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"model\.safetensors is no checkpoint: .*another program wrote it"):

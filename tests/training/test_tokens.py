@@ -146,7 +146,17 @@ class TestFolder:
         assert {path.suffix for path in (tmp_path / "tokens").iterdir()} == {".tokens", ".json"}
 
     @pytest.mark.parametrize(
-        "damage", ["tokens cut", "no tokens", "index cut", "index of numbers", "no index", "ends that fall"]
+        "damage",
+        [
+            "tokens cut",
+            "no tokens",
+            "index cut",
+            "index of numbers",
+            "no index",
+            "ends that fall",
+            "lists without end",
+            "ends of a text",
+        ],
     )
     def test_what_is_damaged_is_made_again(self, damage, tmp_path):
         ids = prepare(tmp_path).tokens("training").ids.tolist()
@@ -157,6 +167,10 @@ class TestFolder:
             "no tokens": tokens.unlink,
             "index cut": lambda: index.write_text(index.read_text()[:-9]),
             "index of numbers": lambda: index.write_text("[1, 2]"),
+            "lists without end": lambda: index.write_text("[" * 200_000),
+            "ends of a text": lambda: index.write_text(
+                index.read_text().replace('"ends": {', '"ends": "", "e": {')
+            ),
             "no index": index.unlink,
             "ends that fall": lambda: index.write_text(
                 index.read_text().replace('"ends": {"training": [', '"ends": {"training": [9999, ')
