@@ -23,6 +23,7 @@ from lmbook.evaluation import (
 from lmbook.ngram import NGramLM
 
 V = 5
+NAN, INF = math.nan, math.inf
 
 
 class Bigram(torch.nn.Module):
@@ -348,3 +349,54 @@ def test_logits_without_readable_numbers_are_refused(kind):
         calibration(kind(torch.zeros(2, 3)), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(TypeError, match="a model must return logits"):
         surprisal(lambda ids: kind(torch.zeros(*ids.shape, 3)), random_ids(1, 3, vocab_size=3))
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets"),
+    [((5, 4), (1,)), ((1, 4), (5,)), ((2, 3, 4), (1,)), ((2, 3, 4), (2,)), ((5, 4), (3,)), ((5, 4), (7,)),
+     ((2, 3, 4), (3, 2)), ((5, 1, 4), (1, 5)), ((2, 3, 4), (6,)), ((4,), (1,))],
+)  # fmt: skip
+def test_targets_of_another_shape_are_refused(as_readers_run_it, logits, targets):
+    with pytest.raises(ValueError, match="targets must have shape"):
+        calibration(
+            torch.randn(logits, generator=torch.Generator().manual_seed(0)),
+            torch.zeros(targets, dtype=torch.int64),
+        )
+
+
+@pytest.mark.parametrize("row", [[NAN, 0.0], [-INF, -INF], [INF, 0.0], [INF, INF]], ids=str)
+def test_a_row_that_is_no_distribution_is_no_hit(row):
+    with pytest.raises(ValueError, match=r"NaN|don't exist"):
+        calibration(torch.tensor([[0.0, 1.0], row]), torch.tensor([1, 0]))
+
+
+def test_calibration_takes_logits_that_are_trained_and_half_precision():
+    logits, targets = torch.randn(7, 4, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 4
+    want = calibration(logits, targets).expected_error
+    assert calibration(logits.clone().requires_grad_(), targets).expected_error == want
+    half = logits.bfloat16()
+    assert calibration(half, targets).expected_error == calibration(half.float(), targets).expected_error
+
+
+@pytest.mark.parametrize("bad", [[[1.0]], torch.tensor([[1, 2]]), None])
+def test_calibration_refuses_what_are_no_logits(as_readers_run_it, bad):
+    with pytest.raises(TypeError, match="logits must be a tensor of floats"):
+        calibration(bad, torch.tensor([0]))
+
+
+def test_a_token_beyond_a_hidden_vocabulary_is_refused():
+    model = lambda ids: torch.zeros(*ids.shape, 3)  # noqa: E731
+    with pytest.raises(ValueError, match="ids must be below 3, the number of logits; got 7"):
+        surprisal(model, torch.tensor([[0, 7]]))
+
+
+@pytest.mark.parametrize("measure", [distinct_n, self_similarity])
+@pytest.mark.parametrize(
+    ("sequences", "error"),
+    [(torch.tensor([1, 2, 3]), ValueError), (torch.zeros(2, 3, 4).long(), ValueError), ([1, 2, 3], TypeError),
+     ("abc", TypeError), (7, TypeError), ([[1.5, 2.0], [1, 2]], TypeError), ([["a"], ["b"]], TypeError),
+     (torch.zeros(2, 3), TypeError), ([torch.zeros(2, 2).long()], TypeError), ([[True], [False]], TypeError)],
+)  # fmt: skip
+def test_what_are_no_sequences_of_ids_is_refused(as_readers_run_it, measure, sequences, error):
+    with pytest.raises(error, match=r"sequences must be \(B, T\), or a list of lists"):
+        measure(sequences, 1)

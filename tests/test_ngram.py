@@ -1,5 +1,6 @@
 """NGramLM against nltk.lm and against plain dictionaries that read the docstring's formulas literally."""
 
+import math
 from collections import Counter
 from itertools import product
 
@@ -11,6 +12,8 @@ from nltk.lm import MLE, Laplace, Lidstone
 from nltk.util import everygrams
 
 from lmbook.ngram import SMOOTHINGS, NGramLM
+
+NAN, INF = math.nan, math.inf
 
 V = 5
 
@@ -302,3 +305,40 @@ def test_sizes_that_no_memory_holds_are_refused(as_readers_run_it):
 def test_weights_are_numbers(as_readers_run_it, weights):
     with pytest.raises(TypeError, match="weights must be"):
         NGramLM(2, 3, smoothing="interpolated", weights=weights)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        [0.1, NAN, 0.9],
+        [NAN, 0.5, 0.5],
+        [0.1, 0.9, NAN],
+        [NAN] * 3,
+        [INF, -INF, 1],
+    ],
+)
+def test_a_weight_that_is_no_number_is_refused(weights):
+    with pytest.raises(ValueError, match="weights must be"):
+        NGramLM(2, 3, smoothing="interpolated", weights=weights)
+
+
+@pytest.mark.parametrize("k", [1e308, 1.7e308])
+def test_a_k_whose_sum_overflows_is_refused(k):
+    with pytest.raises(ValueError, match="k times vocab_size must be finite, got k = 1"):
+        NGramLM(2, 10, smoothing="add-k", k=k)
+    model = NGramLM(2, 10, smoothing="add-k", k=k / 20).fit(torch.tensor([0, 1, 2, 1]))
+    torch.testing.assert_close(model(torch.tensor([[0, 1, 7]])).exp(), torch.full((1, 3, 10), 0.1).double())
+
+
+@pytest.mark.parametrize("discount", [NAN, INF, 0.0, -0.1])
+def test_a_discount_that_is_no_share_is_refused(discount):
+    with pytest.raises(ValueError, match="discount must be above 0 and at most 1"):
+        NGramLM(2, 3, discount=discount)
+
+
+def test_an_ngram_of_what_are_no_ids_is_refused(as_readers_run_it):
+    model = NGramLM(2, 3).fit(torch.tensor([0, 1, 2, 1]))
+    assert model.count(torch.tensor([0, 1])) == 1
+    for bad in ([1.5], ["1"], [True]):
+        with pytest.raises(TypeError, match="an id must be an int"):
+            model.count(bad)

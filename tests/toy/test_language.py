@@ -362,3 +362,32 @@ def test_many_texts_are_worked_on_in_parts(small, monkeypatch):
 def test_what_is_no_table_is_no_grammar(as_readers_run_it, grammar):
     with pytest.raises(TypeError, match=r"a grammar is a table|needs|must be a number"):
         ToyLanguage(grammar=grammar)
+
+
+@pytest.mark.parametrize("wrap", [list, torch.tensor])
+@pytest.mark.parametrize("place", ["-1", "-V", "V"])
+def test_an_id_outside_the_toy_vocabulary_is_no_word(wrap, place):
+    language = ToyLanguage()
+    token = {"-1": -1, "-V": -language.vocab_size, "V": language.vocab_size}[place]
+    with pytest.raises(ValueError, match=f"got {token}$"):
+        language.decode(wrap([0, token]))
+
+
+def test_the_toy_language_refuses_what_are_no_ids(as_readers_run_it):
+    language = ToyLanguage()
+    with pytest.raises(ValueError, match=r"\(2, 3\)"):
+        language.decode(torch.zeros(2, 3, dtype=torch.int64))
+    for bad in ([1.5], ["the"], [True], "the"):
+        with pytest.raises(TypeError, match="an id must be an int"):
+            language.decode(bad)
+    with pytest.raises(TypeError, match="text must be a string"):
+        language.encode(7)
+    ids = torch.zeros(2, 3, dtype=torch.int64)
+    for bad in (1.0, "1", None, True):
+        with pytest.raises(TypeError, match="position must be an int or a mask"):
+            language.masked_posterior(ids, bad)
+    for bad in ([[0]], ids.float(), None):
+        with pytest.raises(TypeError, match="ids must be a tensor of int64"):
+            language.masked_posterior(bad, 0)
+    with pytest.raises(TypeError, match="generator must be"):
+        language.sample(1, 1, generator=7)
