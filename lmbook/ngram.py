@@ -301,7 +301,7 @@ def _discount(counts: np.ndarray) -> float:
 
 def _checked_weights(weights: Sequence[float] | None, order: int) -> tuple[float, ...]:
     if weights is None:
-        powers = [2.0 ** (n - order) for n in range(1, order + 1)]
+        powers = [2.0**n for n in range(1, order + 1)]
         return (0.001, *(0.999 * power / sum(powers) for power in powers))
     weights = list_of("weights", weights)
     for weight in weights:

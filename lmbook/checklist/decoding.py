@@ -24,6 +24,7 @@ from lmbook.interface import (
     check_ids,
     check_int,
     evaluating,
+    is_dense,
     is_floats,
     kind_of,
 )
@@ -70,9 +71,9 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
 
 def _check_grown(out: object, ids: Ids) -> None:
     """Fail unless `out` is (B, T + n) int64 for ids (B, T)."""
-    is_ids = isinstance(out, Tensor) and out.dtype == torch.int64 and out.ndim == 2
+    is_ids = is_dense(out) and out.dtype == torch.int64 and out.ndim == 2
     if not (is_ids and out.shape[0] == ids.shape[0] and out.shape[1] >= ids.shape[1]):
-        got = f"{tuple(out.shape)} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+        got = f"{tuple(out.shape)} {out.dtype}" if is_dense(out) else kind_of(out)
         raise CheckFailed(
             f"the result must be ids, {ids.shape[0]} rows that begin with the prompt; got {got}"
         )
@@ -233,6 +234,8 @@ def _log_prob(model: LanguageModel, ids: Ids, count: int) -> Float[Tensor, " B"]
     with evaluating(model):
         for rows in ids.split(ROWS):
             logits = logits_of(model, rows, "a text and its continuation")[:, -count - 1 : -1]
+            if logits.shape[-1] <= rows.max():
+                raise CheckFailed(f"the logits are of {logits.shape[-1]} tokens, the text holds {rows.max()}")
             each.append(logits.double().log_softmax(-1).gather(-1, rows[:, -count:, None])[..., 0])
     each = torch.cat(each)
     after_impossible = F.pad(each.isneginf().cumsum(-1)[:, :-1], (1, 0)) > 0

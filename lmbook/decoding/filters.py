@@ -50,7 +50,8 @@ def compose(filters: Iterable[Filter]) -> Callable[[Tensor, Tensor], Tensor]:
         TypeError: not a list of functions; later, a filter that returns no tensor of floats.
         ValueError: a filter's argument is outside its limits; later, a filter that changes the shape.
     """
-    if not (isinstance(filters, Iterable) and all(map(callable, functions := [*filters]))):
+    is_list = isinstance(filters, Iterable) and not isinstance(filters, Tensor)
+    if not (is_list and all(map(callable, functions := [*filters]))):
         raise TypeError(f"filters must be a list of functions of logits, got {filters!r}")
     steps = [(step, _looks_back(step)) for step in functions]
     for step in functions:

@@ -573,6 +573,21 @@ def test_a_vocabulary_that_changes_fails(ids):
         check.check_rows(alone_is_narrower, ids)
 
 
+def test_a_vocabulary_that_shrinks_with_the_text_fails():
+    def shrinking(ids):
+        return torch.zeros(*ids.shape, 3 if ids.shape[1] == 1 else 2)
+
+    with pytest.raises(CheckFailed, match="the logits are of 2 tokens, the text holds 2"):
+        check.check_search(beam_search, shrinking, torch.tensor([[0]]), 1)
+
+
+@pytest.mark.parametrize("layout", [torch.Tensor.to_sparse, lambda x: x.to("meta")], ids=["sparse", "meta"])
+def test_a_result_without_readable_numbers_fails(as_readers_run_it, layout, ids, causal):
+    for checked in (check.check_decoder, check.check_zero_temperature):
+        with pytest.raises(CheckFailed, match=r"the result must be ids, .* got"):
+            checked(lambda m, x: layout(x), causal, ids)
+
+
 def test_tokens_that_an_embedding_reads_by_keyword_are_counted(ids, causal):
     class ByKeyword(CausalLM):
         def _embed(self, input_ids, padding_mask, cache=None):

@@ -405,6 +405,12 @@ def test_padding_completes_no_ngram():
     assert no_repeat_ngram(logits, torch.tensor([[-1, 3, -1]]), 2).tolist() == [[0.0, 0.0, 0.0, -INF]]
 
 
+@pytest.mark.parametrize("filters", [3, None, torch.tensor(2), torch.zeros(2), [3]], ids=str)
+def test_what_is_no_list_of_functions_is_refused(as_readers_run_it, filters):
+    with pytest.raises(TypeError, match="filters must be a list of functions of logits"):
+        sample_decode(KNOWN, START, filters, 1)
+
+
 # Filters that write
 
 
