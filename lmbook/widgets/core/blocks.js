@@ -35,8 +35,9 @@ export function repack(view, at, kind, rows, blocks, { span = GROUP, source = (r
   const rowBytes = blocks * BYTES[kind];
   const arrange = kind === 'q4' ? arrange4 : arrange8;
   const bytes = new Uint8Array(view.buffer, view.byteOffset + at, rows * rowBytes);
+  const file = new Uint8Array(span * rowBytes); // rows as the file has them
   for (let first = 0; first < rows; first += span) {
-    const file = bytes.slice(first * rowBytes, (first + span) * rowBytes);
+    file.set(bytes.subarray(first * rowBytes, (first + span) * rowBytes));
     for (let row = first; row < first + span; row += GROUP) {
       const group = bytes.subarray(row * rowBytes, (row + GROUP) * rowBytes);
       const starts = Array.from({ length: GROUP }, (_, r) => (source(row + r) - first) * rowBytes);

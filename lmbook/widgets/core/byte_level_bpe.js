@@ -136,20 +136,19 @@ function rankPairs(merges, index) {
  * @param {number[]} specialIds
  */
 function spellTokens(spelled, specialIds) {
-  /** @type {Map<string, number>} */
-  const byteOf = new Map();
+  const byteOf = new Int16Array(0x144).fill(-1); // by the character's code
   let hidden = 256;
   for (let byte = 0; byte < 256; byte++) {
     const isVisible = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-    byteOf.set(String.fromCharCode(isVisible ? byte : hidden++), byte);
+    byteOf[isVisible ? byte : hidden++] = byte;
   }
   const special = new Set(specialIds);
   const utf8 = new TextEncoder();
   return spelled.map((token, id) => {
     if (special.has(id)) return [...utf8.encode(token)];
-    return Array.from(token, (char) => {
-      const byte = byteOf.get(char);
-      if (byte === undefined) throw new FileProblem(`the file is damaged: token ${id} has ${nameCharacter(char)}`);
+    return Array.from({ length: token.length }, (_, i) => {
+      const byte = byteOf[token.charCodeAt(i)] ?? -1;
+      if (byte < 0) throw new FileProblem(`the file is damaged: token ${id} has ${nameCharacter(token[i])}`);
       return byte;
     });
   });
