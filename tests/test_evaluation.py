@@ -1,5 +1,6 @@
 """The measures against closed forms, brute force and nltk, on table models whose probabilities are known."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -296,6 +297,8 @@ def test_calibration_by_hand():
     assert table.confidence[0].isnan()
     assert table.accuracy[0].isnan()
     assert table.expected_error == pytest.approx((0.5 + 0.3 + 0.6) / 5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        table.expected_error = 0.0
 
 
 def test_calibration_takes_any_shape_and_says_when_all_is_well():

@@ -1,5 +1,6 @@
 """The shared checks: what passes, what is refused, and with which message."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from lmbook.interface import (
     Cache,
+    Interval,
     LanguageModel,
     check_causal,
     check_fits,
@@ -135,6 +137,12 @@ def test_limits_of_a_number(within, inside, outside, words):
     for value in outside:
         with pytest.raises(ValueError, match=re.escape(f"p must be {words}, got {value}") + "$"):
             check_number("p", value, within)
+
+
+def test_an_interval_that_many_share_can_not_be_changed():
+    assert Interval.of("(0, 1]") is Interval.of("(0, 1]")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Interval.of("(0, 1]").low = -1.0
 
 
 def test_a_number_greater_than_any_float():
