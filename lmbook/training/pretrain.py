@@ -49,7 +49,13 @@ def main(argv: list[str] | None = None) -> None:
         try:
             run = _prepare(given, processes, held)
         except (ImportError, OSError, ValueError) as error:
-            _leave(2, str(error), processes)
+            out = str(given["out"])
+            of = (
+                f"; settings not given are those of {out}"
+                if given.get("resume") and out not in str(error)
+                else ""
+            )
+            _leave(2, f"{error}{of}", processes)
         try:
             run.train(held[0] if held else None)
         except (ArithmeticError, OSError) as error:
