@@ -332,7 +332,7 @@ def run_file(rng: random.Random, folder: Path) -> Case:
     save_file(tensors, path, metadata={"info": json.dumps(info)})
 
     def go_on() -> Path:
-        with silence() as said:
+        with contextlib.chdir(folder), silence() as said:  # a damaged setting may name a folder for tokens
             try:
                 main(["--resume", "--out", str(folder / "run"), "--steps", "4"])
             except SystemExit as end:
