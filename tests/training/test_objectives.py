@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from lmbook.evaluation import cross_entropy
 from lmbook.toy import ToyLanguage
-from lmbook.training import causal_loss, evaluate, fit, masked_loss, train_clm, train_mlm, warmup_cosine
-from lmbook.transformer import CausalLM, MaskedLM
+from lmbook.training import causal_loss, evaluate, fit, train_clm, warmup_cosine
+from lmbook.transformer import CausalLM
 
 
 def small(**options):
@@ -279,51 +279,3 @@ def test_bfloat16_comes_within_a_hundredth_of_float32_in_300_steps():
         )
     assert validated[torch.bfloat16] == pytest.approx(validated[None], rel=0.01)
     assert validated[torch.bfloat16] != validated[None]
-
-
-class TestWholeWords:
-    BATCH = torch.randint(23, (5, 12), generator=torch.Generator().manual_seed(4))
-    WORDS = torch.arange(12).div(3, rounding_mode="floor").expand(5, 12)  # three tokens a word
-
-    def model(self):
-        torch.manual_seed(3)
-        return MaskedLM(23, 12, 3, 2, mask_prob=0.4, context_length=12)
-
-    def test_the_loss_is_that_of_words_masked_as_a_whole(self):
-        model = self.model().eval()
-        loss, count = masked_loss(
-            model, self.BATCH, word_ids=self.WORDS, generator=torch.Generator().manual_seed(1)
-        )
-        hidden, mask = model.create_masked_input(
-            self.BATCH, word_ids=self.WORDS, generator=torch.Generator().manual_seed(1)
-        )
-        words = mask.unflatten(1, (4, 3)).sum(-1)
-        assert set(words.unique().tolist()) == {0, 3}
-        assert count == mask.sum()
-        close(loss, -model(hidden).log_softmax(-1)[mask].gather(1, self.BATCH[mask][:, None]).sum())
-        other, _ = masked_loss(model, self.BATCH, generator=torch.Generator().manual_seed(1))
-        assert not other.isclose(loss)
-
-    def test_training_asks_for_the_words_of_each_batch(self, monkeypatch):
-        model, asked, masks = self.model(), [], []
-        create = model.create_masked_input
-        monkeypatch.setattr(
-            model, "create_masked_input", lambda *a, **k: masks.append(create(*a, **k)) or masks[-1]
-        )
-
-        def word_ids(batch):
-            asked.append(batch)
-            return self.WORDS[: len(batch)]
-
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        batches = [self.BATCH, self.BATCH[:2]]
-        train_mlm(model, batches, optimizer, 1, word_ids=word_ids, validation=batches)
-        assert [len(batch) for batch in asked] == [5, 2, 5, 2]
-        for _, mask in masks:
-            assert mask.unflatten(1, (4, 3)).sum(-1).remainder(3).eq(0).all()
-
-    def test_what_is_no_function_is_refused(self, as_readers_run_it):
-        model = self.model()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with pytest.raises(TypeError, match="word_ids must be a function from a batch to word ids"):
-            train_mlm(model, [self.BATCH], optimizer, 1, word_ids=self.WORDS)
