@@ -32,6 +32,7 @@ for (const [call, message] of REFUSED) {
 
 Deno.test('of equals the lowest id is the best', () => {
   assert.equal(filters.bestToken([1, 4, 4, 2]), 1);
+  assert.deepEqual([[5], [5, 5]].map(filters.bestToken), [0, 0]);
   assert.deepEqual([...filters.topK([1, 4, 4, 2], 1)], [-Infinity, 4, -Infinity, -Infinity]);
 });
 
@@ -102,6 +103,7 @@ Deno.test('typical tokens where some are impossible', () => {
 
 Deno.test('what was said before counts less', () => {
   assert.deepEqual([...filters.repetitionPenalty([4, -4, 4, -4, 0], [0, 1, 1, 4, 9, -1], 2)], [2, -8, 4, -4, 0]);
+  assert.deepEqual([...filters.repetitionPenalty([4, -4], [0, 1], 0.5)], [8, -2]);
   assert.deepEqual([...filters.frequencyPenalty([1, 2, 3], [0, 2, 2, 3, -1], 0.5)], [0.5, 2, 2]);
   assert.deepEqual([...filters.frequencyPenalty([1, 2], [1], -0.5)], [1, 2.5]);
   assert.deepEqual([...filters.presencePenalty([1, 2, 3], [0, 2, 2, 3, -1], 0.5)], [0.5, 2, 2.5]);

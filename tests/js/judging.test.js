@@ -204,6 +204,7 @@ Deno.test('a number: right, close, a known mistake, too small or too large', () 
   assert.deepEqual(judged('3.5', item), ['wrong', 'large: 3.5']);
   assert.deepEqual(judged('x', item), ['unreadable', 'no number: x']);
   assert.deepEqual(judged('3', { answer: 2.5, near: 0.5 }), ['wrong', 'close: 0 digits']);
+  assert.deepEqual(judged('3', { answer: 2.5 }), ['wrong', 'large: 3']);
   assert.deepEqual(judged('2', { answer: 2 }), ['right', 'right:']);
   assert.deepEqual(judged('5', {}), ['wrong', 'large: 5']);
   assert.deepEqual(judged('4.00000000001', { answer: 9, rounded: [4], digits: 2 }), ['wrong', 'close: 2 digits']);

@@ -54,6 +54,7 @@ Deno.test('the words of the toy language', () => {
   assert.deepEqual([0, 3].map(toy.label), ['the', '.']);
   const problem = 'Word 2, “gulk”, is not among the 4 words of the language; did you mean “gull”?';
   assert.deepEqual(toy.encode('The Gulk dives'), { ids: [0], problem, unknown: 'gulk', at: 4 });
+  assert.match(toy.encode('x'.repeat(41)).problem ?? '', /^Word 1, “x{39}…”/);
   const forty = 'x'.repeat(40);
   assert.equal(toy.encode(forty).problem, `Word 1, “${forty}”, is not among the 4 words of the language.`);
 });

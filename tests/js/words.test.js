@@ -23,6 +23,7 @@ Deno.test('the nearest word, if few letters differ', () => {
   assert.equal(nearestWord('gull', ['gu']), 'gu');
   assert.equal(nearestWord('gull', ['g']), null);
   assert.equal(nearestWord('a', ['b']), 'b');
+  assert.equal(nearestWord('ab', ['xy']), null);
   assert.equal(nearestWord('gull', []), null);
 });
 
