@@ -78,7 +78,7 @@ function normalise(out, outAt, x, xAt, weight, eps) {
  * @param {number} length
  * @param {number} scale
  */
-function shareOut(scores, at, length, scale) {
+export function shareOut(scores, at, length, scale) {
   let [top, total] = [-Infinity, 0];
   for (let s = at; s < at + length; s++) top = Math.max(top, scores[s]);
   for (let s = at; s < at + length; s++) total += scores[s] = Math.exp((scores[s] - top) * scale);
@@ -91,7 +91,7 @@ function shareOut(scores, at, length, scale) {
  * @param {number} width
  * @param {number} base
  */
-function rotaryTables(length, width, base) {
+export function rotaryTables(length, width, base) {
   const half = width / 2;
   const [cos, sin] = [new Float32Array(length * half), new Float32Array(length * half)];
   for (let i = 0; i < half; i++) {
