@@ -207,11 +207,11 @@ def _log_softmax(logits: RowLogits) -> RowLogits:
 
 def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_penalty, eos: int | None):
     """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes are dropped."""
-    reader = IncrementalForward(model, 1)
+    forward = IncrementalForward(model, 1)
     beams, scores = prompt, torch.zeros(1, device=prompt.device)
     best, best_rank = None, -math.inf
     for length in range(1, max_length + 1):
-        logits = reader(beams)[:, -1]
+        logits = forward(beams)[:, -1]
         _check_beams(num_beams, logits.shape[1], length - 1)
         check_possible(logits)
         totals = scores[:, None] + _log_softmax(logits)  # (N, V)
@@ -229,7 +229,7 @@ def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_pen
         beams, scores = torch.cat((beams[rows], tokens[:, None]), dim=1), totals[rows, tokens]
         if not len(rows) or scores.max().item() / max_length**length_penalty <= best_rank:
             return best
-        reader.select(rows)
+        forward.select(rows)
     return beams[scores.argmax()], scores.max()
 
 
@@ -284,22 +284,22 @@ def _contrastive_row(
     model, prompt: Tensor, k: int, alpha: float | int, max_length: int, eos: int | None
 ) -> Tensor:
     """One prompt (1, T) and its continuation, (T + n,)."""
-    reader = IncrementalForward(model, 1)
-    ids, states = prompt, reader.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
+    forward = IncrementalForward(model, 1)
+    ids, states = prompt, forward.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
     for _ in range(max_length):
-        logits = reader.unembed(states[:, -1:])[0, 0]
+        logits = forward.unembed(states[:, -1:])[0, 0]
         check_possible(logits)
         logp = _log_softmax(logits)
         candidates = top_k(logp, k).isfinite().nonzero()  # (N, 1)
-        reader.select(torch.zeros_like(candidates[:, 0]))
+        forward.select(torch.zeros_like(candidates[:, 0]))
         grown = torch.cat((ids.expand(len(candidates), -1), candidates), dim=1)
-        new = reader.hidden(grown, 1)  # (N, 1, D)
+        new = forward.hidden(grown, 1)  # (N, 1, D)
         check_shape("a hidden state", new[0, 0], states.shape[2:])
         likeness = F.cosine_similarity(new, states, dim=-1).amax(-1)
         if not likeness.isfinite().all():
             raise ValueError("the model returned hidden states that are NaN or infinite")
         chosen = ((1 - alpha) * logp[candidates[:, 0]].exp() - alpha * likeness).argmax(keepdim=True)
-        reader.select(chosen)
+        forward.select(chosen)
         ids, states = grown[chosen], torch.cat((states, new[chosen]), dim=1)
         if ids[0, -1] == eos:
             break

@@ -103,14 +103,14 @@ class TrainingData:
     """What a recipe reads: how words become ids, a batch for each step, and what is kept for the end.
 
     Attributes:
-        reader: has `encode`, `decode` and `vocab_size`.
+        codec: has `encode`, `decode` and `vocab_size`.
         batches: (B, T) ids, one for each step.
         held_out: (B, T) ids that no batch holds.
         hidden: (B, T) bool, what a masked model must guess of `held_out`; None for a causal one.
-        generator: in the state in which training finds it.
+        generator: as it is when training starts.
     """
 
-    reader: TextCodec
+    codec: TextCodec
     batches: list[Tensor]
     held_out: Int[Tensor, "B T"]
     hidden: Bool[Tensor, "B T"] | None
@@ -135,11 +135,11 @@ def training_data(recipe: Recipe) -> TrainingData:
     generator = torch.Generator().manual_seed(recipe.data_seed)
     rows, length = recipe.steps * recipe.batch_size, recipe.row_length
     if recipe.data == "toy":
-        reader = ToyLanguage()
-        ids = reader.sample(rows, length, generator=generator)
-        held_out = reader.sample(400, length, generator=generator)
+        codec = ToyLanguage()
+        ids = codec.sample(rows, length, generator=generator)
+        held_out = codec.sample(400, length, generator=generator)
     else:
-        reader, text, unread = _read_plays()
+        codec, text, unread = _read_plays()
         starts = torch.randint(len(text) - length + 1, (rows, 1), generator=generator)
         ids = text[starts + torch.arange(length)]
         held_out = unread[None, :HELD_OUT_CHARACTERS]
@@ -147,7 +147,7 @@ def training_data(recipe: Recipe) -> TrainingData:
     if recipe.mask_prob is not None:
         hidden = torch.rand(held_out.shape, generator=generator) < 0.15
     return TrainingData(
-        reader=reader,
+        codec=codec,
         batches=list(ids.split(recipe.batch_size)),
         held_out=held_out,
         hidden=hidden,
@@ -167,7 +167,7 @@ def train_recipe(
         progress: show a line on stderr, for people.
 
     Raises:
-        ValueError: no such recipe, or a moment that training doesn't come to.
+        ValueError: no such recipe, or a step out of that range.
         ModuleNotFoundError: the plays aren't installed.
     """
     recipe = _recipe(name)
@@ -175,7 +175,7 @@ def train_recipe(
     if not 0 <= min(watched_steps) <= max(watched_steps) <= recipe.steps:
         raise ValueError(f"eval_steps must be from 0 to {recipe.steps}, got {sorted(watched_steps)}")
     data = training_data(recipe)
-    model = recipe.build(data.reader.vocab_size)
+    model = recipe.build(data.codec.vocab_size)
     watch = on_eval or (lambda step, model: None)
 
     def watched() -> Iterator[Tensor]:
@@ -232,14 +232,14 @@ def load_trained(name: str, folder: Path = FOLDER) -> tuple[Model, TextCodec]:
     recipe, info = _recipe(name), trained_info(name, folder)
     if info["recipe"] != asdict(recipe):
         raise ValueError(f"the stored {name} was trained by another recipe: make models")
-    reader = ToyLanguage() if recipe.data == "toy" else tokenizer_from_json(info["tokenizer"])
-    if recipe.data == "toy" and reader.vocab != info["vocab"]:
+    codec = ToyLanguage() if recipe.data == "toy" else tokenizer_from_json(info["tokenizer"])
+    if recipe.data == "toy" and codec.vocab != info["vocab"]:
         raise ValueError(f"the stored {name} was trained on another toy language: make models")
     from safetensors.torch import load_file
 
-    model = recipe.build(reader.vocab_size)
+    model = recipe.build(codec.vocab_size)
     model.load_state_dict({key: w.float() for key, w in load_file(_path(name, folder)).items()})
-    return model.eval(), reader
+    return model.eval(), codec
 
 
 def trained_info(name: str, folder: Path = FOLDER) -> dict:
@@ -270,8 +270,8 @@ def _path(name: str, folder: Path) -> Path:
 
 
 def _info(recipe: Recipe, trained: TrainedModel) -> dict:
-    reader = trained.data.reader
-    known = {"vocab": reader.vocab} if isinstance(reader, ToyLanguage) else {"tokenizer": reader.to_json()}
+    codec = trained.data.codec
+    known = {"vocab": codec.vocab} if isinstance(codec, ToyLanguage) else {"tokenizer": codec.to_json()}
     parameters = sum(weight.numel() for weight in trained.model.parameters())
     return {"recipe": asdict(recipe), "loss": trained.loss, "parameters": parameters, **known}
 

@@ -85,7 +85,7 @@ def test_a_recipe_makes_the_same_model_twice_and_leaves_chance_alone(tiny, name)
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss(tiny, name):
     data = training_data(TINIES[name])
-    untrained = TINIES[name].build(data.reader.vocab_size)
+    untrained = TINIES[name].build(data.codec.vocab_size)
     read = replace(
         data, held_out=data.batches[0], hidden=data.hidden[:3, :11] if data.hidden is not None else None
     )
@@ -133,7 +133,7 @@ def test_what_is_saved_comes_back(tiny, tmp_path, name):
     for a, b in zip(made.model.parameters(), model.parameters(), strict=True):
         assert torch.equal(a.half().float(), b)
     text = "the seals sleep."
-    assert reader.encode(text) == made.data.reader.encode(text)
+    assert reader.encode(text) == made.data.codec.encode(text)
     info = trained_info(name, path.parent)
     assert info["loss"] == made.loss
     assert info["recipe"]["data_seed"] == 0
@@ -149,7 +149,7 @@ def test_a_file_of_another_recipe_is_refused(tiny, tmp_path, monkeypatch):
 
 def test_a_file_of_another_language_is_refused(tiny, tmp_path, monkeypatch):
     made = train_recipe("toy-causal")
-    made.data.reader.vocab.reverse()
+    made.data.codec.vocab.reverse()
     save_trained("toy-causal", made, tmp_path)
     with pytest.raises(ValueError, match="another toy language: make models"):
         load_trained("toy-causal", tmp_path)
