@@ -73,6 +73,19 @@ class Cache(Protocol):
 
 
 @runtime_checkable
+class LayeredCache(Cache, Protocol):
+    """A cache of keys and values, one pair a layer, that a transformer fills as it reads."""
+
+    def reserve(self, num_new: int, padding_mask: Tensor | None = None) -> Tensor | None:
+        """Make room for `num_new` tokens; return the padding mask of all tokens, or None."""
+        ...
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append a layer's new keys and values; return all of them."""
+        ...
+
+
+@runtime_checkable
 class TextCodec(Protocol):
     """Converts text to ids and back: a tokenizer, or the toy language, whose tokens are words."""
 

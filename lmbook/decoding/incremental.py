@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmbook.interface import (
+    Cache,
     Ids,
     LanguageModel,
     Mask,
@@ -114,7 +115,7 @@ class IncrementalForward:
     def __init__(self, model: LanguageModel, batch_size: int, padding_mask: Mask | None = None):
         self.model, self.padding_mask = model, padding_mask
         self.vocab_size = getattr(model, "vocab_size", None)
-        self.cache = model.new_cache(batch_size) if hasattr(model, "new_cache") else None
+        self.cache: Cache | None = model.new_cache(batch_size) if hasattr(model, "new_cache") else None
 
     def __call__(self, ids: Ids, count: int = 1) -> Float[Tensor, "B N V"]:
         """Logits at the last `count` places of ids (B, T); with a cache only new tokens are read."""

@@ -31,7 +31,7 @@ class KeyValueCache:
     Attributes:
         keys, values: one buffer (B, K, capacity, E) a layer; the first `length` places are in use.
         padding: (B, context_length) bool, True where a token was padding; None if there was no padding.
-        workspace: a place for the reader's buffers of intermediate results.
+        workspace: a place for the single-token step's buffers.
     """
 
     def __init__(

@@ -19,7 +19,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lmbook.interface import Ids, Mask, check_fits, check_ids, check_int, check_mask, check_number
+from lmbook.interface import (
+    Ids,
+    LayeredCache,
+    Mask,
+    check_fits,
+    check_ids,
+    check_int,
+    check_mask,
+    check_number,
+)
 
 MAX_WEIGHT = 65_504  # float16's largest number, so no model that is published in it has a larger one
 
@@ -104,20 +113,6 @@ class TransformerConfig:
     def d_head(self) -> int:
         """E, the width of one head."""
         return self.d_model // self.num_heads
-
-
-def check_weight(name: str, weight: Tensor) -> None:
-    """Raise ValueError if a weight read from a file has a number that is NaN, infinite or above `MAX_WEIGHT`.
-
-    Below that limit the sums inside the model stay in float32's range; above it one damaged exponent
-    could make every logit NaN.
-    """
-    low, high = weight.aminmax()  # both NaN if a number is
-    largest = float(torch.maximum(-low, high))
-    if not math.isfinite(largest):
-        raise ValueError(f"{name} has numbers that are NaN or infinite")
-    if largest > MAX_WEIGHT:
-        raise ValueError(f"{name} has a number of size {largest:.3g}; the limit is {MAX_WEIGHT:,}")
 
 
 @lru_cache(maxsize=16)
@@ -207,7 +202,7 @@ class Attention(nn.Module):
         sin: Float[Tensor, "T 1 E"],
         attn_mask: Bool[Tensor, "_ 1 T S"] | None = None,
         is_causal: bool = False,
-        cache=None,
+        cache: LayeredCache | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "B T D"]:
         """Mix (B, T, D) along time.
@@ -218,7 +213,7 @@ class Attention(nn.Module):
             sin: their sines.
             attn_mask: True where a query may look; None: `is_causal` decides.
             is_causal: without a mask, each query looks only at its own place and those before it.
-            cache: a `KeyValueCache` with the keys and values of the earlier tokens.
+            cache: holds the keys and values of the earlier tokens.
             layer: index of this layer in the cache.
         """
         c = self.config
@@ -275,7 +270,7 @@ class Block(nn.Module):
         sin: Float[Tensor, "T 1 E"],
         attn_mask: Bool[Tensor, "_ 1 T S"] | None = None,
         is_causal: bool = False,
-        cache=None,
+        cache: LayeredCache | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "B T D"]:
         """Input (B, T, D) of the next block; the arguments are those of `Attention.forward`."""
@@ -285,6 +280,24 @@ class Block(nn.Module):
         )  # fmt: skip
         x = x + self.dropout(attended)
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+def attention_inputs(
+    config: TransformerConfig,
+    x: Float[Tensor, "B T D"],
+    padding_mask: Tensor | None,
+    cache: LayeredCache | None = None,
+) -> dict:
+    """The keyword arguments of every block, except `layer`."""
+    num_new, past = x.shape[1], 0 if cache is None else cache.length
+    tables = rotary_tables(config.context_length, config.d_head, config.rope_base, x.device)
+    cos, sin = (table[past : past + num_new] for table in tables)
+    padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
+    attn_mask, is_causal = None, config.causal and num_new > 1
+    if padding is not None or (past > 0 and num_new > 1):
+        attn_mask = attention_mask(num_new, past + num_new, config.causal, padding, device=x.device)
+        is_causal = False
+    return {"cos": cos, "sin": sin, "attn_mask": attn_mask, "is_causal": is_causal, "cache": cache}
 
 
 class Transformer(nn.Module):
@@ -323,7 +336,7 @@ class Transformer(nn.Module):
                 weight.normal_(0.0, math.sqrt(variance), generator=generator)
 
     def hidden_states(
-        self, input_ids: Ids, padding_mask: Mask | None = None, cache=None
+        self, input_ids: Ids, padding_mask: Mask | None = None, cache: LayeredCache | None = None
     ) -> Float[Tensor, "B T D"]:
         """Vectors after the last norm, (B, T, D); `unembed` turns them into logits.
 
@@ -333,7 +346,7 @@ class Transformer(nn.Module):
         Args:
             input_ids: (B, T) int64; with a cache the new tokens only.
             padding_mask: (B, T), True where a token is padding, which no other token sees.
-            cache: a `KeyValueCache`; the T tokens are added to it.
+            cache: holds the tokens read so far; the T new ones are added to it.
 
         Raises:
             ValueError: ids outside the vocabulary, no token, more tokens than the context holds, a mask of
@@ -345,7 +358,7 @@ class Transformer(nn.Module):
         return x
 
     def transform(
-        self, x: Float[Tensor, "B T D"], padding_mask: Mask | None = None, cache=None
+        self, x: Float[Tensor, "B T D"], padding_mask: Mask | None = None, cache: LayeredCache | None = None
     ) -> Float[Tensor, "B T D"]:
         """Pass the tokens' vectors through all blocks and the last norm."""
         options = attention_inputs(self.config, x, padding_mask, cache)
@@ -381,7 +394,9 @@ class Transformer(nn.Module):
             return self.unembedding(hidden)
         return F.linear(hidden, self.embedding.weight[: self.vocab_size])
 
-    def _embed(self, input_ids: Tensor, padding_mask: Tensor | None, cache=None) -> Float[Tensor, "B T D"]:
+    def _embed(
+        self, input_ids: Tensor, padding_mask: Tensor | None, cache: LayeredCache | None = None
+    ) -> Float[Tensor, "B T D"]:
         """Check the input and return its embeddings."""
         if cache is not None and not hasattr(cache, "reserve"):
             raise TypeError(f"cache must come from new_cache, got {cache!r}")
@@ -401,16 +416,15 @@ class Transformer(nn.Module):
             raise
 
 
-def attention_inputs(
-    config: TransformerConfig, x: Float[Tensor, "B T D"], padding_mask: Tensor | None, cache=None
-) -> dict:
-    """The keyword arguments of every block, except `layer`."""
-    num_new, past = x.shape[1], 0 if cache is None else cache.length
-    tables = rotary_tables(config.context_length, config.d_head, config.rope_base, x.device)
-    cos, sin = (table[past : past + num_new] for table in tables)
-    padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
-    attn_mask, is_causal = None, config.causal and num_new > 1
-    if padding is not None or (past > 0 and num_new > 1):
-        attn_mask = attention_mask(num_new, past + num_new, config.causal, padding, device=x.device)
-        is_causal = False
-    return {"cos": cos, "sin": sin, "attn_mask": attn_mask, "is_causal": is_causal, "cache": cache}
+def check_weight(name: str, weight: Tensor) -> None:
+    """Raise ValueError if a weight read from a file has a number that is NaN, infinite or above `MAX_WEIGHT`.
+
+    Below that limit the sums inside the model stay in float32's range; above it one damaged exponent
+    could make every logit NaN.
+    """
+    low, high = weight.aminmax()  # both NaN if a number is
+    largest = float(torch.maximum(-low, high))
+    if not math.isfinite(largest):
+        raise ValueError(f"{name} has numbers that are NaN or infinite")
+    if largest > MAX_WEIGHT:
+        raise ValueError(f"{name} has a number of size {largest:.3g}; the limit is {MAX_WEIGHT:,}")
