@@ -85,7 +85,7 @@ def _text_of(error: BaseException) -> str:
     """Return the first line of what an error says, which may be an error again."""
     try:
         text = "".join([str(error)]).strip().partition("\n")[0]
-    except BaseException:  # the reader's class says it, and may leave Python
+    except BaseException:  # its `__str__` may raise SystemExit
         return ""
     return text.encode("utf-8", "replace").decode()
 
@@ -93,7 +93,7 @@ def _text_of(error: BaseException) -> str:
 def plain(value: Any) -> Any:
     """Return numbers, texts, None, and lists of them; tensors and arrays become lists, the rest `Other`.
 
-    What comes out is of exactly these types: it can travel and be compared without running anybody's code.
+    What comes out is of exactly these types: it can travel and be compared without calling the reader's code.
     """
     if isinstance(value, Tensor):
         value = value.detach().to_dense() if value.layout != torch.strided else value.detach()

@@ -267,7 +267,7 @@ def _mean_loss(
     number = 0
     batches = _bar(dataloader, note) if note else dataloader
     for number, batch in enumerate(batches, start=1):
-        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # a look at a GPU waits for it
+        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # elsewhere a look waits
             check_ids(batch, model.vocab_size, name="a batch")
         check_fits(model, batch.shape[1], "a batch")
         loss, tokens = batch_loss(batch.to(device))

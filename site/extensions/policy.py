@@ -36,7 +36,7 @@ def write_first_page(app: Sphinx, error: Exception | None) -> None:
     page = f"{app.config.root_doc}.html"
     Path(app.outdir, "index.html").write_text(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{app.config.html_title}</title>\n'
-        '<link rel="icon" href="data:,">\n'  # it is left at once: nothing may be under way then
+        '<link rel="icon" href="data:,">\n'  # the page is left at once, with no request pending
         f'{POLICY}<meta http-equiv="refresh" content="0; url={page}"></head>\n'
         f'<body><p><a href="{page}">{app.config.html_title}</a></p></body></html>\n',
         encoding="utf-8",

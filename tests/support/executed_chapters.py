@@ -68,7 +68,7 @@ class Recording:
         """As `await_reply`."""
 
     def is_alive(self) -> bool:
-        """A recording doesn't die."""
+        """Always."""
         return True
 
     def stop(self) -> None:
