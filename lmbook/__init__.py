@@ -2,6 +2,18 @@
 
 The public names of the book can be imported from here; a module is loaded when one of its names is first
 used.
+
+The rooms, from the bottom up; a module imports only what stands below it:
+
+    interface                 what a language model is; its cache; argument checks
+    ngram  corpora            counts; texts
+    toy  tokenizer            the language whose probabilities are known; text to ids and back
+    transformer               the trunk, its caches, the causal and the masked model
+    evaluation                perplexity, bits per byte, calibration
+    decoding                  filters, sampling, searches, speculative decoding
+    training  smollm2         loop, objectives, recipes, `pretrain`; the pretrained model
+    checklist  exercises      checks for readers' own code; exercises that answer
+    widgets                   their Python and their views; `core` computes in the page, `kit` draws
 """
 
 from importlib import import_module

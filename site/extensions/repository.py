@@ -61,14 +61,20 @@ def describe_links(app: Sphinx, config: Config) -> None:
 
 
 def add_not_found(app: Sphinx) -> list[tuple[str, dict, str]]:
-    """Return the page for a wrong address; its links start from the site's address."""
+    """Return the page for a wrong address; its links start from the site's address.
+
+    sphinx-notfound-page makes every link absolute, and the page must also work from the disk.
+    """
     repository = find_repository()
     base = f"/{repository.pages.split('/', 3)[3]}" if repository else ""
     return [("404", {"base": base, "title": "Page not found"}, "404.html")]
 
 
 def write_map(app: Sphinx, error: Exception | None) -> None:
-    """Write the preview's picture, and, where the site's address is known, the map for search engines."""
+    """Write the preview's picture, and, where the site's address is known, the map for search engines.
+
+    sphinx-sitemap lists only the pages drawn in this build, and most builds draw one.
+    """
     if error or app.builder.format != "html":
         return
     shutil.copyfile(PREVIEW, Path(app.outdir, PREVIEW.name))
