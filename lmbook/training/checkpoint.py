@@ -174,7 +174,8 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
     tensors = {}
     for name, weight in model.named_parameters():
         tensors[f"model.{name}"] = whole(weight)
-        for key, value in sorted(optimizer.state[weight].items()):  # in one order in all processes: they meet
+        # In the same order in every process: the gather is collective.
+        for key, value in sorted(optimizer.state[weight].items()):
             tensors[f"optimizer.{key}.{name}"] = whole(value)
     return tensors
 
@@ -213,4 +214,5 @@ def _share(tensor: Tensor, like: Tensor) -> Tensor:
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
-    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)  # all have it
+    # src_data_rank=None: every process holds the tensor.
+    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
