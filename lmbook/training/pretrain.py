@@ -19,7 +19,6 @@ the run), `processes`, `run` (the training itself), `checkpoint`, `export`.
 """
 
 import sys
-from dataclasses import asdict
 from typing import NoReturn
 
 import torch
@@ -32,7 +31,7 @@ from lmbook.training.export import export_command
 from lmbook.training.folder import RunFolder
 from lmbook.training.processes import Processes
 from lmbook.training.run import Progress, Run
-from lmbook.training.tokens import TokenFolder, prepare_tokens
+from lmbook.training.tokens import TokenFolder, TokenSettings, prepare_tokens
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
-    """A run at its begin, or at its checkpoint; the first process puts the run's folder into `held`."""
+    """A run at its start, or at its checkpoint; the first process puts the run's folder into `held`."""
     saved = _saved(given)
     settings = settings_from(given, saved[1]["settings"] if saved else None)
     check_settings(settings, processes.count)
@@ -114,7 +113,7 @@ def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
     return tensors, info
 
 
-def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | None) -> list[dict]:
+def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | None) -> list[Fingerprint]:
     """Make the tokens where they aren't there yet; return the fingerprints of the texts.
 
     Raises:
@@ -125,25 +124,25 @@ def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | Non
     if TokenFolder.read(settings.tokens) is None:
         size = sum(source.path.stat().st_size if source.path else len(source.text) for source in sources)
         held[0].check_space((2 if settings.tokenizer == "bpe" else 1) * size)
-    recipe = {
-        "kind": settings.tokenizer,
-        "vocab_size": settings.vocab_size if settings.tokenizer == "bpe" else None,
-        "separator": settings.separator,
-    }
+    wanted = TokenSettings(
+        kind=settings.tokenizer,
+        vocab_size=settings.vocab_size if settings.tokenizer == "bpe" else None,
+        separator=settings.separator,
+    )
     if saved:
         old = [Fingerprint(**source) for source in saved["corpus"]]
         known = {source.name: source for source in old}
         new = [Fingerprint.of(source, known.get(source.name)) for source in sources]
         if changed := what_changed(sources, old, new):
             raise ValueError(f"--out has a run on another corpus: {changed}; choose another folder")
-    tokens, corpus = prepare_tokens(settings.tokens, sources, recipe, saved["tokenizer"] if saved else None)
+    tokens, corpus = prepare_tokens(settings.tokens, sources, wanted, saved["tokenizer"] if saved else None)
     with torch.device("meta"):
         vocab_size = tokenizer_from_json(tokens.tokenizer).vocab_size
         weights = sum(
             w.numel() for w in MODELS[settings.objective](vocab_size, **settings.shape).parameters()
         )
     held[0].check_space(12 * weights * (1 if saved else 2))  # three numbers of 4 bytes; the old and the new
-    return [asdict(source) for source in corpus]
+    return corpus
 
 
 def _what_is_left(error: Exception, run: Run) -> str:

@@ -22,6 +22,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, learning_rate
 from lmbook.training.checkpoint import MODELS, check_numbers, restore, save_checkpoint, state_tensors
+from lmbook.training.corpus import Fingerprint
 from lmbook.training.folder import RunFolder
 from lmbook.training.loop import decay_groups
 from lmbook.training.processes import Processes
@@ -70,7 +71,7 @@ class Run:
         settings: Settings,
         processes: Processes,
         tokens: TokenFolder,
-        corpus: list[dict],
+        corpus: list[Fingerprint],
         saved: tuple[dict[str, Tensor], dict] | None = None,
     ):
         """Draw the model, or take it from a checkpoint.
@@ -176,7 +177,7 @@ class Run:
         return self.progress.seconds >= 60 * self.settings.minutes
 
     def _agreed(self, seconds: float) -> float:
-        """The first process's clock, where a clock decides."""
+        """The first process's clock, for runs limited by minutes."""
         if self.settings.minutes is None or self.processes.count == 1:
             return seconds
         return self.processes.sum(torch.tensor(seconds if self.processes.first else 0.0).double()).item()
@@ -276,7 +277,7 @@ class Run:
         s, rank, count = self.settings, self.processes.rank, self.processes.count
         starts = self.validation.validation_starts(s.context_length, s.validation_tokens)
         share = s.batch_size // count // s.accumulate
-        # Sharded models must run equally often everywhere: rows past the last are repeats that count nothing.
+        # Sharded models must run equally often everywhere: the rest are padding rows that no sum includes.
         numbers = np.arange(math.ceil(len(starts) / s.batch_size) * s.batch_size)
         sums = torch.zeros(2, dtype=torch.float64)  # nats, bytes
         with torch.no_grad():
@@ -326,7 +327,7 @@ class Run:
             "objective": self.settings.objective,
             "shape": self.settings.shape,
             "tokenizer": self.tokenizer.to_json(),
-            "corpus": self.corpus,
+            "corpus": [asdict(text) for text in self.corpus],
             **asdict(self.progress),
         }
         save_checkpoint(self.folder.checkpoint, tensors, info)

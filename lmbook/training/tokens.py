@@ -61,7 +61,7 @@ class Tokens:
         """The rows of training step `step`: always the same ones; each possible row is as likely as another.
 
         A row may begin where `length` + 1 tokens are left in its document; in a shorter document, at its
-        begin.
+        start.
         """
         possible = np.maximum(np.diff(self.ends, prepend=0) - length, 1)  # starts of each document
         last = self.ends[-1] - self.begins[-1]
@@ -83,7 +83,7 @@ class Tokens:
         """The rows of training step `step` of passes over the split, each pass in an order of its own.
 
         A pass predicts each token once, but for the first of each document. A batch may hold the end of one
-        pass and the begin of the next.
+        pass and the start of the next.
         """
         count = self.num_rows(length)
         epochs, places = np.divmod(step * batch_size + np.arange(batch_size), count)
@@ -121,11 +121,26 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class TokenSettings:
+    """What decides the tokens of a corpus, besides its texts.
+
+    Attributes:
+        kind: of tokenizer: "char", "byte" or "bpe".
+        vocab_size: tokens of "bpe"; None: as the kind has it.
+        separator: text between the documents of a file; None: a file is one document.
+    """
+
+    kind: str
+    vocab_size: int | None
+    separator: str | None
+
+
+@dataclass(frozen=True)
 class TokenFolder:
-    """All that `index.json` says."""
+    """All that `index.json` says; `settings` are its "recipe"."""
 
     folder: Path
-    recipe: dict  # kind of tokenizer, its size, separator
+    settings: TokenSettings
     tokenizer: str
     sources: list[Fingerprint]
     bytes_per_id: int
@@ -137,7 +152,8 @@ class TokenFolder:
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             sources = [Fingerprint(**source) for source in index.pop("sources")]
-            found = cls(folder=folder, sources=sources, **index)
+            settings = TokenSettings(**index.pop("recipe"))
+            found = cls(folder=folder, settings=settings, sources=sources, **index)
             if not all(_rises(found.ends[split]) for split in SPLITS):
                 return None
             sizes = [(folder / f"{split}.tokens").stat().st_size for split in SPLITS]
@@ -159,14 +175,14 @@ class TokenFolder:
 
 
 def prepare_tokens(
-    folder: Path, sources: list[Source], recipe: dict, tokenizer: str | None = None
+    folder: Path, sources: list[Source], settings: TokenSettings, tokenizer: str | None = None
 ) -> tuple[TokenFolder, list[Fingerprint]]:
     """The tokens of `sources`, made unless the folder has them already, and the sources' fingerprints.
 
     Args:
         folder: made if it isn't there; what it holds of another corpus is replaced.
         sources: of a corpus.
-        recipe: "kind" of tokenizer, "vocab_size", "separator".
+        settings: those of the folder must be equal.
         tokenizer: as JSON; None: train one.
     """
     found = TokenFolder.read(folder)
@@ -174,27 +190,31 @@ def prepare_tokens(
     fingerprints = [Fingerprint.of(source, known.get(source.name)) for source in sources]
     if (
         found
-        and found.recipe == recipe
+        and found.settings == settings
         and [source.content for source in fingerprints] == [source.content for source in found.sources]
         and tokenizer in (None, found.tokenizer)
     ):
         return found, fingerprints
-    _make_tokens(folder, Split.of(sources, recipe["separator"]), recipe, tokenizer, fingerprints)
+    _make_tokens(folder, Split.of(sources, settings.separator), settings, tokenizer, fingerprints)
     return TokenFolder.read(folder), fingerprints
 
 
 def _make_tokens(
-    folder: Path, split: Split, recipe: dict, tokenizer: str | None, fingerprints: list[Fingerprint]
+    folder: Path,
+    split: Split,
+    settings: TokenSettings,
+    tokenizer: str | None,
+    fingerprints: list[Fingerprint],
 ) -> None:
     """Write tokens and index; processes that have mapped the old files keep them."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, recipe)
+    made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, settings)
     writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
     try:
         for name, text, ends in split.texts():
             writers[name].add(text, ends)
         index = {
-            "recipe": recipe,
+            "recipe": asdict(settings),
             "tokenizer": made.to_json(),
             "sources": [asdict(source) for source in fingerprints],
             "bytes_per_id": writers["training"].dtype.itemsize,
@@ -213,18 +233,18 @@ def _make_tokens(
             left_over.unlink()
 
 
-def make_tokenizer(split: Split, recipe: dict) -> Tokenizer:
+def make_tokenizer(split: Split, settings: TokenSettings) -> Tokenizer:
     """Characters come from training and validation text, byte pairs from the first alone."""
-    if recipe["kind"] == "byte":
+    if settings.kind == "byte":
         return ByteTokenizer()
-    if recipe["kind"] == "char":
+    if settings.kind == "char":
         return CharTokenizer(sorted(set().union(*(text for _, text, _ in split.texts()))))
     total = sum(map(sum, split.training))
     share = min(1.0, LEARNED_FROM / max(total, 1))
     text = "".join(
         text[: math.ceil(share * len(text))] for name, text, _ in split.texts() if name == "training"
     )
-    return BPETokenizer.train(text, recipe["vocab_size"], fast=find_spec("tokenizers") is not None)
+    return BPETokenizer.train(text, settings.vocab_size, fast=find_spec("tokenizers") is not None)
 
 
 class _Writer:

@@ -10,7 +10,7 @@ import torch
 from lmbook.tokenizer import tokenizer_from_json
 from lmbook.training import tokens as module
 from lmbook.training.corpus import find_sources
-from lmbook.training.tokens import IGNORED, TokenFolder, Tokens, prepare_tokens
+from lmbook.training.tokens import IGNORED, TokenFolder, Tokens, TokenSettings, prepare_tokens
 
 
 def of(*lengths):
@@ -93,9 +93,8 @@ TEXT = "The seal, 12 gulls;  and\n\n the  rock é日🙂_x\t" * 40
 def prepare(tmp_path, kind="bpe", texts=(TEXT,), vocab_size=300, tokenizer=None):
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
-    recipe = {"kind": kind, "vocab_size": vocab_size, "separator": None}
     sources = find_sources([str(tmp_path / f"{n}.txt") for n in range(len(texts))])
-    return prepare_tokens(tmp_path / "tokens", sources, recipe, tokenizer)[0]
+    return prepare_tokens(tmp_path / "tokens", sources, TokenSettings(kind, vocab_size, None), tokenizer)[0]
 
 
 class TestFolder:
@@ -122,6 +121,15 @@ class TestFolder:
         assert (tmp_path / "tokens" / "training.tokens").stat().st_size == size * len(
             made.tokens("training").ids
         )
+
+    def test_a_folder_of_an_earlier_version_is_read(self, tmp_path):
+        """The index keeps its names: another name would make every corpus's tokens again."""
+        made = prepare(tmp_path)
+        index = json.loads((tmp_path / "tokens" / "index.json").read_text(encoding="utf-8"))
+        assert index.keys() == {"recipe", "tokenizer", "sources", "bytes_per_id", "ends"}
+        assert index["recipe"] == {"kind": "bpe", "vocab_size": 300, "separator": None}
+        assert index["sources"][0].keys() == {"name", "size", "modified", "split", "blocks"}
+        assert TokenFolder.read(tmp_path / "tokens") == made
 
     def test_tokens_are_mapped_not_read(self, tmp_path):
         assert isinstance(prepare(tmp_path).tokens("training").ids, np.memmap)
@@ -156,6 +164,7 @@ class TestFolder:
             "ends that fall",
             "lists without end",
             "ends of a text",
+            "a recipe without a kind",
         ],
     )
     def test_what_is_damaged_is_made_again(self, damage, tmp_path):
@@ -170,6 +179,9 @@ class TestFolder:
             "lists without end": lambda: index.write_text("[" * 200_000),
             "ends of a text": lambda: index.write_text(
                 index.read_text().replace('"ends": {', '"ends": "", "e": {')
+            ),
+            "a recipe without a kind": lambda: index.write_text(
+                index.read_text().replace('"kind"', '"sort"', 1)
             ),
             "no index": index.unlink,
             "ends that fall": lambda: index.write_text(
