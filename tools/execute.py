@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-SECONDS_PER_CELL = 600
+SECONDS_PER_CELL = 1800  # the longest takes one minute alone, and machines are shared
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 CLEAR = "\r\x1b[K"  # what stands on the terminal's line
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
