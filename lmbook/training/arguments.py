@@ -76,7 +76,13 @@ class Settings:
         }
 
     def filled_in(self) -> "Settings":
-        """With what was left open: the preset's sizes, a warmup, the folder of the tokens."""
+        """With what was left open: the preset's sizes, a warmup, the folder of the tokens.
+
+        Raises:
+            ValueError: no such preset.
+        """
+        if self.preset not in PRESETS:
+            raise ValueError(f"--preset must be one of {', '.join(PRESETS)}; got {self.preset!r}")
         preset = dict(zip(("d_model", "num_heads", "num_layers"), PRESETS[self.preset], strict=True))
         missing = {name: size for name, size in preset.items() if getattr(self, name) is None}
         if self.warmup is None and self.epochs is None:

@@ -2,19 +2,21 @@
 
 A checkpoint is written under another name, flushed to the disk and then renamed, so that even after a power
 cut the old one or the new one is there. It holds the weights (`model.…`), the optimizer's state
-(`optimizer.…`) and, as JSON in the file's metadata, everything else: settings, step, tokenizer. Nothing in it
-is pickled.
+(`optimizer.…`) and, as JSON in the file's metadata, everything else: `RunInfo`. Nothing in it is pickled.
 Sharded (FSDP) runs write the same file as others, so that a run may go on with another number of processes.
 """
 
 import json
+import math
 import os
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lmbook.tokenizer.base import Tokenizer, tokenizer_from_json
+from lmbook.training.corpus import Fingerprint
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
 from lmbook.transformer.model import check_weight
@@ -23,6 +25,107 @@ NAME = "checkpoint.safetensors"
 MODELS = {"causal": CausalLM, "masked": MaskedLM}  # by objective
 SHAPE = {"d_model", "num_heads", "num_layers", "context_length"}
 MAX_SIZE = 2**24  # of an entry of the shape; what is larger is damage
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a run's model is, besides its weights.
+
+    Attributes:
+        objective: "causal" or "masked".
+        shape: sizes by name, those in `SHAPE`.
+        tokenizer: of the run.
+    """
+
+    objective: str
+    shape: dict[str, int]
+    tokenizer: Tokenizer
+
+    @classmethod
+    def from_json(cls, info: dict) -> "ModelInfo":
+        """What the info of a checkpoint says; ValueError for what no model is made of."""
+        if not isinstance(text := info.get("tokenizer"), str):
+            raise ValueError(f"its tokenizer must be text, got {text!r}")
+        objective = info.get("objective", "causal")  # early runs, all causal, left it out
+        if not isinstance(objective, str) or objective not in MODELS:
+            raise ValueError(f"its objective must be one of {', '.join(MODELS)}; got {objective!r}")
+        shape = info.get("shape")
+        if not isinstance(shape, dict) or shape.keys() != SHAPE:
+            raise ValueError(f"its shape must have {', '.join(sorted(SHAPE))}; got {shape!r}")
+        for name, size in shape.items():
+            if type(size) is not int or not 1 <= size <= MAX_SIZE:
+                raise ValueError(f"{name} in its shape must be an int from 1 to {MAX_SIZE:,}, got {size!r}")
+        return cls(objective, shape, tokenizer_from_json(text))
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: steps taken.
+        seconds: of training, over all starts.
+        loss: of the last step that was looked at, nats per token.
+        bits_per_byte: of the last validation, after step `validated_at`; of a masked model, per hidden byte.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    loss: float | None = None
+    bits_per_byte: float | None = None
+    validated_at: int | None = None
+
+    @classmethod
+    def from_json(cls, info: dict) -> "Progress":
+        """What the info of a checkpoint says; ValueError if that is no progress."""
+        step, seconds = info.get("step"), info.get("seconds")
+        if type(step) is not int or step < 0:
+            raise ValueError(f"its step must be an int, at least 0; got {step!r}")
+        if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
+            raise ValueError(f"its seconds must be at least 0, got {seconds!r}")
+        for name, kind in (("loss", float), ("bits_per_byte", float), ("validated_at", int)):
+            if not isinstance(value := info.get(name), kind | None):
+                raise ValueError(f"its {name} must be a number or null, got {value!r}")
+        return cls(**{field.name: info.get(field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """All that the checkpoint of a run says, besides its tensors.
+
+    Attributes:
+        settings: of `lmbook.pretrain`, as `Settings.as_json` gives them.
+        model: what was trained.
+        corpus: fingerprints of its texts.
+        progress: when the checkpoint was written.
+    """
+
+    settings: dict
+    model: ModelInfo
+    corpus: list[Fingerprint]
+    progress: Progress
+
+    @classmethod
+    def from_json(cls, info: dict) -> "RunInfo":
+        """What `as_json` gave; ValueError for a damaged part. What is in the settings, `arguments` checks."""
+        settings, corpus = info.get("settings"), info.get("corpus")
+        if not isinstance(settings, dict):
+            raise ValueError(f"its settings must be an object of JSON, got {settings!r}")
+        if not isinstance(corpus, list):
+            raise ValueError(f"its corpus must be a list, got {corpus!r}")
+        texts = [Fingerprint.from_json(text) for text in corpus]
+        return cls(settings, ModelInfo.from_json(info), texts, Progress.from_json(info))
+
+    def as_json(self) -> dict:
+        """The info of a checkpoint."""
+        return {
+            "settings": self.settings,
+            "objective": self.model.objective,
+            "shape": self.model.shape,
+            "tokenizer": self.model.tokenizer.to_json(),
+            "corpus": [asdict(text) for text in self.corpus],
+            **asdict(self.progress),
+        }
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
@@ -97,42 +200,22 @@ def load_run(path: str | Path) -> tuple[CausalLM | MaskedLM, Tokenizer]:
     tensors, info = load_checkpoint(file)
     weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
     try:
-        tokenizer = _tokenizer(info)
-        config = _config(info, tokenizer.vocab_size, weights)
+        model_info = ModelInfo.from_json(info)
+        _check_layers(model_info.shape, weights)
         with torch.device("meta"):  # shapes without memory; the weights follow
-            model = MODELS[_objective(info)](**config)
+            model = MODELS[model_info.objective](model_info.tokenizer.vocab_size, **model_info.shape)
         _check_weights(weights, model)
     except ValueError as error:
         raise ValueError(f"{file} is no checkpoint of lmbook.pretrain, or a damaged one: {error}") from None
     model.load_state_dict(weights, assign=True)
-    return model.eval(), tokenizer
+    return model.eval(), model_info.tokenizer
 
 
-def _tokenizer(info: dict) -> Tokenizer:
-    if not isinstance(info.get("tokenizer"), str):
-        raise ValueError(f"its tokenizer must be text, got {info.get('tokenizer')!r}")
-    return tokenizer_from_json(info["tokenizer"])
-
-
-def _objective(info: dict) -> str:
-    objective = info.get("objective", "causal")
-    if not isinstance(objective, str) or objective not in MODELS:
-        raise ValueError(f"its objective must be one of {', '.join(MODELS)}; got {objective!r}")
-    return objective
-
-
-def _config(info: dict, vocab_size: int, weights: dict[str, Tensor]) -> dict[str, int]:
-    """What the model is made of; no more layers than the file has weights for."""
-    shape = info.get("shape")
-    if not isinstance(shape, dict) or shape.keys() != SHAPE:
-        raise ValueError(f"its shape must have {', '.join(sorted(SHAPE))}; got {shape!r}")
-    for name, size in shape.items():
-        if type(size) is not int or not 1 <= size <= MAX_SIZE:
-            raise ValueError(f"{name} in its shape must be an int from 1 to {MAX_SIZE:,}, got {size!r}")
+def _check_layers(shape: dict[str, int], weights: dict[str, Tensor]) -> None:
+    """ValueError for more layers than the file has weights for, before a model of so many is built."""
     layers = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
     if shape["num_layers"] != layers:
         raise ValueError(f"its shape has {shape['num_layers']} layers, and it has weights for {layers}")
-    return {"vocab_size": vocab_size, **shape}
 
 
 def _check_weights(weights: dict[str, Tensor], model: nn.Module) -> None:

@@ -195,16 +195,29 @@ class Fingerprint:
     split: str | None
     blocks: list[str]
 
-    def __post_init__(self):
-        """Raise TypeError for values of another kind: a damaged file may hold anything."""
-        kinds = (self.name, str), (self.size, int), (self.modified, int), (self.blocks, list)
-        if not all(type(value) is kind for value, kind in kinds):
-            raise TypeError(f"no fingerprint of a text: {self}")
-
     @property
     def content(self) -> tuple:
         """What determines the tokens: everything but name and time."""
         return self.size, self.split, self.blocks
+
+    @classmethod
+    def from_json(cls, value: object) -> "Fingerprint":
+        """The fingerprint whose `asdict` a file holds; ValueError if `value` is something else."""
+        kinds = {
+            "name": [str],
+            "size": [int],
+            "modified": [int],
+            "split": [str, type(None)],
+            "blocks": [list],
+        }
+        if (
+            not isinstance(value, dict)
+            or value.keys() != kinds.keys()
+            or not all(type(value[name]) in allowed for name, allowed in kinds.items())
+            or not all(isinstance(block, str) for block in value["blocks"])
+        ):
+            raise ValueError(f"no fingerprint of a text: {value!r}")
+        return cls(**value)
 
     @classmethod
     def of(cls, source: Source, known: "Fingerprint | None" = None) -> "Fingerprint":

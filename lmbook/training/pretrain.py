@@ -19,18 +19,19 @@ the run), `processes`, `run` (the training itself), `checkpoint`, `export`.
 """
 
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import torch
 
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, check_settings, check_values, read, settings_from
-from lmbook.training.checkpoint import MODELS, NAME, load_checkpoint
+from lmbook.training.checkpoint import MODELS, NAME, RunInfo, load_checkpoint
 from lmbook.training.corpus import Fingerprint, find_sources, what_changed
 from lmbook.training.export import export_command
 from lmbook.training.folder import RunFolder
 from lmbook.training.processes import Processes
-from lmbook.training.run import Progress, Run
+from lmbook.training.run import Run
 from lmbook.training.tokens import TokenFolder, TokenSettings, prepare_tokens
 
 
@@ -68,12 +69,12 @@ def main(argv: list[str] | None = None) -> None:
 def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     """A run at its start, or at its checkpoint; the first process puts the run's folder into `held`."""
     saved = _saved(given)
-    settings = settings_from(given, saved[1]["settings"] if saved else None)
+    settings = settings_from(given, saved[1].settings if saved else None)
     check_settings(settings, processes.count)
     processes.connect()
     processes.by_first(lambda: held.append(RunFolder(settings.out)))
     if saved:
-        saved = load_checkpoint(settings.out / NAME)  # again, as nobody else writes it now
+        saved = _load(settings.out / NAME)  # again, as nobody else writes it now
     corpus = processes.by_first(_prepare_tokens, settings, held, saved[1] if saved else None)
     tokens = TokenFolder.read(settings.tokens)
     if tokens is None:
@@ -82,7 +83,7 @@ def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     return Run(settings, processes, tokens, corpus, saved)
 
 
-def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
+def _saved(given: dict) -> tuple[dict[str, torch.Tensor], RunInfo] | None:
     """The checkpoint to go on from; None for a new run.
 
     Raises:
@@ -93,27 +94,41 @@ def _saved(given: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
         if resume:
             raise ValueError(f"--resume: there is no {path} to go on from; leave --resume away to begin")
         return None
-    tensors, info = load_checkpoint(path)
-    try:
-        check_values(settings_from({"out": given["out"]}, info["settings"]))
-        corpus = " ".join(info["settings"]["corpus"])
-        [Fingerprint(**source) for source in info["corpus"]]
-        tokenizer_from_json(info["tokenizer"])
-        Progress.from_info(info)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} was not written by this version of lmbook.pretrain, or is damaged ({error}): "
-            "choose another --out"
-        ) from None
+    tensors, info = _load(path)
     if not resume:
+        corpus = " ".join(info.settings["corpus"])
         raise ValueError(
-            f"--out {str(given['out'])!r} has a run already, at step {info['step']} on the corpus {corpus}: "
-            "add --resume to go on with it, or choose another folder"
+            f"--out {str(given['out'])!r} has a run already, at step {info.progress.step} on the corpus "
+            f"{corpus}: add --resume to go on with it, or choose another folder"
         )
     return tensors, info
 
 
-def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | None) -> list[Fingerprint]:
+def _load(path: Path) -> tuple[dict[str, torch.Tensor], RunInfo]:
+    """The checkpoint of a run.
+
+    Raises:
+        ValueError: it is no checkpoint, or one that no run of this version could go on from.
+    """
+    tensors, metadata = load_checkpoint(path)
+    try:
+        info = RunInfo.from_json(metadata)
+        settings = settings_from({"out": path.parent}, info.settings)
+        check_values(settings)
+        if (settings.objective, settings.shape) != (info.model.objective, info.model.shape):
+            raise ValueError(
+                f"its settings are of a {settings.objective} model of {settings.shape}, "
+                f"it has a {info.model.objective} one of {info.model.shape}"
+            )
+    except ValueError as error:
+        raise ValueError(
+            f"{path} was not written by this version of lmbook.pretrain, or is damaged ({error}): "
+            "choose another --out"
+        ) from None
+    return tensors, info
+
+
+def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: RunInfo | None) -> list[Fingerprint]:
     """Make the tokens where they aren't there yet; return the fingerprints of the texts.
 
     Raises:
@@ -130,12 +145,12 @@ def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: dict | Non
         separator=settings.separator,
     )
     if saved:
-        old = [Fingerprint(**source) for source in saved["corpus"]]
-        known = {source.name: source for source in old}
+        known = {source.name: source for source in saved.corpus}
         new = [Fingerprint.of(source, known.get(source.name)) for source in sources]
-        if changed := what_changed(sources, old, new):
+        if changed := what_changed(sources, saved.corpus, new):
             raise ValueError(f"--out has a run on another corpus: {changed}; choose another folder")
-    tokens, corpus = prepare_tokens(settings.tokens, sources, wanted, saved["tokenizer"] if saved else None)
+    tokenizer = saved.model.tokenizer.to_json() if saved else None
+    tokens, corpus = prepare_tokens(settings.tokens, sources, wanted, tokenizer)
     with torch.device("meta"):
         vocab_size = tokenizer_from_json(tokens.tokenizer).vocab_size
         weights = sum(

@@ -9,7 +9,7 @@ import contextlib
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -21,7 +21,16 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from lmbook.tokenizer.base import tokenizer_from_json
 from lmbook.training.arguments import Settings, learning_rate
-from lmbook.training.checkpoint import MODELS, check_numbers, restore, save_checkpoint, state_tensors
+from lmbook.training.checkpoint import (
+    MODELS,
+    ModelInfo,
+    Progress,
+    RunInfo,
+    check_numbers,
+    restore,
+    save_checkpoint,
+    state_tensors,
+)
 from lmbook.training.corpus import Fingerprint
 from lmbook.training.folder import RunFolder
 from lmbook.training.loop import decay_groups
@@ -30,37 +39,6 @@ from lmbook.training.tokens import IGNORED, TokenFolder
 
 SAMPLE_LENGTH = 100  # tokens, the prompt's not counted
 PROMPT_LENGTH = 16
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        step: steps taken.
-        seconds: of training, over all starts.
-        loss: of the last step that was looked at, nats per token.
-        bits_per_byte: of the last validation, after step `validated_at`; of a masked model, per hidden byte.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    loss: float | None = None
-    bits_per_byte: float | None = None
-    validated_at: int | None = None
-
-    @classmethod
-    def from_info(cls, info: dict) -> "Progress":
-        """What a checkpoint's info says; ValueError if that is no progress."""
-        step, seconds = info.get("step"), info.get("seconds")
-        if type(step) is not int or step < 0:
-            raise ValueError(f"the checkpoint's step must be an int, at least 0; got {step!r}")
-        if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
-            raise ValueError(f"the checkpoint's seconds must be at least 0, got {seconds!r}")
-        for name, kind in (("loss", float), ("bits_per_byte", float), ("validated_at", int)):
-            if not isinstance(value := info.get(name), kind | None):
-                raise ValueError(f"the checkpoint's {name} must be a number or null, got {value!r}")
-        return cls(**{field.name: info.get(field.name) for field in fields(cls)})
 
 
 class Run:
@@ -72,7 +50,7 @@ class Run:
         processes: Processes,
         tokens: TokenFolder,
         corpus: list[Fingerprint],
-        saved: tuple[dict[str, Tensor], dict] | None = None,
+        saved: tuple[dict[str, Tensor], RunInfo] | None = None,
     ):
         """Draw the model, or take it from a checkpoint.
 
@@ -96,7 +74,7 @@ class Run:
         self.progress, self.saved_at = Progress(), None
         self._build()
         if saved:
-            self.progress = Progress.from_info(saved[1])
+            self.progress = replace(saved[1].progress)
             self.saved_at = self.progress.step
             try:
                 restore(self.model, self.optimizer, saved[0])
@@ -322,15 +300,9 @@ class Run:
                 check_numbers(name, tensor)
             except ValueError as error:
                 raise FloatingPointError(f"{error} at step {self.progress.step}") from None
-        info = {
-            "settings": self.settings.as_json(),
-            "objective": self.settings.objective,
-            "shape": self.settings.shape,
-            "tokenizer": self.tokenizer.to_json(),
-            "corpus": [asdict(text) for text in self.corpus],
-            **asdict(self.progress),
-        }
-        save_checkpoint(self.folder.checkpoint, tensors, info)
+        model = ModelInfo(self.settings.objective, self.settings.shape, self.tokenizer)
+        info = RunInfo(self.settings.as_json(), model, self.corpus, self.progress)
+        save_checkpoint(self.folder.checkpoint, tensors, info.as_json())
         self.folder.log("checkpoint", step=self.progress.step)
 
     def _report(self, norm: float) -> None:

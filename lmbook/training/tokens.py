@@ -151,7 +151,7 @@ class TokenFolder:
         """What is in a folder; None if that is nothing, or can't be read."""
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            sources = [Fingerprint(**source) for source in index.pop("sources")]
+            sources = [Fingerprint.from_json(source) for source in index.pop("sources")]
             settings = TokenSettings(**index.pop("recipe"))
             found = cls(folder=folder, settings=settings, sources=sources, **index)
             if not all(_rises(found.ends[split]) for split in SPLITS):

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from lmbook.training import load_run, warmup_cosine
 from lmbook.training.arguments import learning_rate, settings_from
-from lmbook.training.checkpoint import NAME, load_checkpoint, save_checkpoint
+from lmbook.training.checkpoint import NAME, RunInfo, load_checkpoint, save_checkpoint
 from lmbook.training.folder import RunFolder
 from lmbook.training.pretrain import main
 from lmbook.training.run import Run
@@ -923,10 +923,18 @@ DAMAGES = {
     "no step": (without("step"), "step must be an int"),
     "a step in words": (with_info("step", "one"), "step must be an int, at least 0; got 'one'"),
     "seconds that are NaN": (with_info("seconds", math.nan), "seconds must be at least 0, got nan"),
-    "no tokenizer": (without("tokenizer"), "'tokenizer'"),
-    "no settings": (without("settings"), "'settings'"),
-    "settings of null": (with_info("settings", None), "damaged"),
-    "a corpus that is a number": (with_info("corpus", 7), "damaged"),
+    "no tokenizer": (without("tokenizer"), "its tokenizer must be text, got None"),
+    "no settings": (without("settings"), "damaged .its settings must be an object of JSON, got None"),
+    "settings in a list": (with_info("settings", ["steps"]), "its settings must be .* got .'steps'."),
+    "no such preset": (with_setting("preset", "huge"), "--preset must be one of .* got 'huge'"),
+    "a corpus that is a number": (with_info("corpus", 7), "damaged .its corpus must be a list, got 7"),
+    "a corpus of names": (with_info("corpus", ["a.txt"]), "no fingerprint of a text: 'a.txt'"),
+    "no such objective": (with_info("objective", "both"), "its objective must be one of .* got 'both'"),
+    "a shape of null": (with_info("shape", None), "its shape must have .* got None"),
+    "a context length that isn't the model's": (
+        with_setting("context_length", 17),
+        "'context_length': 17}, it has a causal one of .*'context_length': 29}",
+    ),
 }
 
 
@@ -1010,5 +1018,10 @@ def test_a_checkpoint_of_something_else_is_no_run(tmp_path):
 
 def test_the_metadata_is_json(finished):
     info = result(finished)[1]
+    assert info.keys() == {
+        *("settings", "objective", "shape", "tokenizer", "corpus"),
+        *("step", "seconds", "loss", "bits_per_byte", "validated_at"),
+    }
+    assert RunInfo.from_json(info).as_json() == info
     assert info["settings"]["steps"] == 11
     assert json.loads(info["tokenizer"]) == {"kind": "byte"}
