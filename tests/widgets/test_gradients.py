@@ -171,7 +171,7 @@ class TestOperations:
             """const shape = { T: saved.qkv.length / 50, H: 6, K: 2, E: 5, causal: saved.causal };
             const [qkv, dc] = [place(saved.qkv), place(saved.dc)];
             const [context, dQkv] = [zeros(saved.dc.length), zeros(saved.qkv.length)];
-            const [shares, dShares] = [zeros(6 * shape.T ** 2), zeros(gradients.TOGETHER * shape.T)];
+            const [shares, dShares] = [zeros(6 * shape.T ** 2), zeros(gradients.QUERIES * shape.T)];
             attend(memory, context, shares, qkv, shape);
             attendBackward(memory, dQkv, dc, shares, dShares, qkv, shape);
             print([context.view, dQkv.view]);""",

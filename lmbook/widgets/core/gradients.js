@@ -6,7 +6,7 @@
 //
 // A row of text is computed at a time: T tokens. V words, D width, H query heads, K key/value heads, E numbers a head,
 // F width of the feed-forward part. Matrices are stored row by row.
-import { shareOut } from './transformer.js';
+import { quickExp, softmaxInPlace } from './exponential.js';
 
 /** @import { Kernels } from './kernels.js' */
 
@@ -24,8 +24,10 @@ import { shareOut } from './transformer.js';
  * @property {Float32Array} grad
  */
 
-// Tokens or queries that are taken at a time: their numbers stay in the processor's cache.
-export const TOGETHER = 32;
+// Taken at a time: queries, so that a causal block leaves out what it doesn't see; tokens, whose numbers then stay in
+// the processor's cache.
+export const QUERIES = 16;
+const TOKENS = 64;
 
 // ---- Embedding: x_t = W[id_t], a row of the table for each token -----------------------------------------------------
 //
@@ -132,8 +134,8 @@ export function linear({ run }, y, x, { at, shape: [R, C] }, T) {
  * @param {number} T
  */
 export function linearBackward({ run }, dx, dy, x, { at, gradAt, shape: [R, C] }, T) {
-  for (let t = 0; t < T; t += TOGETHER) {
-    const count = Math.min(TOGETHER, T - t);
+  for (let t = 0; t < T; t += TOKENS) {
+    const count = Math.min(TOKENS, T - t);
     run.combine(dx.at + 4 * t * C, 4 * C, dy.at + 4 * t * R, 4 * R, 4, count, at, 4 * C, R, C);
     run.combine(gradAt, 4 * C, dy.at + 4 * t * R, 4, 4 * R, R, x.at + 4 * t * C, 4 * C, count, C);
   }
@@ -158,9 +160,12 @@ export function turn(x, { cos, sin }, T, step, heads, E, sign) {
   for (let t = 0; t < T; t++) {
     for (let head = t * step; head < t * step + heads * E; head += E) {
       for (let i = 0; i < half; i++) {
-        const [c, s, a, b] = [cos[t * half + i], sign * sin[t * half + i], x[head + i], x[head + i + half]];
+        const a = x[head + i];
+        const b = x[head + half + i];
+        const c = cos[t * half + i];
+        const s = sin[t * half + i] * sign;
         x[head + i] = a * c - b * s;
-        x[head + i + half] = b * c + a * s;
+        x[head + half + i] = b * c + a * s;
       }
     }
   }
@@ -189,14 +194,14 @@ export function attend({ run }, context, shares, qkv, { T, H, K, E, causal }) {
   for (let head = 0; head < H; head++) {
     const q = qkv.at + 4 * head * E;
     const k = qkv.at + 4 * (D + Math.floor((head * K) / H) * E); // several query heads may share a key/value head
-    for (let first = 0; first < T; first += TOGETHER) {
-      const count = Math.min(TOGETHER, T - first);
+    for (let first = 0; first < T; first += QUERIES) {
+      const count = Math.min(QUERIES, T - first);
       const block = causal ? first + count : T;
       const row = (head * T + first) * T;
       run.products(shares.at + 4 * row, 4 * T, q + first * step, step, count, k, step, block, E);
       for (let t = 0; t < count; t++) {
         const seen = causal ? first + t + 1 : T;
-        shareOut(shares.view, row + t * T, seen, 1 / Math.sqrt(E));
+        softmaxInPlace(shares.view, row + t * T, seen, 1 / Math.sqrt(E));
         for (let s = seen; s < block; s++) shares.view[row + t * T + s] = 0;
       }
       const out = context.at + 4 * (first * D + head * E);
@@ -210,7 +215,7 @@ export function attend({ run }, context, shares, qkv, { T, H, K, E, causal }) {
  * @param {Place} dQkv
  * @param {Place} dContext
  * @param {Place} shares
- * @param {Place} dShares room for TOGETHER · T numbers
+ * @param {Place} dShares room for QUERIES · T numbers
  * @param {Place} qkv
  * @param {AttentionShape} shape
  */
@@ -221,8 +226,8 @@ export function attendBackward({ run }, dQkv, dContext, shares, dShares, qkv, { 
     const q = 4 * head * E;
     const k = 4 * (D + Math.floor((head * K) / H) * E);
     const v = k + 4 * KE;
-    for (let first = 0; first < T; first += TOGETHER) {
-      const count = Math.min(TOGETHER, T - first);
+    for (let first = 0; first < T; first += QUERIES) {
+      const count = Math.min(QUERIES, T - first);
       const block = causal ? first + count : T;
       const row = (head * T + first) * T;
       const [P, dP, wide] = [shares.at + 4 * row, dShares.at, 4 * T];
@@ -267,8 +272,9 @@ export function swiglu(h, gates, wide, T, F) {
   for (let t = 0; t < T; t++) {
     const [own, g] = [t * F, 2 * t * F];
     for (let i = 0; i < F; i++) {
-      gates[own + i] = 1 / (1 + Math.exp(-wide[g + i]));
-      h[own + i] = wide[g + i] * gates[own + i] * wide[g + F + i];
+      const share = 1 / (1 + quickExp(-wide[g + i]));
+      gates[own + i] = share;
+      h[own + i] = wide[g + i] * share * wide[g + F + i];
     }
   }
 }
@@ -323,13 +329,10 @@ export function crossEntropy(z, targets, T, V, n) {
   let loss = 0;
   for (let t = 0; t < T; t++) {
     const [at, target] = [t * V, t * V + targets[t]];
-    let [top, total] = [-Infinity, 0];
-    for (let v = at; v < at + V; v++) top = Math.max(top, z[v]);
-    loss -= z[target] - top;
-    for (let v = at; v < at + V; v++) total += z[v] = Math.exp(z[v] - top);
-    loss += Math.log(total);
-    for (let v = at; v < at + V; v++) z[v] /= total * n;
-    z[target] -= 1 / n;
+    loss -= z[target];
+    loss += softmaxInPlace(z, at, V, 1);
+    z[target] -= 1;
+    for (let v = at; v < at + V; v++) z[v] /= n;
   }
   return loss;
 }

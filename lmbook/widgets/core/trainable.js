@@ -1,6 +1,6 @@
 // A transformer with the weights' derivatives beside the weights, and switches that break it: what the laboratory
 // trains. The architecture and the names of the parameters are those of lmbook.CausalLM, without dropout.
-import { crossEntropy, TOGETHER } from './gradients.js';
+import { crossEntropy, QUERIES } from './gradients.js';
 import { Kernels } from './kernels.js';
 import { backwardPass, forwardPass } from './passes.js';
 import { rotaryTables } from './transformer.js';
@@ -93,7 +93,7 @@ function workSizes({ vocab_size: V, d_model: D, num_heads: H, num_kv_heads: K, d
     dHidden: T * F,
     dWide: T * 2 * F,
     dContext: T * D,
-    dShares: TOGETHER * T,
+    dShares: QUERIES * T,
     dQkv: T * (D + 2 * K * (D / H)),
   };
 }
