@@ -309,8 +309,9 @@ def _nll(logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]) -> Flo
             f"ids must be below {logits.shape[-1]}, the number of logits; got {int(targets.max())}"
         )
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    log_total = logits.logsumexp(-1)
-    return log_total.double() - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).double()
+    best = logits.amax(-1, keepdim=True)  # subtracted: float32 can't hold 1e8 + log V
+    below_best = best.double() - logits.gather(-1, targets.unsqueeze(-1)).double()
+    return below_best.squeeze(-1) + (logits - best).logsumexp(-1).double()
 
 
 def _width(model, ids: Tensor) -> int:
@@ -328,7 +329,8 @@ def _lists(sequences: Tensor | Sequence[Sequence[int]]) -> list[list[int]]:
         raise TypeError(f"{kind}; got {sequences!r}")
     lists = []
     for sequence in sequences:
-        if not isinstance(sequence, Iterable) or (isinstance(sequence, Tensor) and sequence.ndim != 1):
+        is_row = is_dense(sequence) and sequence.ndim == 1
+        if not isinstance(sequence, Iterable) or (isinstance(sequence, Tensor) and not is_row):
             raise TypeError(f"{kind}; got the sequence {sequence!r}")
         lists.append(sequence.tolist() if isinstance(sequence, Tensor) else [*sequence])
         for token in lists[-1]:

@@ -109,6 +109,18 @@ def test_low_precision_logits_are_summed_in_high_precision(dtype):
     assert cross_entropy(model, ids) == pytest.approx(float(expected.mean()), abs=1e-7)
 
 
+@pytest.mark.parametrize("offset", [-1e8, 1e6, 1e8])
+def test_an_offset_of_all_logits_changes_nothing(offset):
+    def flat(input_ids):
+        return torch.full((*input_ids.shape, 11), offset)
+
+    assert cross_entropy(flat, random_ids(2, 9)) == pytest.approx(math.log(11), abs=1e-6)
+    model, ids = Bigram(), random_ids(3, 2001)
+    model.table = model.table.float() + offset  # rounded to what float32 can hold there
+    expected = -model.table.double().log_softmax(-1)[ids[:, :-1], ids[:, 1:]]
+    torch.testing.assert_close(surprisal(model, ids), expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("batch_size", [None, 1, 2, 3, 100])
 def test_batches_change_nothing(batch_size):
     model, ids = Bigram(), random_ids(7, 11)
@@ -398,7 +410,9 @@ def test_a_token_beyond_a_hidden_vocabulary_is_refused():
     ("sequences", "error"),
     [(torch.tensor([1, 2, 3]), ValueError), (torch.zeros(2, 3, 4).long(), ValueError), ([1, 2, 3], TypeError),
      ("abc", TypeError), (7, TypeError), ([[1.5, 2.0], [1, 2]], TypeError), ([["a"], ["b"]], TypeError),
-     (torch.zeros(2, 3), TypeError), ([torch.zeros(2, 2).long()], TypeError), ([[True], [False]], TypeError)],
+     (torch.zeros(2, 3), TypeError), ([torch.zeros(2, 2).long()], TypeError), ([[True], [False]], TypeError),
+     ([torch.tensor([1, 2]).to_sparse()], TypeError), ([torch.tensor([1, 2]).to("meta")], TypeError),
+     ([torch.tensor([1, 2]), torch.tensor([1, 2]).to_sparse()], TypeError)],
 )  # fmt: skip
 def test_what_are_no_sequences_of_ids_is_refused(as_readers_run_it, measure, sequences, error):
     with pytest.raises(error, match=r"sequences must be \(B, T\), or a list of lists"):
