@@ -96,9 +96,10 @@ def fit(
 
     Raises:
         TypeError: a schedule or an `on_epoch` that isn't one.
-        ValueError: a setting out of range, an optimizer of another model, an iterator where several epochs
-            need the same batches again, a bad batch in a list of validation batches: before the first step.
-            Bad ids, a batch that doesn't fit, no tokens, an infinite loss: where they are met.
+        ValueError: a setting out of range, an optimizer of another model or of frozen parameters alone, an
+            iterator where several epochs need the same batches again, a bad batch in a list of validation
+            batches: before the first step. Bad ids, a batch that doesn't fit, no tokens, an infinite loss, a
+            learning rate that isn't finite: where they are met.
         ModuleNotFoundError: `progress` without tqdm.
     """
     check_int("epochs", epochs)
@@ -165,6 +166,11 @@ def _check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None
             f"the optimizer holds {len(held)} parameters and none of the model's: "
             "make it from model.parameters(), after the model's last change"
         )
+    if not any(weight.requires_grad and id(weight) in weights for weight in held):
+        raise ValueError(
+            "the optimizer holds frozen parameters of the model alone, so no step would change any: "
+            "set requires_grad where it is False"
+        )
 
 
 def _check_autocast(dtype: torch.dtype | None) -> None:
@@ -223,6 +229,9 @@ class _Step:
     max_grad_norm: float | None
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        for group in self.optimizer.param_groups:  # a rate of NaN would make every weight NaN
+            if not math.isfinite(group["lr"]):
+                raise ValueError(f"the learning rate of a step must be finite, got {float(group['lr'])}")
         total, count = self.batch_loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         (total / count.clamp(min=1)).backward()

@@ -118,6 +118,18 @@ class TestRefusedBeforeAnyWork:
         with pytest.raises(ValueError, match=r"the optimizer holds .* none of the model's"):
             train(build(), [BATCH], sgd(build()), 1)
 
+    def test_frozen_parameters_alone(self, train, build):
+        model = build()
+        optimizer, head = sgd(model), build().norm
+        model.requires_grad_(False)
+        with pytest.raises(ValueError, match="the optimizer holds frozen parameters of the model alone"):
+            train(model, [BATCH], optimizer, 1)
+        optimizer.add_param_group({"params": head.parameters()})  # not frozen, of another model
+        with pytest.raises(ValueError, match="the optimizer holds frozen parameters of the model alone"):
+            train(model, [BATCH], optimizer, 1)
+        model.norm.requires_grad_(True)
+        assert math.isfinite(*train(model, [BATCH], optimizer, 1))
+
     def test_an_optimizer_of_a_part_is_welcome(self, train, build):
         model = build()
         assert math.isfinite(*train(model, [BATCH], sgd(model.norm), 1))
@@ -136,6 +148,21 @@ class TestRefusedBeforeAnyWork:
         schedule = torch.optim.lr_scheduler.ConstantLR(sgd(model))
         with pytest.raises(ValueError, match="schedule is a scheduler of another optimizer"):
             train(model, [BATCH], sgd(model), 1, schedule=schedule)
+
+    @pytest.mark.parametrize("bad", [math.nan, math.inf])
+    @pytest.mark.parametrize("step", [0, 2])
+    def test_a_schedule_that_gives_no_number(self, train, build, bad, step):
+        model, batches = build(), [BATCH] * 4
+        with pytest.raises(ValueError, match=f"the learning rate of a step must be finite, got {bad}"):
+            train(model, batches, sgd(model), 1, schedule=lambda s: bad if s >= step else 1.0)
+        assert all(w.isfinite().all() for w in model.parameters())
+
+    def test_a_rate_that_is_no_number(self, train, build):
+        model = build()
+        before = [weight.clone() for weight in model.parameters()]
+        with pytest.raises(ValueError, match="the learning rate of a step must be finite, got nan"):
+            train(model, [BATCH], sgd(model, math.nan), 1)
+        assert all(w.equal(b) for w, b in zip(model.parameters(), before, strict=True))
 
     def test_a_number_for_a_schedule(self, train, build):
         model = build()
