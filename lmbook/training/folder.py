@@ -61,11 +61,12 @@ class RunFolder:
         log = self.path / LOG
         lines = []
         if step and log.exists():
-            for line in log.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError, AttributeError):  # the last may be torn
-                    if json.loads(line).get("step", 0) <= step:
-                        lines.append(line)
-        log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            for line in log.read_bytes().splitlines():
+                # The last may be torn, and any damaged: such a line is left out.
+                with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
+                    if json.loads(line.decode("utf-8")).get("step", 0) <= step:
+                        lines.append(line + b"\n")
+        log.write_bytes(b"".join(lines))
 
     def log(self, event: str, **what) -> None:
         """Append one line."""

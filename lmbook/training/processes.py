@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lmbook.interface import check_int
+
 Answer = TypeVar("Answer")
 PATIENCE = timedelta(hours=12)  # the other processes wait while the first one tokenises the corpus
 
@@ -24,10 +26,16 @@ class Processes:
 
     @classmethod
     def from_environment(cls) -> "Processes":
-        """Read what `torchrun` has set, if it runs; take a GPU if there is one."""
-        gpu = torch.cuda.is_available()
-        device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpu else "cpu")
-        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device)
+        """Read what `torchrun` has set, if it runs; take a GPU if there is one.
+
+        Raises:
+            ValueError: the environment's RANK, LOCAL_RANK or WORLD_SIZE is no number that it can be.
+        """
+        count = _from_environment("WORLD_SIZE", 1, least=1)
+        rank = _from_environment("RANK", 0, most=count - 1)
+        local_rank = _from_environment("LOCAL_RANK", 0, most=count - 1)
+        device = torch.device(f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu")
+        return cls(rank, count, device)
 
     @property
     def first(self) -> bool:
@@ -68,3 +76,18 @@ class Processes:
         if told[1] is not None:
             raise told[1]
         return told[0]
+
+
+def _from_environment(name: str, default: int, least: int = 0, most: int | None = None) -> int:
+    """The whole number that the environment's variable `name` holds; `default` without it."""
+    text = os.environ.get(name, str(default))
+    try:
+        number = int(text)
+        check_int(name, number, least, most)
+    except ValueError:
+        upto = "" if most is None else f" to {most}"
+        raise ValueError(
+            f"the environment's {name} must be a whole number from {least}{upto}, "
+            f"got {text!r}; torchrun sets it"
+        ) from None
+    return number
