@@ -200,12 +200,22 @@ def animals() -> Grammar:
     return grammar
 
 
+def split_words(text: str) -> list[str]:
+    """The words of `text`; a full stop is a word of its own.
+
+    >>> split_words("the gull swims.")
+    ['the', 'gull', 'swims', '.']
+    """
+    return text.replace(".", " . ").split()
+
+
 def check_grammar(grammar: object) -> None:
     """Raise unless `grammar` is a table of words with probabilities that sum to one in each state.
 
     Raises:
         TypeError: another kind of object.
-        ValueError: no state, an undefined next state, probabilities not above 0 or that don't sum to one.
+        ValueError: no state, an undefined next state, a word that `split_words` would cut, probabilities not
+            above 0 or that don't sum to one.
     """
     if not isinstance(grammar, Mapping):
         raise TypeError(
@@ -220,6 +230,10 @@ def check_grammar(grammar: object) -> None:
             if not isinstance(word, str) or not isinstance(edge, Sequence) or len(edge) != 2:
                 raise TypeError(
                     f"state {state!r} needs words with (probability, next state), got {word!r}: {edge!r}"
+                )
+            if split_words(word) != [word]:
+                raise ValueError(
+                    f'state {state!r} needs words without space or full stop, or "."; got {word!r}'
                 )
             p, after = edge
             check_number(f"P({word!r}) after state {state!r}", p, "(0, inf)")
