@@ -68,19 +68,26 @@ def main(argv: list[str] | None = None) -> None:
 
 def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     """A run at its start, or at its checkpoint; the first process puts the run's folder into `held`."""
-    saved = _saved(given)
-    settings = settings_from(given, saved[1].settings if saved else None)
-    check_settings(settings, processes.count)
+    saved, settings = _saved_and_settings(given, processes)
     processes.connect()
     processes.by_first(lambda: held.append(RunFolder(settings.out)))
-    if saved:
-        saved = _load(settings.out / NAME)  # again, as nobody else writes it now
+    saved, settings = _saved_and_settings(given, processes)  # again, as nobody else writes a checkpoint now
     corpus = processes.by_first(_prepare_tokens, settings, held, saved[1] if saved else None)
     tokens = TokenFolder.read(settings.tokens)
     if tokens is None:
         raise ValueError(f"--tokens {str(settings.tokens)!r} must be a folder that all processes see")
     settings = settings.with_steps_of_epochs(tokens.tokens("training").num_rows(settings.context_length))
     return Run(settings, processes, tokens, corpus, saved)
+
+
+def _saved_and_settings(
+    given: dict, processes: Processes
+) -> tuple[tuple[dict[str, torch.Tensor], RunInfo] | None, Settings]:
+    """The checkpoint to go on from, if there is one, and the settings, checked."""
+    saved = _saved(given)
+    settings = settings_from(given, saved[1].settings if saved else None)
+    check_settings(settings, processes.count)
+    return saved, settings
 
 
 def _saved(given: dict) -> tuple[dict[str, torch.Tensor], RunInfo] | None:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from lmbook.training import load_run, warmup_cosine
+from lmbook.training import load_run, pretrain, warmup_cosine
 from lmbook.training.arguments import learning_rate, settings_from
 from lmbook.training.checkpoint import NAME, RunInfo, load_checkpoint, save_checkpoint
 from lmbook.training.folder import RunFolder
@@ -661,6 +661,20 @@ def test_a_new_run_in_the_folder_of_another_is_refused(corpus, finished, capsys)
     assert "has a run already, at step 11" in (said := capsys.readouterr().err)
     assert "add --resume to go on with it" in said
     assert (finished / NAME).read_bytes() == before
+
+
+def test_a_run_that_ended_before_the_lock_was_taken_is_not_overwritten(
+    corpus, finished, tmp_path, monkeypatch, capsys
+):
+    def take(path):
+        path.mkdir()
+        shutil.copy(finished / NAME, path)  # another process's, a moment ago
+        return RunFolder(path)
+
+    monkeypatch.setattr(pretrain, "RunFolder", take)
+    said = fails(command(corpus, tmp_path / "run"), capsys, code=2)
+    assert "has a run already, at step 11" in said
+    assert (tmp_path / "run" / NAME).read_bytes() == (finished / NAME).read_bytes()
 
 
 def test_nothing_to_go_on_from_is_refused(corpus, tmp_path, capsys):
