@@ -27,6 +27,14 @@ def check_size(ids: Tensor, rows: int = 1, length: int = 2) -> None:
         raise ValueError(f"ids must have at least {rows} rows for this check, got {len(ids)}")
 
 
+def check_rows_differ(ids: Tensor, name: str) -> None:
+    """Raise ValueError if all rows are equal, so that to mix them up would change nothing."""
+    if torch.equal(ids, ids[:1].expand_as(ids)):
+        raise ValueError(
+            f"the {len(ids)} rows of {name} must not all be equal: the check needs different ones"
+        )
+
+
 def run(code: Callable[[], object], what: str) -> object:
     """The result of `code`; any exception is a failed check."""
     try:

@@ -29,6 +29,7 @@ from lmbook.interface import (
     kind_of,
 )
 
+MODES = {True: "train", False: "eval"}
 MAX_KEPT = 1000  # tokens that a filter is to keep
 ROWS = 4096  # continuations that a model reads at once
 Search = Callable[[LanguageModel, Ids, int, int], tuple[Tensor, Tensor]]
@@ -42,22 +43,24 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
 
     Raises:
         TypeError: not a function, not an `nn.Module`, or ids that aren't int64.
-        CheckFailed: it fails; the mode (train/eval) was changed, the prompt written to or lost, a gradient
-            recorded, or more than B · (T + n) tokens were read.
+        CheckFailed: it fails or adds nothing; the mode (train/eval) of a part, or a parameter or buffer, was
+            changed, the prompt written to or lost, a gradient recorded, or more than B · (T + n) tokens read.
     """
     check_function("decode", decode)
     check_size(ids)
     if not isinstance(model, nn.Module):
         raise TypeError(f"check_decoder needs a model that is an nn.Module, got {type(model).__name__}")
-    prompt, found = ids.clone(), {part: part.training for part in model.modules()}
-    names = {True: "train", False: "eval"}
+    prompt, state = ids.clone(), _state(model)
+    found = {part: part.training for part in model.modules()}
     try:
         for mode in (True, False):
+            what = f"a model in {MODES[mode]} mode"
+            run(lambda mode=mode: model.train(mode), what)
+            modes = {part: part.training for part in model.modules()}
             with _watched(model) as (read, recorded):
-                out = run(lambda mode=mode: decode(model.train(mode), ids), f"a model in {names[mode]} mode")
+                out = run(lambda: decode(model, ids), what)
             _check_grown(out, prompt)
-            if model.training != mode:
-                raise CheckFailed(f"found the model in {names[mode]} mode, left it in {names[not mode]} mode")
+            _check_as_it_was(model, modes, state)
             if not torch.equal(ids, prompt) or not torch.equal(out[:, : ids.shape[1]], prompt):
                 raise CheckFailed("the prompt isn't what it was")
             if any(recorded):
@@ -70,13 +73,41 @@ def check_decoder(decode: Callable[[nn.Module, Ids], Ids], model: nn.Module, ids
 
 
 def _check_grown(out: object, ids: Ids) -> None:
-    """Fail unless `out` is (B, T + n) int64 for ids (B, T)."""
+    """Fail unless `out` is (B, T + n) int64, n ≥ 1, for ids (B, T)."""
     is_ids = is_dense(out) and out.dtype == torch.int64 and out.ndim == 2
     if not (is_ids and out.shape[0] == ids.shape[0] and out.shape[1] >= ids.shape[1]):
         got = f"{tuple(out.shape)} {out.dtype}" if is_dense(out) else kind_of(out)
         raise CheckFailed(
             f"the result must be ids, {ids.shape[0]} rows that begin with the prompt; got {got}"
         )
+    if out.shape[1] == ids.shape[1]:
+        raise CheckFailed(f"nothing was decoded: the result has {ids.shape[1]} tokens, as the prompt has")
+
+
+def _state(model: nn.Module) -> dict[str, tuple[Tensor, bool]]:
+    """A copy of each parameter and saved buffer, and whether it takes a gradient."""
+    state = model.state_dict(keep_vars=True).items()
+    return {name: (x.detach().clone(), x.requires_grad) for name, x in state if is_dense(x)}
+
+
+def _check_as_it_was(model: nn.Module, modes: dict, state: dict[str, tuple[Tensor, bool]]) -> None:
+    """Fail unless each part of the model has the mode, and each tensor the bytes, that it had."""
+    for name, part in model.named_modules():
+        was = modes.get(part, part.training)
+        if part.training != was:
+            part = name or "the model"
+            raise CheckFailed(f"found {part} in {MODES[was]} mode, left it in {MODES[not was]} mode")
+    now = _state(model)
+    changed = [name for name, was in state.items() if not (name in now and _is_same(now[name], was))]
+    if changed:
+        raise CheckFailed(f"the model isn't what it was: {', '.join(changed)} changed")
+
+
+def _is_same(a: tuple[Tensor, bool], b: tuple[Tensor, bool]) -> bool:
+    """Bit for bit, because a NaN isn't equal to itself."""
+    (x, *trained), (y, *was_trained) = a, b
+    alike = (x.dtype, x.device, x.shape) == (y.dtype, y.device, y.shape) and trained == was_trained
+    return alike and torch.equal(x.reshape(-1).view(torch.uint8), y.reshape(-1).view(torch.uint8))
 
 
 @contextlib.contextmanager
@@ -100,6 +131,8 @@ def _watched(model: nn.Module) -> Iterator[tuple[Counter, list[bool]]]:
 def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> None:
     """A filter of logits (B, V) treats rows independently, keeps a token in each, doesn't change its input.
 
+    What is impossible before (−inf) stays impossible.
+
     Tried on rows from flat to certain, with ties and with −inf, and on as many rows as tokens.
 
     Args:
@@ -108,8 +141,8 @@ def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> 
 
     Raises:
         TypeError: not a function, or `keeps` isn't an int. ValueError: `keeps` below 1 or above 1,000.
-        CheckFailed: a row depends on others, loses all its tokens or keeps another number; the input is
-            changed; the filter fails.
+        CheckFailed: a row depends on others, loses all its tokens, keeps another number or revives a token;
+            the input is changed; the filter fails.
     """
     check_function("keep", keep)
     if keeps is not None:
@@ -143,6 +176,9 @@ def _check_filtered(keep: Callable[[Tensor], Tensor], logits: Tensor, keeps: int
         if not torch.equal(left, wanted):
             row = int((left != wanted).nonzero()[0])
             raise CheckFailed(f"row {row} of {what} keeps {left[row]} tokens, not {wanted[row]}")
+    revived = (logits.isneginf() & ~kept.isneginf()).any(-1)
+    if revived.any():
+        raise CheckFailed(f"row {int(revived.nonzero()[0])} of {what} revives a token whose logit is −inf")
 
 
 def _rows_to_filter(num_rows: int, vocab_size: int) -> Float[Tensor, "B V"]:
@@ -160,7 +196,7 @@ def check_zero_temperature(
 
     Raises:
         TypeError: not a function, or ids that aren't int64.
-        CheckFailed: it or greedy decoding fails, or it gives other tokens.
+        CheckFailed: it or greedy decoding fails, or it adds no token, or other ones.
     """
     check_function("decode", decode)
     check_ids(ids, None)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_size, distance, read, run
+from lmbook.checklist.asking import TOLERANCE, CheckFailed, check_rows_differ, check_size, distance, read, run
 from lmbook.interface import Ids, LanguageModel, check_ids, check_number, evaluating
 
 
@@ -19,11 +19,15 @@ def check_rows(model: LanguageModel, ids: Ids) -> None:
     Tries `ids` (B, T) and a square part of them, because a model that mixes up B and T may run only there.
 
     Raises:
+        ValueError: all rows are equal, of `ids` or of the square part: nothing to mix up.
         CheckFailed: they do, or the model fails on one of the shapes.
     """
     check_size(ids, rows=2)
     side = min(ids.shape)
-    for batch in (ids, ids[:side, :side]):
+    square = ids[:side, :side]
+    check_rows_differ(ids, "ids")
+    check_rows_differ(square, f"ids[:{side}, :{side}]")
+    for batch in (ids, square):
         with evaluating(model):
             together = read(model, batch, f"a batch of shape {tuple(batch.shape)}")
             alone = [read(model, row[None], "a single row") for row in batch]
@@ -37,9 +41,12 @@ def check_future(model: LanguageModel, ids: Ids) -> None:
     """Logits of row t don't depend on tokens after t: a shortened text gives the same rows.
 
     Raises:
+        ValueError: each row holds one token only, so that what comes and what was look the same.
         CheckFailed: they do, so the model sees what it should predict.
     """
     check_size(ids)
+    if torch.equal(ids, ids[:, :1].expand_as(ids)):
+        raise ValueError(f"ids must not repeat one token in each row; got {ids[:, 0].tolist()[:5]} repeated")
     with evaluating(model):
         whole = read(model, ids, "the whole text")
         for stop in range(1, ids.shape[1]):
@@ -53,6 +60,7 @@ def check_order(model: LanguageModel, ids: Ids) -> None:
     """The last row's logits depend on the order of the earlier tokens: reversing those changes the logits.
 
     Raises:
+        ValueError: each row reads the same with them reversed.
         CheckFailed: they don't in any row of `ids`.
     """
     check_size(ids, length=3)

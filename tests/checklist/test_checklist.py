@@ -120,6 +120,25 @@ def test_order_blindness_is_found(ids):
         check.check_order(Encoder(), torch.zeros(2, 5, dtype=torch.int64))
 
 
+def test_ids_that_could_show_no_mixture_are_refused(causal, ids):
+    def mixed(x):
+        return causal(x).mean(0, keepdim=True).expand(len(x), -1, -1)
+
+    def ahead(x):
+        return causal(x.roll(-1, 1))
+
+    square = torch.cat((ids[:1, :3].expand(3, -1), ids[:, 3:]), dim=1)
+    for equal, what in ((ids[:1].expand(3, -1), "ids"), (square, r"ids\[:3, :3\]")):
+        with pytest.raises(ValueError, match=f"the 3 rows of {what} must not all be equal"):
+            check.check_rows(mixed, equal)
+    with pytest.raises(ValueError, match="the 3 rows of ids must not all be equal"):
+        check.check_epoch_loss(lambda batches: 1.0, ids[:1].expand(3, -1))
+    with pytest.raises(ValueError, match=r"ids must not repeat one token in each row; got \[0, 0\] repeated"):
+        check.check_future(ahead, torch.zeros(2, 6, dtype=torch.int64))
+    with pytest.raises(CheckFailed, match="logits before place"):
+        check.check_future(ahead, torch.tensor([[0, 0, 0], [0, 0, 1]]))
+
+
 def test_tensors_made_elsewhere_are_listed(ids):
     assert check.stray_tensors(Encoder(mask_device="cpu"), ids)[:2] == ["ones (7, 7)", "triu (7, 7)"]
     with pytest.raises(CheckFailed, match=r"ones \(7, 7\)"):
@@ -221,6 +240,37 @@ def test_masking_passes_as_the_book_does_it(masked):
 def test_each_fault_of_masking_is_found(masked, changes, message):
     with pytest.raises(CheckFailed, match=message):
         run_masking(masked, **changes)
+
+
+@pytest.mark.parametrize("mask_prob", [0.0, 1e-7, 1e-6, 1e-5])
+def test_masking_that_chooses_nothing_or_next_to_nothing_passes(mask_prob):
+    model = MaskedLM(V, 22, 11, 1, special_token_ids=[3], mask_prob=max(mask_prob, 1e-9))
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+
+        def mask_tokens(ids, generator=generator):
+            if not mask_prob:
+                return ids.clone(), torch.zeros_like(ids, dtype=torch.bool)
+            return model.create_masked_input(ids, generator=generator)
+
+        check.check_masking(mask_tokens, V, V, [3], mask_prob=mask_prob)
+
+
+def test_a_wrong_number_of_chosen_tokens_is_found_where_few_or_none_are_due():
+    def choosing(count):
+        def mask_tokens(ids):
+            mask = (torch.arange(ids.numel()) < count).reshape(ids.shape)
+            return ids.masked_fill(mask, V), mask
+
+        return mask_tokens
+
+    for count, prob, message in (
+        (0, 0.15, "0.00% chosen, not 15.00% ± 0.1"),
+        (1, 0.0, "0.0001000% chosen, not 0.0000000% ± 0.0000001%"),
+        (10, 1e-7, "0.0010000% chosen, not 0.0000100% ± 0.0004"),
+    ):
+        with pytest.raises(CheckFailed, match=message):
+            check.check_masking(choosing(count), V, V, mask_prob=prob)
 
 
 def test_other_faults_of_masking_are_found(masked):
@@ -409,6 +459,12 @@ def test_a_filter_that_writes_is_found():
         check.check_filter(write_into)
 
 
+@pytest.mark.parametrize("keep", [torch.zeros_like, lambda x: x.clamp(min=-30.0)], ids=["zeros", "clamp"])
+def test_a_filter_that_revives_the_impossible_is_found(keep):
+    with pytest.raises(CheckFailed, match=r"row 0 of logits of shape \(4, 11\) revives a token"):
+        check.check_filter(keep)
+
+
 def test_a_nucleus_without_faults_passes():
     check.check_filter(partial(usual_nucleus, p=0.5))
 
@@ -476,6 +532,38 @@ def test_a_decoder_s_check_leaves_a_frozen_part_frozen(as_readers_run_it):
     modes = [part.training for part in model.modules()]
     check.check_decoder(lambda model, ids: greedy_decode(model, ids, 3), model, torch.tensor([[1, 2]]))
     assert [part.training for part in model.modules()] == modes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: model.norm.weight.data.mul_(1.5), r"isn't what it was: norm\.weight changed"),
+        (lambda model: model.norm.half(), r"norm\.weight changed"),
+        (lambda model: model.norm.requires_grad_(False), r"norm\.weight changed"),
+        (lambda model: model.blocks.eval(), "found blocks in train mode, left it in eval mode"),
+        (lambda model: model.blocks[1].train(), r"found blocks\.1 in eval mode, left it in train mode"),
+    ],
+    ids=["weights", "dtype", "frozen", "eval", "train"],
+)
+def test_a_decoder_that_leaves_a_part_of_the_model_changed_is_found(causal, ids, change, message):
+    def decode(model, ids):
+        out = greedy_decode(model, ids, 3)
+        change(model)
+        return out
+
+    with pytest.raises(CheckFailed, match=message):
+        check.check_decoder(decode, causal, ids)
+
+
+def test_a_weight_that_is_nan_and_stays_nan_is_no_change(causal):
+    causal.register_buffer("unused", torch.tensor(math.nan))
+    check.check_decoder(partial(greedy_decode, max_length=3), causal, torch.tensor([[1, 2]]))
+
+
+def test_a_decoder_that_adds_nothing_is_found(causal, ids):
+    for checked in (check.check_decoder, check.check_zero_temperature):
+        with pytest.raises(CheckFailed, match="nothing was decoded: the result has 7 tokens"):
+            checked(lambda model, x: x.clone(), causal, ids)
 
 
 def test_a_search_through_too_many_continuations_is_refused_at_once(as_readers_run_it):
