@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { quickExp, softmaxInPlace } from '../../lmbook/widgets/core/exponential.js';
 import { seededRandom } from '../../lmbook/widgets/core/random.js';
+import { Kernels } from '../../lmbook/widgets/core/kernels.js';
+
+const PLAIN = new Kernels({ plain: true }).run;
 
 Deno.test('the quick exponential is right to 11 digits', () => {
   const random = seededRandom(1);
@@ -19,13 +22,13 @@ Deno.test('beyond its limits it is 0 or infinite, and NaN stays NaN', () => {
 
 Deno.test('softmax in place, of a part of an array', () => {
   const x = Float32Array.from([7, 1000, 999, 1002, 7]);
-  const total = softmaxInPlace(x, 1, 3, 0.5);
+  const total = softmaxInPlace(PLAIN, { at: 0, view: x }, 1, 3, 0.5);
   const weights = [1000, 999, 1002].map((score) => Math.exp((score - 1002) / 2));
   const sum = weights.reduce((a, b) => a + b);
   weights.forEach((weight, i) => assert.ok(Math.abs(x[1 + i] - weight / sum) < 1e-7));
   assert.ok(Math.abs(total - (501 + Math.log(sum))) < 1e-9);
   assert.deepEqual([x[0], x[4]], [7, 7]);
   const broken = Float32Array.from([1, NaN, 2]);
-  assert.ok(Number.isNaN(softmaxInPlace(broken, 0, 3, 1)));
+  assert.ok(Number.isNaN(softmaxInPlace(PLAIN, { at: 0, view: broken }, 0, 3, 1)));
   assert.ok(broken.every(Number.isNaN));
 });

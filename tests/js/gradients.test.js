@@ -180,7 +180,7 @@ for (const causal of [true, false]) {
       const shape = { T, H, K, E, causal };
       const step = H * E + 2 * K * E;
       const [qkv, context, dContext, shares] = [T * step, T * H * E, T * H * E, H * T * T].map(place);
-      const [dQkv, dShares] = [zeroed(place(T * step)), place(operations.QUERIES * T)];
+      const [dQkv, dShares] = [zeroed(place(T * step)), place(operations.QUERIES_TOGETHER * T)];
       const loss = () => {
         operations.attend(kernels, context, shares, qkv, shape);
         return weighted(context.view, dContext.view);
@@ -193,12 +193,12 @@ for (const causal of [true, false]) {
 }
 
 Deno.test('SwiGLU: derivatives are differences of the loss', () => {
-  const { place } = doubles(6);
+  const { kernels, place } = doubles(6);
   const [T, F] = [3, 5];
   const [wide, hidden, dHidden, gates] = [2 * T * F, T * F, T * F, T * F].map(place);
   const dWide = zeroed(place(2 * T * F));
   const loss = () => {
-    operations.swiglu(hidden.view, gates.view, wide.view, T, F);
+    operations.swiglu(kernels, hidden, gates, wide, T, F);
     return weighted(hidden.view, dHidden.view);
   };
   loss();
@@ -207,15 +207,21 @@ Deno.test('SwiGLU: derivatives are differences of the loss', () => {
 });
 
 Deno.test('cross-entropy: derivatives are differences of the loss', () => {
-  const { place } = doubles(7);
+  const { kernels, place } = doubles(7);
   const [T, V, n] = [3, 7, 11];
   const logits = place(T * V);
   logits.view[2] += 900; // e to this is beyond any number
   const targets = Int32Array.from([2, 0, 6]);
-  const copy = () => /** @type {any} */ (Float64Array.from(logits.view));
-  const dLogits = copy();
-  operations.crossEntropy(dLogits, targets, T, V, n);
-  assertDerivative(() => operations.crossEntropy(copy(), targets, T, V, n) / n, logits.view, dLogits, 'logits');
+  const before = [...logits.view];
+  operations.crossEntropy(kernels, logits, targets, T, V, n);
+  const dLogits = logits.view.slice();
+  logits.view.set(before);
+  const copy = place(T * V);
+  const loss = () => {
+    copy.view.set(logits.view);
+    return operations.crossEntropy(kernels, copy, targets, T, V, n) / n;
+  };
+  assertDerivative(loss, logits.view, dLogits, 'logits');
 });
 
 const CONFIG = {

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import assemble
 import numpy as np
 import pytest
 import torch
@@ -30,19 +31,28 @@ from lmbook.transformer.model import rotary_tables, rotate
 CORE = Path(lmbook.widgets.__file__).parent / "core"
 IMPORTS = "\n".join(
     f"import * as {name} from '{(CORE / f'{name}.js').as_uri()}';"
-    for name in ("gradients", "kernels", "trainable", "training", "optimisers", "transformer")
+    for name in (
+        "gradients",
+        "kernels",
+        "training_kernels",
+        "trainable",
+        "training",
+        "optimisers",
+        "transformer",
+    )
 )
 PARTS = dict.fromkeys(("mask", "positions", "residuals", "norms", "rows"), True)
 
 OPERATIONS = (
     IMPORTS
     + """
-const memory = new kernels.Kernels();
-memory.take(1e6); // no growth after this, so that views stay
-memory.top = 0;
+const owned = new kernels.Kernels();
+owned.take(1e6); // no growth after this, so that views stay
+owned.top = 0;
+const memory = { run: training_kernels.trainingProducts(owned) };
 const place = (numbers) => {
-  const at = memory.take(4 * numbers.length);
-  const view = memory.floats(at, numbers.length);
+  const at = owned.take(4 * numbers.length);
+  const view = owned.floats(at, numbers.length);
   view.set(numbers);
   return { at, view };
 };
@@ -84,6 +94,22 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 def numbers(**tensors: Tensor) -> dict[str, list]:
     return {name: tensor.detach().flatten().tolist() for name, tensor in tensors.items()}
+
+
+def test_the_binary_is_the_source_assembled():
+    binary = assemble.assembled(assemble.TRAINING)
+    assert assemble.TRAINING_BINARY.read_text(encoding="utf-8") == assemble.as_module(
+        binary, assemble.TRAINING
+    )
+
+
+def test_forward_and_backward_fit_on_a_few_pages():
+    lines = [
+        line
+        for name in ("gradients.js", "passes.js")
+        for line in (CORE / name).read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(lines) <= 450
 
 
 class TestOperations:
@@ -171,7 +197,7 @@ class TestOperations:
             """const shape = { T: saved.qkv.length / 50, H: 6, K: 2, E: 5, causal: saved.causal };
             const [qkv, dc] = [place(saved.qkv), place(saved.dc)];
             const [context, dQkv] = [zeros(saved.dc.length), zeros(saved.qkv.length)];
-            const [shares, dShares] = [zeros(6 * shape.T ** 2), zeros(gradients.QUERIES * shape.T)];
+            const [shares, dShares] = [zeros(6 * shape.T ** 2), zeros(gradients.QUERIES_TOGETHER * shape.T)];
             attend(memory, context, shares, qkv, shape);
             attendBackward(memory, dQkv, dc, shares, dShares, qkv, shape);
             print([context.view, dQkv.view]);""",
@@ -190,7 +216,7 @@ class TestOperations:
             tmp_path,
             OPERATIONS,
             """const [wide, dWide, hidden, gates] = [place(saved.wide), zeros(70), zeros(35), zeros(35)];
-            swiglu(hidden.view, gates.view, wide.view, 5, 7);
+            swiglu(memory, hidden, gates, wide, 5, 7);
             swigluBackward(dWide.view, saved.dh, gates.view, wide.view, 5, 7);
             print([hidden.view, dWide.view]);""",
             numbers(wide=wide, dh=dh),
@@ -207,7 +233,7 @@ class TestOperations:
             tmp_path,
             OPERATIONS,
             """const z = place(saved.logits);
-            const loss = crossEntropy(z.view, saved.targets, 5, 11, 5) / 5;
+            const loss = crossEntropy(memory, z, saved.targets, 5, 11, 5) / 5;
             print([loss, z.view]);""",
             numbers(logits=logits, targets=targets),
         )

@@ -8,7 +8,7 @@
 // F width of the feed-forward part. Matrices are stored row by row.
 import { quickExp, softmaxInPlace } from './exponential.js';
 
-/** @import { Kernels } from './kernels.js' */
+/** @import { TrainingProducts } from './training_kernels.js' */
 
 /** @typedef {{ at: number, view: Float32Array }} Place numbers in the memory of the kernels */
 /** @typedef {{ T: number, H: number, K: number, E: number, causal: boolean }} AttentionShape */
@@ -22,35 +22,26 @@ import { quickExp, softmaxInPlace } from './exponential.js';
  * @property {Float32Array} value
  * @property {number} gradAt
  * @property {Float32Array} grad
+ * @property {Place | null} [across] the matrix transposed, for the forward product
  */
 
 // Taken at a time: queries, so that a causal block leaves out what it doesn't see; tokens, whose numbers then stay in
 // the processor's cache.
-export const QUERIES = 16;
-const TOKENS = 64;
+export const QUERIES_TOGETHER = 16;
+const TOKENS_TOGETHER = 64;
 
 // ---- Embedding: x_t = W[id_t], a row of the table for each token -----------------------------------------------------
 //
 //   dW[w] = Σ dx_t over the places t where word w stands
 
-/**
- * @param {Float32Array} x
- * @param {Parameter} table
- * @param {Int32Array} ids
- * @param {number} T
- */
+/** @type {(x: Float32Array, table: Parameter, ids: Int32Array, T: number) => void} */
 export function embed(x, { value, shape: [, D] }, ids, T) {
   for (let t = 0; t < T; t++) {
     for (let i = 0; i < D; i++) x[t * D + i] = value[ids[t] * D + i];
   }
 }
 
-/**
- * @param {Parameter} table
- * @param {Float32Array} dx
- * @param {Int32Array} ids
- * @param {number} T
- */
+/** @type {(table: Parameter, dx: Float32Array, ids: Int32Array, T: number) => void} */
 export function embedBackward({ grad, shape: [, D] }, dx, ids, T) {
   for (let t = 0; t < T; t++) {
     for (let i = 0; i < D; i++) grad[ids[t] * D + i] += dx[t * D + i];
@@ -62,25 +53,14 @@ export function embedBackward({ grad, shape: [, D] }, dx, ids, T) {
 //   dw_i = Σ_t dy_i · r · x_i
 //   ∂r/∂x_i = −r³ x_i / D, so with g_i = dy_i · w_i:   dx_i = r · (g_i − x_i · r² · mean of g · x)
 
-/**
- * @param {Float32Array} x
- * @param {number} at
- * @param {number} D
- * @param {number} eps
- */
+/** @type {(x: Float32Array, at: number, D: number, eps: number) => number} */
 function inverseRoot(x, at, D, eps) {
   let squares = 0;
   for (let i = at; i < at + D; i++) squares += x[i] * x[i];
   return 1 / Math.sqrt(squares / D + eps);
 }
 
-/**
- * @param {Float32Array} y
- * @param {Float32Array} x
- * @param {Parameter} weight
- * @param {number} T
- * @param {number} eps
- */
+/** @type {(y: Float32Array, x: Float32Array, weight: Parameter, T: number, eps: number) => void} */
 export function rmsNorm(y, x, { value, shape: [D] }, T, eps) {
   for (let at = 0; at < T * D; at += D) {
     const r = inverseRoot(x, at, D, eps);
@@ -88,14 +68,7 @@ export function rmsNorm(y, x, { value, shape: [D] }, T, eps) {
   }
 }
 
-/**
- * @param {Float32Array} dx
- * @param {Float32Array} dy
- * @param {Float32Array} x
- * @param {Parameter} weight
- * @param {number} T
- * @param {number} eps
- */
+/** @type {(dx: Float32Array, dy: Float32Array, x: Float32Array, weight: Parameter, T: number, eps: number) => void} */
 export function rmsNormBackward(dx, dy, x, { value, grad, shape: [D] }, T, eps) {
   for (let at = 0; at < T * D; at += D) {
     const r = inverseRoot(x, at, D, eps);
@@ -114,28 +87,20 @@ export function rmsNormBackward(dx, dy, x, { value, grad, shape: [D] }, T, eps) 
 //   dx = dy · W        dx_tc = Σ_r dy_tr · W_rc
 //   dW = dyᵀ · x       dW_rc = Σ_t dy_tr · x_tc
 
-/**
- * @param {Kernels} kernels
- * @param {Place} y
- * @param {Place} x
- * @param {Parameter} weight
- * @param {number} T
- */
-export function linear({ run }, y, x, { at, shape: [R, C] }, T) {
-  run.products(y.at, 4 * R, x.at, 4 * C, T, at, 4 * C, R, C);
+/** @type {(kernels: { run: TrainingProducts }, y: Place, x: Place, weight: Parameter, T: number) => void} */
+export function linear({ run }, y, x, { at, shape: [R, C], across }, T) {
+  if (!across) return run.products(y.at, 4 * R, x.at, 4 * C, T, at, 4 * C, R, C);
+  y.view.fill(0, 0, T * R);
+  run.combine(y.at, 4 * R, x.at, 4 * C, 4, T, across.at, 4 * R, C, R); // the fastest of the products
 }
 
 /**
- * @param {Kernels} kernels
- * @param {Place} dx
- * @param {Place} dy
- * @param {Place} x
- * @param {Parameter} weight
- * @param {number} T
+ * @type {(kernels: { run: TrainingProducts }, dx: Place, dy: Place, x: Place, weight: Parameter,
+ *   T: number) => void}
  */
 export function linearBackward({ run }, dx, dy, x, { at, gradAt, shape: [R, C] }, T) {
-  for (let t = 0; t < T; t += TOKENS) {
-    const count = Math.min(TOKENS, T - t);
+  for (let t = 0; t < T; t += TOKENS_TOGETHER) {
+    const count = Math.min(TOKENS_TOGETHER, T - t);
     run.combine(dx.at + 4 * t * C, 4 * C, dy.at + 4 * t * R, 4 * R, 4, count, at, 4 * C, R, C);
     run.combine(gradAt, 4 * C, dy.at + 4 * t * R, 4, 4 * R, R, x.at + 4 * t * C, 4 * C, count, C);
   }
@@ -181,7 +146,7 @@ export function turn(x, { cos, sin }, T, step, heads, E, sign) {
 // left out: half of the work.
 
 /**
- * @param {Kernels} kernels
+ * @param {{ run: TrainingProducts }} kernels
  * @param {Place} context (T, D)
  * @param {Place} shares P, (H, T, T); of a causal model only what the blocks see is written
  * @param {Place} qkv (T, D + 2KE)
@@ -194,14 +159,14 @@ export function attend({ run }, context, shares, qkv, { T, H, K, E, causal }) {
   for (let head = 0; head < H; head++) {
     const q = qkv.at + 4 * head * E;
     const k = qkv.at + 4 * (D + Math.floor((head * K) / H) * E); // several query heads may share a key/value head
-    for (let first = 0; first < T; first += QUERIES) {
-      const count = Math.min(QUERIES, T - first);
+    for (let first = 0; first < T; first += QUERIES_TOGETHER) {
+      const count = Math.min(QUERIES_TOGETHER, T - first);
       const block = causal ? first + count : T;
       const row = (head * T + first) * T;
       run.products(shares.at + 4 * row, 4 * T, q + first * step, step, count, k, step, block, E);
       for (let t = 0; t < count; t++) {
         const seen = causal ? first + t + 1 : T;
-        softmaxInPlace(shares.view, row + t * T, seen, 1 / Math.sqrt(E));
+        softmaxInPlace(run, shares, row + t * T, seen, 1 / Math.sqrt(E));
         for (let s = seen; s < block; s++) shares.view[row + t * T + s] = 0;
       }
       const out = context.at + 4 * (first * D + head * E);
@@ -211,11 +176,11 @@ export function attend({ run }, context, shares, qkv, { T, H, K, E, causal }) {
 }
 
 /**
- * @param {Kernels} kernels
+ * @param {{ run: TrainingProducts }} kernels
  * @param {Place} dQkv
  * @param {Place} dContext
  * @param {Place} shares
- * @param {Place} dShares room for QUERIES · T numbers
+ * @param {Place} dShares room for QUERIES_TOGETHER · T numbers
  * @param {Place} qkv
  * @param {AttentionShape} shape
  */
@@ -226,8 +191,8 @@ export function attendBackward({ run }, dQkv, dContext, shares, dShares, qkv, { 
     const q = 4 * head * E;
     const k = 4 * (D + Math.floor((head * K) / H) * E);
     const v = k + 4 * KE;
-    for (let first = 0; first < T; first += QUERIES) {
-      const count = Math.min(QUERIES, T - first);
+    for (let first = 0; first < T; first += QUERIES_TOGETHER) {
+      const count = Math.min(QUERIES_TOGETHER, T - first);
       const block = causal ? first + count : T;
       const row = (head * T + first) * T;
       const [P, dP, wide] = [shares.at + 4 * row, dShares.at, 4 * T];
@@ -262,30 +227,29 @@ function softmaxBackward(dP, at, P, from, length, E) {
 //   σ' = σ · (1 − σ), so   dg = dh · u · σ · (1 + g · (1 − σ))        du = dh · g · σ
 
 /**
- * @param {Float32Array} h (T, F)
- * @param {Float32Array} gates σ(g), for the way back; (T, F)
- * @param {Float32Array} wide (T, 2F)
+ * @param {{ run: TrainingProducts }} kernels
+ * @param {Place} h (T, F)
+ * @param {Place} gates σ(g), for the way back; (T, F)
+ * @param {Place} wide (T, 2F)
  * @param {number} T
  * @param {number} F
  */
-export function swiglu(h, gates, wide, T, F) {
+export function swiglu({ run }, h, gates, wide, T, F) {
+  const done = run.gates ? F & -4 : 0;
   for (let t = 0; t < T; t++) {
     const [own, g] = [t * F, 2 * t * F];
-    for (let i = 0; i < F; i++) {
-      const share = 1 / (1 + quickExp(-wide[g + i]));
-      gates[own + i] = share;
-      h[own + i] = wide[g + i] * share * wide[g + F + i];
+    run.gates?.(h.at + 4 * own, gates.at + 4 * own, wide.at + 4 * g, wide.at + 4 * (g + F), done / 4);
+    for (let i = done; i < F; i++) {
+      const share = 1 / (1 + quickExp(-wide.view[g + i]));
+      gates.view[own + i] = share;
+      h.view[own + i] = wide.view[g + i] * share * wide.view[g + F + i];
     }
   }
 }
 
 /**
- * @param {Float32Array} dWide
- * @param {Float32Array} dh
- * @param {Float32Array} gates
- * @param {Float32Array} wide
- * @param {number} T
- * @param {number} F
+ * @type {(dWide: Float32Array, dh: Float32Array, gates: Float32Array, wide: Float32Array, T: number,
+ *   F: number) => void}
  */
 export function swigluBackward(dWide, dh, gates, wide, T, F) {
   for (let t = 0; t < T; t++) {
@@ -303,12 +267,7 @@ export function swigluBackward(dWide, dh, gates, wide, T, F) {
 //
 //   dx = dy   df = dy: the derivative goes both ways unchanged, so there is no backward function
 
-/**
- * @param {Float32Array} y
- * @param {Float32Array} x
- * @param {Float32Array} f
- * @param {number} length
- */
+/** @type {(y: Float32Array, x: Float32Array, f: Float32Array, length: number) => void} */
 export function addUp(y, x, f, length) {
   for (let i = 0; i < length; i++) y[i] = x[i] + f[i];
 }
@@ -319,20 +278,21 @@ export function addUp(y, x, f, length) {
 
 /**
  * The sum of −log P over T targets, in nats; the logits become their derivatives in place.
- * @param {Float32Array} z (T, V)
+ * @param {{ run: TrainingProducts }} kernels
+ * @param {Place} z (T, V)
  * @param {Int32Array} targets
  * @param {number} T
  * @param {number} V
  * @param {number} n targets of the whole batch
  */
-export function crossEntropy(z, targets, T, V, n) {
+export function crossEntropy({ run }, z, targets, T, V, n) {
   let loss = 0;
   for (let t = 0; t < T; t++) {
     const [at, target] = [t * V, t * V + targets[t]];
-    loss -= z[target];
-    loss += softmaxInPlace(z, at, V, 1);
-    z[target] -= 1;
-    for (let v = at; v < at + V; v++) z[v] /= n;
+    loss -= z.view[target];
+    loss += softmaxInPlace(run, z, at, V, 1);
+    z.view[target] -= 1;
+    for (let v = at; v < at + V; v++) z.view[v] /= n;
   }
   return loss;
 }

@@ -26,7 +26,7 @@ import {
  * @param {number} T
  */
 export function forwardPass(model, T) {
-  const { D, F, E, heads, parts, kernels, work, layers, shape, rotary, weights } = model;
+  const { D, F, E, heads, parts, fast: kernels, work, layers, shape, rotary, weights } = model;
   shape.T = T;
   embed(layers[0].x.view, weights.embedding, model.inputs, T);
   for (let l = 0; l < layers.length; l++) {
@@ -40,7 +40,7 @@ export function forwardPass(model, T) {
     joinStream(model, layer.middle.view, layer.x.view, T);
     normStream(model, layer.normedMiddle.view, layer.middle.view, block.feedForwardNorm, T);
     linear(kernels, layer.wide, layer.normedMiddle, block.gateUp, T);
-    swiglu(layer.hidden.view, layer.gates.view, layer.wide.view, T, F);
+    swiglu(kernels, layer.hidden, layer.gates, layer.wide, T, F);
     linear(kernels, work.added, layer.hidden, block.down, T);
     joinStream(model, next.view, layer.middle.view, T);
   }
@@ -54,7 +54,7 @@ export function forwardPass(model, T) {
  * @param {number} T
  */
 export function backwardPass(model, T) {
-  const { D, kernels, work, layers, weights } = model;
+  const { D, fast: kernels, work, layers, weights } = model;
   const { dx, dNormed } = work;
   dx.view.fill(0, 0, T * D);
   dNormed.view.fill(0, 0, T * D);
@@ -74,7 +74,7 @@ export function backwardPass(model, T) {
  * @param {number} T
  */
 function feedForwardBackward(model, layer, block, T) {
-  const { D, F, kernels, parts, work: { dx, dHidden, dWide, dNormed } } = model;
+  const { D, F, fast: kernels, parts, work: { dx, dHidden, dWide, dNormed } } = model;
   dHidden.view.fill(0, 0, T * F);
   dWide.view.fill(0, 0, 2 * T * F);
   dNormed.view.fill(0, 0, T * D);
@@ -92,7 +92,7 @@ function feedForwardBackward(model, layer, block, T) {
  * @param {number} T
  */
 function attentionBackward(model, layer, block, T) {
-  const { D, E, KE, heads, kernels, parts, shape, rotary, work } = model;
+  const { D, E, KE, heads, fast: kernels, parts, shape, rotary, work } = model;
   const { dx, dContext, dShares, dQkv, dNormed } = work;
   dContext.view.fill(0, 0, T * D);
   dQkv.view.fill(0, 0, T * (D + 2 * KE));

@@ -1,8 +1,9 @@
 // A transformer with the weights' derivatives beside the weights, and switches that break it: what the laboratory
 // trains. The architecture and the names of the parameters are those of lmbook.CausalLM, without dropout.
-import { crossEntropy, QUERIES } from './gradients.js';
+import { crossEntropy, QUERIES_TOGETHER } from './gradients.js';
 import { Kernels } from './kernels.js';
 import { backwardPass, forwardPass } from './passes.js';
+import { trainingProducts } from './training_kernels.js';
 import { rotaryTables } from './transformer.js';
 import { softmax } from './filters.js';
 
@@ -93,9 +94,20 @@ function workSizes({ vocab_size: V, d_model: D, num_heads: H, num_kv_heads: K, d
     dHidden: T * F,
     dWide: T * 2 * F,
     dContext: T * D,
-    dShares: QUERIES * T,
+    dShares: QUERIES_TOGETHER * T,
     dQkv: T * (D + 2 * K * (D / H)),
   };
+}
+
+/**
+ * Numbers of the matrices that are multiplied faster by their transposed copies; the embedding is a table first.
+ * @param {[string, number[]][]} shapes
+ */
+function acrossSizes(shapes) {
+  const matrices = shapes.filter(([name, shape]) =>
+    shape.length > 1 && shape[0] % 16 === 0 && name.startsWith('blocks')
+  );
+  return Object.fromEntries(matrices.map(([name, shape]) => [name, numbersOf(shape)]));
 }
 
 export class TrainableTransformer {
@@ -113,6 +125,7 @@ export class TrainableTransformer {
     this.parts = { ...ALL_PARTS, ...parts };
     this.capacity = capacity;
     this.kernels = kernels;
+    this.fast = { run: trainingProducts(kernels) };
     this.vocabSize = config.vocab_size;
     this.numInputs = config.vocab_size + config.extra_input_ids;
     this.contextLength = this.parts.rows ? Math.min(capacity, config.context_length) : config.context_length;
@@ -131,12 +144,16 @@ export class TrainableTransformer {
     const [valuesAt, gradientsAt] = [kernels.take(4 * this.size), kernels.take(4 * this.size)];
     const work = takeAll(kernels, workSizes(config, capacity));
     const layers = Array.from({ length: L }, () => takeAll(kernels, layerSizes(config, capacity)));
+    const across = takeAll(kernels, kernels.simd ? acrossSizes(shapes) : {});
     // the memory has its size now, and views of it last
     this.values = kernels.floats(valuesAt, this.size);
     this.gradients = kernels.floats(gradientsAt, this.size);
     this.work = placesOf(kernels, work);
     this.layers = layers.map((layer) => placesOf(kernels, layer));
     this.parameters = placeParameters(shapes, valuesAt, gradientsAt, kernels);
+    for (const [name, place] of Object.entries(placesOf(kernels, across))) {
+      for (const parameter of this.parameters) if (parameter.name === name) parameter.across = place;
+    }
     this.weights = namedWeights(config, this.parameters);
   }
 
@@ -164,6 +181,7 @@ export class TrainableTransformer {
   pass(batch, train) {
     this.checkBatch(batch);
     const { ids, rows, length } = batch;
+    this.transposeWeights();
     const n = rows * (length - 1);
     const along = this.parts.rows;
     const [count, T] = along ? [rows, length - 1] : [length - 1, rows];
@@ -176,10 +194,20 @@ export class TrainableTransformer {
         this.targets[t] = ids[at + 1];
       }
       forwardPass(this, T);
-      sum += crossEntropy(this.work.logits.view, this.targets, T, this.vocabSize, n);
+      sum += crossEntropy(this.fast, this.work.logits, this.targets, T, this.vocabSize, n);
       if (train) backwardPass(this, T);
     }
     return sum / n;
+  }
+
+  /** The transposed copies follow the weights, which an optimiser or a reader may have changed. */
+  transposeWeights() {
+    for (const { across, value, shape: [R, C] } of this.parameters) {
+      if (!across) continue;
+      for (let r = 0; r < R; r++) {
+        for (let c = 0; c < C; c++) across.view[c * R + r] = value[r * C + c];
+      }
+    }
   }
 
   /**
@@ -192,6 +220,7 @@ export class TrainableTransformer {
     if (ids.length > this.contextLength) {
       throw new RangeError(`the sequence is ${ids.length} tokens long, the model reads at most ${this.contextLength}`);
     }
+    this.transposeWeights();
     const V = this.vocabSize;
     const [count, T] = this.parts.rows ? [1, ids.length] : [ids.length, 1];
     /** @type {Float32Array[]} */
@@ -266,6 +295,7 @@ function placesOf(kernels, taken) {
  * @param {number} valuesAt
  * @param {number} gradientsAt
  * @param {Kernels} kernels
+ * @returns {Parameter[]}
  */
 function placeParameters(shapes, valuesAt, gradientsAt, kernels) {
   let start = 0;
