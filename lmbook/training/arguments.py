@@ -254,6 +254,8 @@ def check_settings(settings: Settings, processes: int) -> None:
             f"--accumulate {s.accumulate} must divide the {s.batch_size // processes} rows of a process"
         )
     check_names(s.corpus, s.validation)
+    if s.prompt is not None and any("\ud800" <= char <= "\udfff" for char in s.prompt):
+        raise ValueError(f"--prompt must be text that UTF-8 can express, got {s.prompt!r}")
     if s.out.exists() and not s.out.is_dir():
         raise ValueError(f"--out must be a folder, {str(s.out)!r} is a file")
     _check_tools(settings, processes)

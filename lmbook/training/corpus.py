@@ -64,12 +64,18 @@ def find_sources(corpus: Sequence[str], validation: Sequence[str] = ()) -> list[
 
 
 def check_names(corpus: Sequence[str], validation: Sequence[str]) -> None:
-    """Raise ValueError for a name that is no corpus, file or folder, before a text is read."""
-    for name in corpus:
-        if name not in CORPORA:
-            _files(name, "--corpus")
+    """Raise ValueError for a name that is no corpus, file or folder, before a text is read.
+
+    So too for a file that is named for both: nothing that was trained on may validate.
+    """
+    names = [name for name in corpus if name not in CORPORA]
+    training = {path.resolve() for name in names for path in _files(name, "--corpus")}
     for name in validation:
-        _files(name, "--validation")
+        for path in _files(name, "--validation"):
+            if path.resolve() in training:
+                raise ValueError(
+                    f"--validation has {str(path)!r}, which --corpus has too; move it out of the corpus"
+                )
 
 
 def _files(name: str, option: str) -> list[Path]:

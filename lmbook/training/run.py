@@ -69,6 +69,12 @@ class Run:
                 raise ValueError(
                     f"--context-length {limit} needs more than {len(split.ids)} tokens of {name} text"
                 )
+            if split.ends[-1] == len(split.ends):
+                raise ValueError(
+                    f"every document of the {name} text is 1 token long, so there is nothing to predict; "
+                    "choose another --separator"
+                )
+        self.prompt = self._prompt_ids()
         spelled = [t.encode() if isinstance(t, str) else t for t in self.tokenizer.tokens]
         self.token_bytes = torch.tensor([len(token) for token in spelled])
         self.progress, self.saved_at = Progress(), None
@@ -80,6 +86,16 @@ class Run:
                 restore(self.model, self.optimizer, saved[0])
             except ValueError as error:
                 raise ValueError(f"the checkpoint in {settings.out} is damaged: {error}") from None
+
+    def _prompt_ids(self) -> list[int]:
+        """What samples begin with; ValueError for text that the tokenizer can't express."""
+        prompt = self.settings.prompt
+        if prompt is None:
+            return self.validation.ids[:PROMPT_LENGTH].tolist()
+        try:
+            return self.tokenizer.encode(prompt) or self.validation.ids[:1].tolist()
+        except ValueError as error:
+            raise ValueError(f"--prompt {prompt!r}: {error}") from None
 
     def _build(self) -> None:
         """Draw the model, share it out, give it an optimizer."""
@@ -273,11 +289,7 @@ class Run:
     @torch.no_grad()
     def _sample(self) -> None:
         """Write on from the prompt; all processes compute, as sharded models must, the first one shows."""
-        s, step = self.settings, self.progress.step
-        if s.prompt is None:
-            ids = self.validation.ids[:PROMPT_LENGTH].astype(np.int64).tolist()
-        else:
-            ids = self.tokenizer.encode(s.prompt) or self.validation.ids[:1].tolist()
+        s, step, ids = self.settings, self.progress.step, list(self.prompt)
         draws = np.random.default_rng((s.seed, step, 1))
         for _ in range(SAMPLE_LENGTH):
             seen = torch.tensor([ids[-s.context_length :]], device=self.device)

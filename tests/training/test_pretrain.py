@@ -615,6 +615,7 @@ def test_torchrun(corpus, finished, tmp_path):
         (["--final-rate", 2], "--final-rate must be at least 0 and at most 1, got 2.0"),
         (["--validation", "nothing"], "--validation must be a file or a folder; got 'nothing'"),
         (["--separator", ""], "--separator must be a text"),
+        (["--prompt", "\udcff"], r"--prompt must be text that UTF-8 can express, got '\udcff'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
@@ -630,6 +631,46 @@ def test_a_context_longer_than_the_text_is_refused(corpus, tmp_path, capsys):
     said = fails(command(corpus, tmp_path, extra=["--context-length", 5000]), capsys, code=2)
     assert "--context-length 5000 needs more than 839 tokens of validation text" in said
     assert not (tmp_path / NAME).exists()
+
+
+def test_a_prompt_that_the_tokenizer_lacks_is_refused_before_training(corpus, tmp_path, capsys):
+    out = tmp_path / "run"
+    extra = ["--tokenizer", "char", "--sample-every", 2]
+    said = fails(command(corpus, out, extra=[*extra, "--prompt", "Zebra"]), capsys, code=2)
+    assert "--prompt 'Zebra': character 'Z' (U+005A) at position 0 is not among" in said
+    assert not (out / "log.jsonl").exists()
+    main(command(corpus, out, extra=[*extra, "--prompt", "The"]))
+    logged = (out / "log.jsonl").read_bytes()
+    said = fails(["--resume", "--out", out, "--steps", 12, "--prompt", "The Zoo"], capsys, code=2)
+    assert "--prompt 'The Zoo': character 'Z' (U+005A) at position 4" in said
+    assert (out / "log.jsonl").read_bytes() == logged
+
+
+@pytest.mark.parametrize("objective", ["causal", "masked"])
+def test_documents_of_one_token_are_refused(objective, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join("abcdefghij"[i % 10] for i in range(800)), encoding="utf-8")
+    extra = ["--separator", "\n", "--objective", objective]
+    said = fails(command(text, tmp_path / "run", 3, extra=extra), capsys, code=2)
+    assert "every document of the training text is 1 token long" in said
+    assert "--separator" in said
+    text.write_text("\n".join("ab" if i % 20 != 19 else "c" for i in range(800)), encoding="utf-8")
+    said = fails(command(text, tmp_path / "run", 3, extra=extra), capsys, code=2)
+    assert "every document of the validation text is 1 token long" in said
+
+
+def test_a_validation_file_of_the_corpus_is_refused(corpus, tmp_path, capsys):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "v.txt").write_bytes(corpus.read_bytes())
+    (texts / "w.txt").write_bytes(corpus.read_bytes())
+    (tmp_path / "link.txt").symlink_to(texts / "v.txt")
+    for validation in texts / "v.txt", texts, tmp_path / "link.txt":
+        said = fails(command(texts, tmp_path / "run", extra=["--validation", validation]), capsys, code=2)
+        assert re.search(r"--validation has '.*', which --corpus has too", said)
+    assert not (tmp_path / "run").exists()
+    (texts / "v.txt").rename(tmp_path / "v.txt")
+    main(command(texts, tmp_path / "run", 1, extra=["--validation", tmp_path / "v.txt"]))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(corpus, tmp_path, monkeypatch, capsys):
