@@ -11,8 +11,8 @@ from pathlib import Path
 from types import UnionType
 from typing import get_args, get_type_hints
 
-from lmbook.interface import check_number
-from lmbook.training.checkpoint import MODELS
+from lmbook.interface import check_int, check_number
+from lmbook.training.checkpoint import MAX_SIZE, MODELS, SHAPE
 from lmbook.training.corpus import CORPORA, check_names
 
 PRESETS = {"tiny": (64, 2, 2), "small": (256, 4, 4), "medium": (512, 8, 8), "large": (768, 12, 12)}
@@ -24,6 +24,8 @@ FREE_TO_CHANGE = {
     *("log_every", "validate_every", "checkpoint_every", "sample_every", "prompt"),
 }
 LENGTHS = ("steps", "epochs", "minutes")
+# Of whole numbers, 2**53 where nothing else is said; torch's seeds are of 8 bytes.
+MOST = dict.fromkeys((*SHAPE, "vocab_size", "batch_size", "accumulate"), MAX_SIZE) | {"seed": 2**63 - 1}
 FOR_THIS_START = {"resume", "fsdp", "compile"}  # never taken from the checkpoint
 
 
@@ -207,6 +209,11 @@ def settings_from(given: dict, saved: dict | None = None) -> Settings:
     if saved is None:
         return Settings(**given).filled_in()
     saved = _from_json(saved)
+    if given.get("epochs") is not None and saved.get("epochs") is None:
+        raise ValueError(
+            "--epochs: the run's rows so far were drawn at random, so no pass over the text can go on; "
+            "give --steps or --minutes, or choose another folder"
+        )
     if not given.keys().isdisjoint(LENGTHS):
         saved |= dict.fromkeys(LENGTHS)
     merged = Settings(**{**saved, **given}).filled_in()
@@ -301,18 +308,16 @@ def _check_tools(settings: Settings, processes: int) -> None:
 
 def _check_numbers(settings: Settings) -> None:
     limits = {
-        "learning_rate": "(0, inf)",
+        "learning_rate": "(0, 1e30]",  # beyond it float32 overflows
         "minutes": "(0, inf)",
         "max_grad_norm": "(0, inf]",
-        "weight_decay": "[0, inf)",
+        "weight_decay": "[0, 1e6]",
         "final_rate": "[0, 1]",
     }
     for name, value in vars(settings).items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, int) and not isinstance(value, bool) and name not in limits:
-            least = int(name not in ("seed", "warmup"))
-            if value < least:
-                raise ValueError(f"{option} must be at least {least}, got {value}")
+            check_int(option, value, int(name not in ("seed", "warmup")), MOST.get(name, 2**53))
         elif name in limits and value is not None:
             check_number(option, value, limits[name])
     for beta in settings.betas:

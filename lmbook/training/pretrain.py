@@ -44,7 +44,11 @@ def main(argv: list[str] | None = None) -> None:
     if argv[:1] == ["export"]:
         export_command(argv[1:])
         return
-    given, processes, held = read(argv), Processes.from_environment(), []
+    given, held = read(argv), []
+    try:
+        processes = Processes.from_environment()
+    except ValueError as error:
+        _leave(2, str(error))
     try:
         try:
             run = _prepare(given, processes, held)
@@ -55,11 +59,11 @@ def main(argv: list[str] | None = None) -> None:
                 if given.get("resume") and out not in str(error)
                 else ""
             )
-            _leave(2, f"{error}{of}", processes)
+            _leave(2, f"{error}{of}", processes.first)
         try:
             run.train(held[0] if held else None)
-        except (ArithmeticError, OSError) as error:
-            _leave(1, _what_is_left(error, run), processes)
+        except (ArithmeticError, MemoryError, OSError) as error:
+            _leave(1, _what_is_left(error, run), processes.first)
     finally:
         processes.leave()
         for folder in held:
@@ -77,6 +81,10 @@ def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:
     if tokens is None:
         raise ValueError(f"--tokens {str(settings.tokens)!r} must be a folder that all processes see")
     settings = settings.with_steps_of_epochs(tokens.tokens("training").num_rows(settings.context_length))
+    if saved and settings.steps is not None and settings.steps < (step := saved[1].progress.step):
+        steps, epochs = settings.steps, settings.epochs
+        length = f"--steps {steps}" if epochs is None else f"--epochs {epochs}, of {steps} steps,"
+        raise ValueError(f"{length} is below step {step}, which the run has reached")
     return Run(settings, processes, tokens, corpus, saved)
 
 
@@ -169,15 +177,19 @@ def _prepare_tokens(settings: Settings, held: list[RunFolder], saved: RunInfo | 
 
 def _what_is_left(error: Exception, run: Run) -> str:
     """What has happened, what may help, and which checkpoint there is."""
-    help_ = ": a lower --learning-rate may help" if isinstance(error, ArithmeticError) else ""
+    help_ = ""
+    if isinstance(error, ArithmeticError):
+        help_ = ": a lower --learning-rate may help"
+    elif isinstance(error, MemoryError):
+        help_ = ": a smaller --batch-size may help"
     left = (
         f"the checkpoint of step {run.saved_at} is still there" if run.saved_at else "there is no checkpoint"
     )
     return f"{error}{help_}; {left}"
 
 
-def _leave(code: int, message: str, processes: Processes) -> NoReturn:
-    if processes.first:
+def _leave(code: int, message: str, says: bool = True) -> NoReturn:
+    if says:
         print(f"lmbook.pretrain: error: {message}", file=sys.stderr)
     sys.exit(code)
 

@@ -592,8 +592,8 @@ def test_torchrun(corpus, finished, tmp_path):
         (["--minutes", 1], "not allowed with"),
         (["--epochs", 1], "not allowed with"),
         (["--batch-size", -3], "--batch-size must be at least 1, got -3"),
-        (["--learning-rate", "nan"], "--learning-rate must be above 0 and finite, got nan"),
-        (["--learning-rate", 0], "--learning-rate must be above 0 and finite, got 0.0"),
+        (["--learning-rate", "nan"], "--learning-rate must be above 0 and at most 1e+30, got nan"),
+        (["--learning-rate", 0], "--learning-rate must be above 0 and at most 1e+30, got 0.0"),
         (["--d-model", 13], "--d-model 13 must be an even multiple of --num-heads 3"),
         (["--d-model", 9], "--d-model 9 must be an even multiple of --num-heads 3"),
         (
@@ -610,11 +610,18 @@ def test_torchrun(corpus, finished, tmp_path):
         (["--warmup", 11], "--warmup must be below --steps 11, got 11"),
         (["--accumulate", 3], "--accumulate 3 must divide the 4 rows of a process"),
         (["--betas", 0.9, 1.0], "--betas must be at least 0 and below 1, got 1.0"),
-        (["--weight-decay", -1], "--weight-decay must be at least 0 and finite, got -1.0"),
+        (["--weight-decay", -1], "--weight-decay must be at least 0 and at most 1e+06, got -1.0"),
         (["--max-grad-norm", 0], "--max-grad-norm must be above 0, got 0.0"),
         (["--final-rate", 2], "--final-rate must be at least 0 and at most 1, got 2.0"),
         (["--validation", "nothing"], "--validation must be a file or a folder; got 'nothing'"),
         (["--separator", ""], "--separator must be a text"),
+        (["--learning-rate", 1e300], "--learning-rate must be above 0 and at most 1e+30, got 1e+300"),
+        (["--weight-decay", 1e300], "--weight-decay must be at least 0 and at most 1e+06, got 1e+300"),
+        (["--batch-size", 10**13], "--batch-size must be at most 16,777,216, got 10000000000000"),
+        (["--num-layers", 2**25], "--num-layers must be at most 16,777,216, got 33554432"),
+        (["--tokenizer", "bpe", "--vocab-size", 10**20], "--vocab-size must be at most 16,777,216, got 1000"),
+        (["--seed", 10**25], "--seed must be at most 9,223,372,036,854,775,807, got 1000"),
+        (["--steps", 10**400], "--steps must be at most 9,007,199,254,740,992, got an int of over 30 digits"),
         (["--prompt", "\udcff"], r"--prompt must be text that UTF-8 can express, got '\udcff'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
@@ -716,6 +723,43 @@ def test_a_run_that_ended_before_the_lock_was_taken_is_not_overwritten(
     said = fails(command(corpus, tmp_path / "run"), capsys, code=2)
     assert "has a run already, at step 11" in said
     assert (tmp_path / "run" / NAME).read_bytes() == (finished / NAME).read_bytes()
+
+
+def test_a_length_that_the_run_has_passed_is_refused(corpus, finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    go_on = ["--resume", "--out", tmp_path / "run"]
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    said = fails([*go_on, "--steps", 5], capsys, code=2)
+    assert "--steps 5 is below step 11, which the run has reached" in said
+    said = fails([*go_on, "--epochs", 1], capsys, code=2)
+    assert "--epochs: the run's rows so far were drawn at random" in said
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+    main([*map(str, go_on), "--steps", "11"])  # nothing is left to do
+
+
+def test_fewer_epochs_than_the_run_has_passed_are_refused(corpus, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text(corpus.read_text(encoding="utf-8")[:1000], encoding="utf-8")
+    main(with_length(command(text, tmp_path / "run"), "--epochs", "2"))
+    step = result(tmp_path / "run")[1]["step"]
+    said = fails(["--resume", "--out", tmp_path / "run", "--epochs", 1], capsys, code=2)
+    assert re.search(rf"--epochs 1, of \d+ steps, is below step {step}, which the run has", said)
+
+
+def test_a_rank_that_is_no_number_is_refused(corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "x")
+    said = fails(command(corpus, tmp_path / "run"), capsys, code=2)
+    assert "the environment's RANK must be a whole number from 0 to 0, got 'x'" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_beyond_the_memory_is_one_sentence(corpus, tmp_path, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise MemoryError("Unable to allocate 2 TiB")
+
+    monkeypatch.setattr(Run, "_step", refuse)
+    said = fails(command(corpus, tmp_path / "run"), capsys)
+    assert said.endswith("Unable to allocate 2 TiB: a smaller --batch-size may help; there is no checkpoint")
 
 
 def test_nothing_to_go_on_from_is_refused(corpus, tmp_path, capsys):
