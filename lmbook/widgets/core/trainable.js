@@ -135,7 +135,7 @@ export class TrainableTransformer {
     this.F = config.d_ff;
     this.heads = H + K; // that are turned: queries and keys
     this.eps = config.norm_eps;
-    this.shape = { T: 0, H, K, E: this.E, causal: this.parts.mask };
+    this.shape = { T: 0, H, K, E: this.E, causal: this.parts.mask && config.causal };
     this.rotary = rotaryTables(capacity, this.E, config.rope_base);
     this.inputs = new Int32Array(capacity);
     this.targets = new Int32Array(capacity);
