@@ -132,7 +132,11 @@ def llama_weights(model: CausalLM) -> dict[str, Tensor]:
 
 
 def fast_tokenizer(tokenizer: Tokenizer):
-    """The same tokenizer in the package `tokenizers`: equal ids for every text that `tokenizer` takes.
+    """The same tokenizer in the package `tokenizers`.
+
+    A text that `tokenizer` takes gets equal ids, if this Python knows all its characters (its Unicode version
+    is `unicodedata.unidata_version`). The package may know later letters and digits, which Python takes for
+    signs, so that bytes in and beside them may be merged differently.
 
     Raises:
         ValueError: a kind of tokenizer that runs don't have.
