@@ -66,6 +66,7 @@ def surprisal(
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
     check_int("batch_size", batch_size)
+    batch_size = int(batch_size)  # sums of small NumPy ints overflow
     losses = torch.empty(ids.shape[0], ids.shape[1] - 1, dtype=torch.float64)
     with evaluating(model):
         for row in range(0, len(ids), batch_size):
@@ -142,6 +143,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (length * _width(masked_model, ids)))
     check_int("batch_size", batch_size)
+    batch_size = int(batch_size)  # sums of small NumPy ints overflow
     total = 0.0
     with evaluating(masked_model):
         for copies in torch.arange(ids.numel(), device=ids.device).split(min(batch_size, ids.numel())):

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -340,6 +341,14 @@ def test_numbers_that_would_take_all_time_and_memory_are_refused():
     for measure in (distinct_n, self_similarity):
         with pytest.raises(ValueError, match="n must be at most 100, got 50000"):
             measure([[0] * 100_000] * 2, 50_000)
+
+
+def test_small_numpy_ints_do_not_overflow(as_readers_run_it):
+    ids = random_ids(300, 3)
+    assert surprisal(Bigram(), ids, batch_size=np.int8(100)).equal(surprisal(Bigram(), ids))
+    assert pseudo_perplexity(Masked(), ids, batch_size=np.int8(100)) == pytest.approx(
+        pseudo_perplexity(Masked(), ids)
+    )
 
 
 def test_a_batch_larger_than_any_is_one_batch():

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -409,6 +410,10 @@ def test_filters_of_the_book_pass():
     check.check_filter(partial(temperature, tau=0.0))
     for k in (1, 5, 50):
         check.check_filter(partial(top_k, k=k), keeps=k)
+
+
+def test_small_numpy_ints_do_not_overflow(as_readers_run_it):
+    check.check_filter(partial(top_k, k=100), keeps=np.int8(100))
 
 
 def usual_top_k(logits, k, clamp=True, per_row=True):

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -359,6 +360,10 @@ def test_a_grammar_with_too_many_sets_of_states_is_refused(small, monkeypatch):
     monkeypatch.setattr("lmbook.toy.language.MAX_BELIEFS", 2)
     with pytest.raises(ValueError, match="keeps more than 2 sets of states apart"):
         small.masked_entropies(8)
+
+
+def test_small_numpy_ints_are_lengths_too(as_readers_run_it, small):
+    assert small.sample(np.int8(2), np.int8(100)).shape == (2, 100)
 
 
 def test_many_texts_are_worked_on_in_parts(small, monkeypatch):
