@@ -127,8 +127,10 @@ def check_told(model: LanguageModel) -> None:
             check_int(f"{type(model).__name__}.{name}", value, least)
 
 
-def check_int(name: str, value: object, least: int = 1, most: int | None = None) -> None:
-    """Raise unless `value` is a whole number from `least` to `most`, or without a limit if that is None.
+def check_int(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """`value` as Python's int, if it is a whole number from `least` to `most`; None is no limit.
+
+    Callers calculate with the result: a NumPy int of 8 bits would overflow in their sums.
 
     Raises:
         TypeError: not an int. ValueError: below `least` or above `most`.
@@ -139,6 +141,7 @@ def check_int(name: str, value: object, least: int = 1, most: int | None = None)
         limit = f"at least {least}" if value < least else f"at most {most:,}"
         got = value if abs(value) < 10**30 else "an int of over 30 digits"
         raise ValueError(f"{name} must be {limit}, got {got}")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,8 @@ class Interval:
         return " and ".join(filter(None, (low, high)))
 
 
-def check_number(name: str, value: object, within: str) -> None:
-    """Raise unless `value` is a number in the interval `within`, such as "(0, 1]".
+def check_number(name: str, value: object, within: str) -> float | int:
+    """`value` as Python's int or float, if it is in the interval `within`, such as "(0, 1]".
 
     Raises:
         TypeError: not an int or a float. ValueError: outside the interval, or NaN.
@@ -193,6 +196,7 @@ def check_number(name: str, value: object, within: str) -> None:
         raise ValueError(f"{name} must be {interval.words}, got an int of over 308 digits") from None
     if value not in interval:
         raise ValueError(f"{name} must be {interval.words}, got {value}")
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def check_generator(generator: object, device: torch.device) -> None:

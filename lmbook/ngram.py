@@ -80,15 +80,15 @@ class NGramLM:
         discount: float | None = None,
         weights: Sequence[float] | None = None,
     ):
-        check_int("order", order, 1, MAX_ORDER)
-        check_int("vocab_size", vocab_size, 1, MAX_VOCAB)
+        order = check_int("order", order, 1, MAX_ORDER)
+        vocab_size = check_int("vocab_size", vocab_size, 1, MAX_VOCAB)
         if smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
-        check_number("k", k, "(0, inf)")
+        k = check_number("k", k, "(0, inf)")
         if not float(k) * vocab_size < math.inf:
             raise ValueError(f"k times vocab_size must be finite, got k = {k} and {vocab_size} tokens")
         if discount is not None:
-            check_number("discount", discount, "(0, 1]")
+            discount = check_number("discount", discount, "(0, 1]")
             if smoothing != "kneser-ney":
                 raise ValueError(f"a discount is for kneser-ney, the smoothing is {smoothing}")
         if weights is not None and smoothing != "interpolated":

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmbook.interface import check_int, check_number
+from lmbook.interface import FLOATS, check_int, check_number
 from lmbook.tokenizer.pretrained import PretrainedTokenizer
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.model import TransformerConfig, check_weight
@@ -42,7 +42,8 @@ def load_smollm2(dtype: torch.dtype = torch.float32) -> tuple[CausalLM, Pretrain
 
     Raises:
         ModuleNotFoundError: a package is missing.
-        ValueError: the file is damaged; see `load_gguf`.
+        TypeError: `dtype` isn't a torch.dtype.
+        ValueError: `dtype` isn't a float of at least 16 bits, or the file is damaged; see `load_gguf`.
 
     Source: Allal et al. 2025, SmolLM2: When Smol Goes Big.
     """
@@ -88,13 +89,16 @@ def load_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Cau
     Raises:
         ModuleNotFoundError: the package gguf or tokenizers is missing.
         FileNotFoundError: there is no such file.
-        ValueError: `dtype` isn't floating point, the file is cut short, it holds another architecture or kind
-            of tokenizer, a setting or tensor is missing, a setting is out of range, or a tensor is unknown or
-            of another shape or place: raised before any weight is read. Or a weight is NaN, infinite or
-            larger than `MAX_WEIGHT`.
+        TypeError: `dtype` isn't a torch.dtype.
+        ValueError: `dtype` isn't a float of at least 16 bits, the file is cut short, it holds another
+            architecture or kind of tokenizer, a setting or tensor is missing, a setting is out of range, or a
+            tensor is unknown or of another shape or place: raised before any weight is read. Or a weight is
+            NaN, infinite or larger than `MAX_WEIGHT`.
     """
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point type, got {dtype}")
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be a torch.dtype, such as torch.float32; got {dtype!r}")
+    if dtype not in FLOATS:
+        raise ValueError(f"dtype must be a floating-point type of at least 16 bits, got {dtype}")
     path = Path(path)
     with _naming(path):
         return _load(path, dtype)
@@ -207,9 +211,7 @@ def _setting(fields: Mapping, name: str, default=None):
 
 def _number(fields: Mapping, name: str, within: str, default: float | None = None) -> float:
     """A setting's value, checked to be in the interval `within`."""
-    value = _setting(fields, name, default)
-    check_number(name, value, within)
-    return value
+    return check_number(name, _setting(fields, name, default), within)
 
 
 def _options(fields: Mapping, tied: bool) -> dict:

@@ -97,8 +97,8 @@ def test_check_fits():
 
 
 def test_check_int():
-    for value in (3, 4, np.int64(3)):
-        check_int("k", value, 3)
+    for value in (3, 4, np.int8(3)):
+        assert (check_int("k", value, 3), type(check_int("k", value, 3))) == (value, int)
     check_int("k", 1)
     with pytest.raises(ValueError, match="k must be at least 3, got 2"):
         check_int("k", 2, 3)
@@ -110,8 +110,9 @@ def test_check_int():
 
 
 def test_check_number():
-    for value in (2, 0.5, np.float32(0.5), np.int64(2)):
-        check_number("p", value, "(0, inf]")
+    for value, kind in ((2, int), (0.5, float), (np.float32(0.1), float), (np.int8(2), int)):
+        number = check_number("p", value, "(0, inf]")
+        assert (number, type(number)) == (value, kind)
     for value in (0, -1.5, float("nan")):
         with pytest.raises(ValueError, match=f"p must be above 0, got {value}$"):
             check_number("p", value, "(0, inf]")

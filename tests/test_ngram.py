@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -342,3 +343,12 @@ def test_an_ngram_of_what_are_no_ids_is_refused(as_readers_run_it):
     for bad in ([1.5], ["1"], [True]):
         with pytest.raises(TypeError, match="an id must be an int"):
             model.count(bad)
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    ids = torch.arange(500) * 7919 % 100
+    for smoothing in ("kneser-ney", "add-k"):
+        model = NGramLM(np.int8(3), np.int8(100), smoothing=smoothing, k=np.int8(100)).fit(ids)
+        expected = NGramLM(3, 100, smoothing=smoothing, k=100).fit(ids)
+        assert model(ids[None, :50]).equal(expected(ids[None, :50]))
+        assert model.num_ngrams == expected.num_ngrams

@@ -232,6 +232,12 @@ def test_bad_messages_are_refused(tokenizer, messages, message):
         tokenizer.chat(messages)
 
 
+@pytest.mark.parametrize("messages", ["hello", ["hello"], USER, None, [USER, 3]], ids=repr)
+def test_what_is_no_list_of_messages_is_refused(as_readers_run_it, messages):
+    with pytest.raises(TypeError, match="messages must be a list, each with role and content; got"):
+        PARTS.chat(messages)
+
+
 def test_no_template_no_chat():
     with pytest.raises(ValueError, match="chat template"):
         PARTS.chat([USER])
@@ -359,13 +365,19 @@ def test_smollm2_cut_short_is_refused(tmp_path):
 
 
 def test_other_arguments_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"floating-point type, got torch\.int64"):
-        load_gguf(tmp_path / "none.gguf", torch.int64)
+    for dtype in (torch.int64, torch.float8_e4m3fn):
+        with pytest.raises(ValueError, match=rf"floating-point type of at least 16 bits, got {dtype}"):
+            load_gguf(tmp_path / "none.gguf", dtype)
     with pytest.raises(FileNotFoundError):
         load_gguf(tmp_path / "none.gguf")
     (tmp_path / "text.gguf").write_text("some text")
     with pytest.raises(ValueError, match="begins with b'some'"):
         load_gguf(tmp_path / "text.gguf")
+
+
+def test_a_types_name_is_no_type(as_readers_run_it):
+    with pytest.raises(TypeError, match=r"dtype must be a torch\.dtype, .* got 'float32'"):
+        load_smollm2("float32")
 
 
 def test_dtype_is_that_of_the_weights(tmp_path):

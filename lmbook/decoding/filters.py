@@ -125,7 +125,7 @@ def top_k(logits: RowLogits, k: int) -> RowLogits:
 
     Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
     """
-    check_int("k", k)
+    k = check_int("k", k)
     _check_rows(logits)
     if k >= logits.shape[-1]:
         return logits
@@ -222,7 +222,8 @@ def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> R
     _check_rows(logits, ids)
     penalty = float(penalty)  # torch takes no int beyond int64
     counts = _counts(ids, logits)
-    return _changed(logits, logits - penalty * counts, counts > 0)
+    exact = torch.promote_types(logits.dtype, torch.float32)  # float16 counts to 65,504 only
+    return _changed(logits, logits - penalty * counts.to(exact), counts > 0)
 
 
 def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
@@ -242,20 +243,23 @@ def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> Ro
 def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     """Remove each token that would complete a sequence of `n` tokens which `ids` already holds.
 
-    A row that would lose all its possible tokens is left unchanged.
+    A sequence with an id outside the vocabulary doesn't count. A row that would lose all its possible tokens
+    is left unchanged.
 
     Raises:
         ValueError: `n` is below 1.
 
     Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
     """
-    check_int("n", n)
+    n = check_int("n", n)
     _check_rows(logits, ids)
     length = ids.shape[-1]
     if length < n:
         return logits
     windows = ids.unfold(-1, n, 1)  # (…, W, n)
-    begun = (windows[..., :-1] == ids[..., None, length - n + 1 :]).all(-1)  # (…, W)
+    last = ids[..., None, length - n + 1 :]  # (…, 1, n − 1)
+    known = (last >= 0) & (last < logits.shape[-1])
+    begun = ((windows[..., :-1] == last) & known).all(-1)  # (…, W)
     banned = _counts(windows[..., -1].where(begun, -1), logits) > 0
     left = logits.masked_fill(banned, -math.inf)
     return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
@@ -282,7 +286,8 @@ def _check_rows(logits: object, *ids: object) -> None:
 def _changed(logits: RowLogits, changed: RowLogits, where: Bool[Tensor, "*rows V"]) -> RowLogits:
     """`changed`, clamped to the range of its type, where `where` is True and `logits` is finite."""
     limit = torch.finfo(logits.dtype).max
-    return torch.where(where & logits.isfinite(), changed.clamp(-limit, limit), logits)
+    changed = changed.clamp(-limit, limit).to(logits.dtype)
+    return torch.where(where & logits.isfinite(), changed, logits)
 
 
 def _keep(logits: RowLogits, kept: Bool[Tensor, "*rows V"]) -> RowLogits:
@@ -299,9 +304,9 @@ def _mass_before(probs: RowLogits, order: Int[Tensor, "*rows V"]) -> RowLogits:
     return F.pad(probs.gather(-1, order).cumsum(-1)[..., :-1], (1, 0))
 
 
-def _counts(ids: Int[Tensor, "*rows N"], logits: RowLogits) -> RowLogits:
+def _counts(ids: Int[Tensor, "*rows N"], logits: RowLogits) -> Int[Tensor, "*rows V"]:
     """How often each token of the vocabulary occurs in `ids`, (…, V)."""
     vocab_size = logits.shape[-1]
     known = (ids >= 0) & (ids < vocab_size)
     zeros = ids.new_zeros(*ids.shape[:-1], vocab_size)
-    return zeros.scatter_add(-1, ids.where(known, 0), known.long()).to(logits.dtype)
+    return zeros.scatter_add(-1, ids.where(known, 0), known.long())

@@ -45,24 +45,30 @@ def check_request(
     max_length: int,
     eos_token_id: int | None,
     padding_mask: Tensor | None,
-) -> None:
-    """Check a decoder's arguments before any work is done; filters check their own."""
+) -> tuple[int, int | None]:
+    """Check a decoder's arguments before any work is done; filters check their own.
+
+    Returns:
+        `max_length` and `eos_token_id` as Python's ints.
+    """
     check_causal(model, consumer)
     vocab_size = getattr(model, "vocab_size", None)
     check_ids(input_ids, vocab_size)
-    check_int("max_length", max_length, 0)
+    max_length = check_int("max_length", max_length, 0)
     check_fits(model, input_ids.shape[1] + max_length, "prompt plus max_length")
     check_int("max_length", max_length, 0, MAX_LENGTH)
     if eos_token_id is not None:
-        check_int("eos_token_id", eos_token_id, 0)
+        eos_token_id = check_int("eos_token_id", eos_token_id, 0)
         if vocab_size is not None and eos_token_id >= vocab_size:
             raise ValueError(f"eos_token_id must be below vocab_size {vocab_size}, got {eos_token_id}")
         check_int("eos_token_id", eos_token_id, 0, LARGEST_ID)
-    if padding_mask is None:
-        return
-    check_mask("padding_mask", padding_mask, input_ids.shape, input_ids.device)
-    if padding_mask[:, -1].any() or (padding_mask[:, 1:] & ~padding_mask[:, :-1]).any():
-        raise ValueError("padding_mask must be True on the left of a row only, and leave it at least 1 token")
+    if padding_mask is not None:
+        check_mask("padding_mask", padding_mask, input_ids.shape, input_ids.device)
+        if padding_mask[:, -1].any() or (padding_mask[:, 1:] & ~padding_mask[:, :-1]).any():
+            raise ValueError(
+                "padding_mask must be True on the left of a row only, and leave it at least 1 token"
+            )
+    return max_length, eos_token_id
 
 
 def check_possible(logits: Float[Tensor, "*B V"]) -> None:

@@ -50,7 +50,9 @@ def greedy_decode(
         ValueError: an empty prompt, an id outside the vocabulary, more tokens than the context holds or than
             100,000, padding that isn't on the left; NaN logits, or a step at which no token is possible.
     """
-    check_request(model, "greedy_decode", input_ids, max_length, eos_token_id, padding_mask)
+    max_length, eos_token_id = check_request(
+        model, "greedy_decode", input_ids, max_length, eos_token_id, padding_mask
+    )
 
     def choose(logits: Tensor, ids: Tensor) -> Tensor:
         check_possible(logits)
@@ -87,7 +89,9 @@ def sample_decode(
     Raises:
         TypeError, ValueError: as `greedy_decode`, and the errors of the filters.
     """
-    check_request(model, "sample_decode", input_ids, max_length, eos_token_id, padding_mask)
+    max_length, eos_token_id = check_request(
+        model, "sample_decode", input_ids, max_length, eos_token_id, padding_mask
+    )
     check_generator(generator, input_ids.device)
     rule = compose(filters)
 

@@ -80,11 +80,13 @@ def beam_search(
     2018, Correcting Length Bias in Neural Machine Translation; Stahlberg and Byrne 2019, On NMT Search Errors
     and Model Errors.
     """
-    check_request(model, "beam_search", input_ids, max_length, eos_token_id, padding_mask)
-    check_int("num_beams", num_beams)
+    max_length, eos_token_id = check_request(
+        model, "beam_search", input_ids, max_length, eos_token_id, padding_mask
+    )
+    num_beams = check_int("num_beams", num_beams)
     if max_length and getattr(model, "vocab_size", None) is not None:
-        _check_beams(num_beams, model.vocab_size, max_length - 1)
-    _check_penalty(length_penalty, max_length)
+        _check_beams(num_beams, int(model.vocab_size), max_length - 1)
+    length_penalty = _checked_penalty(length_penalty, max_length)
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _beam_row(model, prompt, num_beams, max_length, length_penalty, eos_token_id)
@@ -111,14 +113,17 @@ def exhaustive_search(
     Raises:
         TypeError, ValueError: as `beam_search`; no `vocab_size`; more than 1,000,000 continuations.
     """
-    check_request(model, "exhaustive_search", input_ids, max_length, eos_token_id, padding_mask)
-    _check_penalty(length_penalty, max_length)
+    max_length, eos_token_id = check_request(
+        model, "exhaustive_search", input_ids, max_length, eos_token_id, padding_mask
+    )
+    length_penalty = _checked_penalty(length_penalty, max_length)
     if getattr(model, "vocab_size", None) is None:
         raise TypeError(f"exhaustive_search needs a model with vocab_size; {type(model).__name__} has none")
-    digits = max_length * math.log10(model.vocab_size)
-    if digits > 20 or model.vocab_size**max_length > EXHAUSTIVE_LIMIT:
-        size = "" if digits > 20 else f" = {model.vocab_size**max_length}"
-        what = f"{model.vocab_size} ** {max_length}{size} continuations"
+    vocab_size = int(model.vocab_size)
+    digits = max_length * math.log10(vocab_size)
+    if digits > 20 or vocab_size**max_length > EXHAUSTIVE_LIMIT:
+        size = "" if digits > 20 else f" = {vocab_size**max_length}"
+        what = f"{vocab_size} ** {max_length}{size} continuations"
         raise ValueError(f"exhaustive_search tries at most {EXHAUSTIVE_LIMIT} continuations, got {what}")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,13 +165,15 @@ def contrastive_search(
 
     Source: Su et al. 2022, A Contrastive Framework for Neural Text Generation.
     """
-    check_request(model, "contrastive_search", input_ids, max_length, eos_token_id, padding_mask)
+    max_length, eos_token_id = check_request(
+        model, "contrastive_search", input_ids, max_length, eos_token_id, padding_mask
+    )
     missing = [name for name in ("hidden_states", "unembed") if not hasattr(model, name)]
     if missing:
         raise TypeError(f"contrastive_search needs a model with {missing}; {type(model).__name__} has none")
-    check_int("k", k)
+    k = check_int("k", k)
     check_int("k", min(k, getattr(model, "vocab_size", None) or k), 1, MAX_CANDIDATES)
-    check_number("alpha", alpha, "[0, 1]")
+    alpha = check_number("alpha", alpha, "[0, 1]")
 
     def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
         return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
@@ -182,11 +189,12 @@ def _check_beams(num_beams: int, vocab_size: int, steps_before: int) -> None:
         check_int(f"with {vocab_size:,} tokens num_beams", num_beams, 1, most)
 
 
-def _check_penalty(penalty: float | int, max_length: int) -> None:
-    check_number("length_penalty", penalty, "[0, inf)")
+def _checked_penalty(penalty: float | int, max_length: int) -> float | int:
+    penalty = check_number("length_penalty", penalty, "[0, inf)")
     if penalty * math.log(max(max_length, 1)) > math.log(1e304):
         limit = math.log(1e304) / math.log(max_length)
         raise ValueError(f"length_penalty must be at most {limit:.0f} for {max_length} tokens, got {penalty}")
+    return penalty
 
 
 def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
@@ -247,7 +255,7 @@ def _exhaust_row(model, prompt: Tensor, max_length: int, length_penalty, eos: in
     best, best_rank = None, -math.inf
     last = torch.arange(model.vocab_size, device=prompt.device)
     heads = itertools.product(range(model.vocab_size), repeat=max_length - 1)
-    each = (prompt.shape[1] + max_length) * model.vocab_size  # logits
+    each = (prompt.shape[1] + max_length) * int(model.vocab_size)  # logits
     while chunk := list(itertools.islice(heads, min(1024, max(1, MAX_SCORES // each)))):
         head = torch.tensor(chunk, dtype=torch.int64, device=prompt.device)  # (N, L − 1)
         read = torch.cat((prompt.expand(len(head), -1), head), dim=1)

@@ -152,11 +152,13 @@ def speculative_decode(
             different vocabularies.
     """
     for model in (target, draft):
-        check_request(model, "speculative_decode", input_ids, max_length, eos_token_id, padding_mask)
+        max_length, eos_token_id = check_request(
+            model, "speculative_decode", input_ids, max_length, eos_token_id, padding_mask
+        )
     sizes = [getattr(model, "vocab_size", None) for model in (target, draft)]
     if None not in sizes and sizes[0] != sizes[1]:
         raise ValueError(f"target and draft must have the same vocab_size, got {sizes[0]} and {sizes[1]}")
-    check_int("num_draft", num_draft, 1, 1000)
+    num_draft = check_int("num_draft", num_draft, 1, 1000)
     check_generator(generator, input_ids.device)
     if not isinstance(stats, SpeculationStats | None):
         raise TypeError(f"stats must be SpeculationStats or None, got {stats!r}")

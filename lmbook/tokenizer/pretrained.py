@@ -102,8 +102,11 @@ class PretrainedTokenizer(ByteTokenizer):
             add_generation_prompt: end with the beginning of the assistant's next answer.
 
         Raises:
+            TypeError: not a list of mappings.
             ValueError: no messages, a message without a known role or without text, no usable template.
         """
+        if not isinstance(messages, Sequence) or not all(isinstance(m, Mapping) for m in messages):
+            raise TypeError(f"messages must be a list, each with role and content; got {shown(messages)}")
         if not messages:
             raise ValueError("chat needs at least 1 message, got none")
         for message in messages:

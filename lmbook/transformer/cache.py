@@ -42,11 +42,10 @@ class KeyValueCache:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ):
-        check_int("batch_size", batch_size, 1, MAX_ROWS)
-        self.length = 0
-        self.batch_size, self.limit = batch_size, config.context_length
+        self.batch_size = check_int("batch_size", batch_size, 1, MAX_ROWS)
+        self.length, self.limit = 0, config.context_length
         self.capacity = min(64, self.limit)
-        shape = (batch_size, config.num_kv_heads, self.capacity, config.d_head)
+        shape = (self.batch_size, config.num_kv_heads, self.capacity, config.d_head)
         with ordinary_tensors():
             self.keys, self.values = (
                 [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
@@ -109,7 +108,7 @@ class KeyValueCache:
         Raises:
             TypeError: not an int. ValueError: `length` is negative or more than the cache holds.
         """
-        check_int("length", length, 0)
+        length = check_int("length", length, 0)
         if not 0 <= length <= self.length:
             raise ValueError(f"length must be from 0 to {self.length}, what the cache holds; got {length}")
         self.length = length

@@ -23,14 +23,15 @@ class CausalLM(Transformer):
         context_length: most tokens that one sequence may have.
         num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
         d_ff: width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
-        rope_base: base of the rotary frequencies.
+        rope_base: base of the rotary frequencies, at least 1.
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
         causal: False leaves out the causal mask, so each token sees those after it: the bug in chapter 3.
 
     Raises:
-        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1).
+        ValueError: a size or `rope_base` below 1, heads that don't divide, an odd head width, dropout outside
+            [0, 1).
     """
 
     accepts_padding = True

@@ -39,7 +39,7 @@ class MaskedLM(Transformer):
         context_length: most tokens that one sequence may have.
         num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
         d_ff: width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
-        rope_base: base of the rotary frequencies.
+        rope_base: base of the rotary frequencies, at least 1.
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
@@ -90,23 +90,20 @@ class MaskedLM(Transformer):
             causal=False,
             extra_input_ids=int(mask_token_id is None),
         )
-        check_number("mask_prob", mask_prob, "[0, 1]")
-        split = tuple(list_of("split", split))
-        for share in split:
-            check_number("a share of split", share, "[0, 1]")
+        mask_prob = check_number("mask_prob", mask_prob, "[0, 1]")
+        shares = list_of("split", split)
+        split = tuple(check_number("a share of split", share, "[0, 1]") for share in shares)
         if len(split) != 3 or not abs(sum(split) - 1) <= 1e-6:
             raise ValueError(f"split must be three shares of at least 0 that sum to 1, got {split}")
         special = list_of("special_token_ids", special_token_ids)
         special += [] if mask_token_id is None else [mask_token_id]
-        for token in special:
-            check_int("a special id", token, 0, vocab_size - 1)
-        special = {*special}
-        if len(special) == vocab_size:
+        special = [check_int("a special id", token, 0, config.vocab_size - 1) for token in special]
+        if len({*special}) == config.vocab_size:
             raise ValueError(f"all {vocab_size} ids are special: none is left to mask")
         super().__init__(config)
         self.mask_prob, self.split = mask_prob, split
-        self.mask_token_id = vocab_size if mask_token_id is None else mask_token_id
-        self.special_token_ids = tuple(sorted(special))
+        self.mask_token_id = config.vocab_size if mask_token_id is None else special[-1]
+        self.special_token_ids = tuple(sorted({*special}))
 
     def forward(self, input_ids: Ids, padding_mask: Mask | None = None) -> Logits:
         """Logits (B, T, V), row t for token t; `padding_mask` (B, T) is True where a token is padding."""

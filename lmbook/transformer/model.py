@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lmbook.interface import (
+    FLOATS,
     Ids,
     LayeredCache,
     Mask,
@@ -28,6 +29,7 @@ from lmbook.interface import (
     check_int,
     check_mask,
     check_number,
+    kind_of,
 )
 
 MAX_WEIGHT = 65_504  # float16's largest number, so no model that is published in it has a larger one
@@ -50,7 +52,7 @@ class TransformerConfig:
         context_length: most tokens that one sequence may have.
         num_kv_heads: K, key/value heads; each serves H / K query heads. None: K = H.
         d_ff: F, width of the feed-forward part. None: 8·D / 3, rounded up to a multiple of 64.
-        rope_base: base of the rotary frequencies.
+        rope_base: base of the rotary frequencies, at least 1: none is above one radian per token.
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
@@ -59,8 +61,9 @@ class TransformerConfig:
 
     Raises:
         TypeError: a size that isn't an int.
-        ValueError: a size below 1, heads that don't divide, an odd head width, dropout outside [0, 1); more
-            than 10,000 layers or 10 ** 10 weights, or a table of positions with more than 2 ** 27 numbers.
+        ValueError: a size or `rope_base` below 1, heads that don't divide, an odd head width, dropout outside
+            [0, 1); more than 10,000 layers or 10 ** 10 weights, a table of positions with more than 2 ** 27
+            numbers.
     """
 
     vocab_size: int
@@ -79,14 +82,14 @@ class TransformerConfig:
 
     def __post_init__(self):
         for name in ("vocab_size", "d_model", "num_heads", "num_layers", "context_length"):
-            check_int(name, getattr(self, name))
+            self._set(name, check_int(name, getattr(self, name)))
         if self.num_kv_heads is None:
-            object.__setattr__(self, "num_kv_heads", self.num_heads)
+            self._set("num_kv_heads", self.num_heads)
         if self.d_ff is None:
-            object.__setattr__(self, "d_ff", -(-8 * self.d_model // 192) * 64)
-        check_int("num_kv_heads", self.num_kv_heads)
-        check_int("d_ff", self.d_ff)
-        check_int("extra_input_ids", self.extra_input_ids, 0)
+            self._set("d_ff", -(-8 * self.d_model // 192) * 64)
+        self._set("num_kv_heads", check_int("num_kv_heads", self.num_kv_heads))
+        self._set("d_ff", check_int("d_ff", self.d_ff))
+        self._set("extra_input_ids", check_int("extra_input_ids", self.extra_input_ids, 0))
         if self.d_model % self.num_heads:
             raise ValueError(f"num_heads must divide d_model {self.d_model}, got {self.num_heads}")
         if self.d_head % 2:
@@ -94,9 +97,11 @@ class TransformerConfig:
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
         self._check_total()
-        check_number("rope_base", self.rope_base, "(0, inf)")
-        check_number("norm_eps", self.norm_eps, "[0, inf)")
-        check_number("dropout", self.dropout, "[0, 1)")
+        for name, within in (("rope_base", "[1, inf)"), ("norm_eps", "[0, inf)"), ("dropout", "[0, 1)")):
+            self._set(name, float(check_number(name, getattr(self, name), within)))
+
+    def _set(self, name: str, value: float | int) -> None:
+        object.__setattr__(self, name, value)  # while the frozen configuration is being made
 
     def _check_total(self) -> None:
         """Refuse sizes that would fill any memory before the first token is read."""
@@ -119,7 +124,8 @@ class TransformerConfig:
 def rotary_tables(length: int, d_head: int, base: float, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines of position × frequency, each (length, 1, d_head), float32.
 
-    Frequency i, base^(−2i / d_head), turns the pair of numbers (i, i + d_head / 2).
+    Frequency i, base^(−2i / d_head), turns the pair of numbers (i, i + d_head / 2). `__wrapped__` makes new
+    tables, which a tracer needs: its tensors have no numbers, and must not be kept for others.
 
     Source: Su et al. 2021, RoFormer, section 3.2; the halves are paired as in Llama's published weights.
     """
@@ -290,7 +296,8 @@ def attention_inputs(
 ) -> dict:
     """The keyword arguments of every block, except `layer`."""
     num_new, past = x.shape[1], 0 if cache is None else cache.length
-    tables = rotary_tables(config.context_length, config.d_head, config.rope_base, x.device)
+    make = rotary_tables if type(x) is Tensor else rotary_tables.__wrapped__  # a tracer's are another type
+    tables = make(config.context_length, config.d_head, config.rope_base, x.device)
     cos, sin = (table[past : past + num_new] for table in tables)
     padding = padding_mask if cache is None else cache.reserve(num_new, padding_mask)
     attn_mask, is_causal = None, config.causal and num_new > 1
@@ -384,10 +391,11 @@ class Transformer(nn.Module):
         """Logits of hidden states.
 
         Raises:
-            TypeError: not a tensor. ValueError: states of another width than `d_model`.
+            TypeError: not a tensor of floats. ValueError: states of another width than `d_model`.
+            RuntimeError: floats of another type than the weights.
         """
-        if not isinstance(hidden, Tensor):
-            raise TypeError(f"hidden must be a tensor of floats, got {type(hidden).__name__}")
+        if not isinstance(hidden, Tensor) or hidden.dtype not in FLOATS or hidden.layout != torch.strided:
+            raise TypeError(f"hidden must be a tensor of floats, got {kind_of(hidden)}")
         if not hidden.ndim or hidden.shape[-1] != self.config.d_model:
             raise ValueError(f"hidden must be (…, {self.config.d_model}), got {tuple(hidden.shape)}")
         if not self.config.tie_embeddings:

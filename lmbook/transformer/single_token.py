@@ -95,7 +95,7 @@ def read_single_token(
     reading the norm's factor would stall a GPU, and half precision would round it.
     """
     c = model.config
-    exact = x.dtype in (torch.float32, torch.float64) and x.is_cpu
+    exact = x.dtype in (torch.float32, torch.float64) and x.is_cpu and type(x) is Tensor  # no tracer's
     if (
         x.shape != (1, 1, c.d_model)
         or not exact

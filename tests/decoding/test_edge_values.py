@@ -4,6 +4,7 @@ import itertools
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -402,7 +403,27 @@ def test_an_int_beyond_int64_is_a_penalty_like_its_float(keep):
 def test_padding_completes_no_ngram():
     logits = torch.zeros(1, 4)
     assert no_repeat_ngram(logits, torch.tensor([[-1, -1, 2]]), 2).equal(logits)
-    assert no_repeat_ngram(logits, torch.tensor([[-1, 3, -1]]), 2).tolist() == [[0.0, 0.0, 0.0, -INF]]
+    assert no_repeat_ngram(logits, torch.tensor([[-1, 3, -1]]), 2).equal(logits)
+    assert no_repeat_ngram(logits, torch.tensor([[4, 3, 4]]), 2).equal(logits)
+    assert no_repeat_ngram(logits, torch.tensor([[2, -1, 3, 2, -1]]), 3).equal(logits)
+    assert no_repeat_ngram(logits, torch.tensor([[-1, 0, 3, -1, 0]]), 2).tolist() == [[0.0, 0.0, 0.0, -INF]]
+
+
+def test_half_precision_counts_as_exactly_as_others():
+    ids = torch.cat((torch.zeros(1, 70_000, dtype=torch.int64), torch.ones(1, 2049, dtype=torch.int64)), 1)
+    logits = torch.zeros(1, 3, dtype=torch.float16)
+    assert frequency_penalty(logits, ids, 0).equal(logits)
+    penalised = frequency_penalty(logits, ids, 0.001)
+    assert penalised.dtype == torch.float16
+    assert penalised.equal(torch.tensor([[-70.0, -2.049, 0.0]]).half())
+    assert frequency_penalty(logits, ids, 1).tolist() == [[-65504.0, -2048.0, 0.0]]  # float16's limit
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    logits, ids = torch.zeros(1, 200), torch.arange(150)[None]
+    assert top_k(logits, np.int8(100)).equal(top_k(logits, 100))
+    again = torch.cat((ids, ids[:, :-1]), 1)
+    assert no_repeat_ngram(logits, again, np.int8(100)).equal(no_repeat_ngram(logits, again, 100))
 
 
 @pytest.mark.parametrize("filters", [3, None, torch.tensor(2), torch.zeros(2), [3]], ids=str)

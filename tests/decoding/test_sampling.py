@@ -6,6 +6,7 @@ import math
 import re
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -578,3 +579,18 @@ def test_filters_check_their_arguments_whatever_the_default_device():
             compose([partial(temperature, tau=-1.0)])
     got = rule(torch.tensor([[2.0, 4.0]]), torch.tensor([[1]]))
     assert got.tolist() == [[1.0, 1.0]]
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    model, ids = CausalLM(11, 8, 2, 1, context_length=160).eval(), torch.zeros(1, 50, dtype=torch.int64)
+    for eos in (None, 10):
+        told = None if eos is None else np.int8(eos)
+        expected = greedy_decode(model, ids, 100, eos_token_id=eos)
+        assert greedy_decode(model, ids, np.int8(100), eos_token_id=told).equal(expected)
+        drawn = [
+            top_k_decode(model, ids, k, n, generator=torch.Generator().manual_seed(1))
+            for k, n in ((5, 100), (np.int8(5), np.int8(100)))
+        ]
+        assert drawn[0].equal(drawn[1])
+    with pytest.raises(ValueError, match="prompt plus max_length is 177 tokens long"):
+        greedy_decode(model, ids, np.int8(127))

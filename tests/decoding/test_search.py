@@ -6,6 +6,7 @@ import math
 import re
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from table_models import (
@@ -498,3 +499,20 @@ def test_broken_logits_matter_after_a_possible_prefix_alone(seed):
                 break
     with pytest.raises(ValueError, match="NaN") if met else nullcontext():
         _score(logits, tokens, None)
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    model, ids = CausalLM(11, 8, 2, 1, context_length=160).eval(), torch.zeros(1, 120, dtype=torch.int64)
+    ten, two = np.int8(10), np.int8(2)
+    beam = beam_search(model, ids, 2, 10, length_penalty=7)
+    for found, expected in [
+        (beam_search(model, ids, two, ten, length_penalty=np.int8(7)), beam),
+        (exhaustive_search(model, ids, two), exhaustive_search(model, ids, 2)),
+    ]:
+        assert found[0].equal(expected[0])
+        assert found[1].equal(expected[1])
+    assert contrastive_search(model, ids, two, 0.5, ten).equal(contrastive_search(model, ids, 2, 0.5, 10))
+    model.vocab_size = np.int8(11)
+    with pytest.raises(ValueError, match=r"got 11 \*\* 10 = 25937424601 continuations"):
+        exhaustive_search(model, ids, 10)
+    assert exhaustive_search(model, ids, 2)[0].equal(exhaustive_search(model, ids, two)[0])

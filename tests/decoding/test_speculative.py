@@ -5,6 +5,7 @@ import math
 import re
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from table_models import CachedTableModel, FunctionModel, SizedFunctionModel, TableModel, every_outcome
@@ -276,3 +277,10 @@ def test_nan_of_either_model_is_refused():
 
 def test_four_tokens_are_drafted_unless_told_otherwise():
     assert inspect.signature(speculative_decode).parameters["num_draft"].default == 4
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    model, ids = CausalLM(11, 8, 2, 1, context_length=160).eval(), torch.zeros(1, 120, dtype=torch.int64)
+    new, drafted = np.int8(30), np.int8(4)
+    decoded = speculative_decode(model, model, ids, new, num_draft=drafted, temperature=0)
+    assert decoded.equal(greedy_decode(model, ids, 30))

@@ -4,6 +4,7 @@ import inspect
 import re
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -300,3 +301,11 @@ def test_a_draw_of_exactly_0_is_below_no_share_of_0(monkeypatch):
     masked_ids, mask = small(mask_prob=1.0, split=(0.0, 0.0, 1.0)).create_masked_input(ids)
     assert mask.all()
     assert torch.equal(masked_ids, ids)
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    model = MaskedLM(np.int8(127), 8, 2, 1, special_token_ids=[np.int8(3)])
+    assert (model.mask_token_id, type(model.mask_token_id), model.special_token_ids) == (127, int, (3,))
+    named = MaskedLM(np.int8(127), 8, 2, 1, mask_token_id=np.int8(5), special_token_ids=(np.int8(7), 5))
+    assert (named.mask_token_id, named.special_token_ids) == (5, (5, 7))
+    assert {type(token) for token in (named.mask_token_id, *named.special_token_ids)} == {int}

@@ -4,10 +4,12 @@ import math
 from dataclasses import FrozenInstanceError
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -116,8 +118,8 @@ def test_gradients_equal_transformers_llama():
         ({"d_ff": 0}, "d_ff must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout .* got 1\.0"),
         ({"dropout": -0.1}, r"dropout .* got -0\.1"),
-        ({"rope_base": 0.0}, r"rope_base must be above 0 and finite, got 0\.0"),
-        ({"rope_base": math.inf}, "rope_base must be above 0 and finite, got inf"),
+        ({"rope_base": 1e-60}, "rope_base must be at least 1 and finite, got 1e-60"),
+        ({"rope_base": math.inf}, "rope_base must be at least 1 and finite, got inf"),
         ({"norm_eps": math.nan}, "norm_eps must be at least 0 and finite, got nan"),
         ({"norm_eps": -1.0}, r"norm_eps must be at least 0 and finite, got -1\.0"),
         ({"norm_eps": math.inf}, "norm_eps must be at least 0 and finite, got inf"),
@@ -425,7 +427,7 @@ def test_dropout_acts_on_the_embedding_and_before_each_addition():
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_kv_heads": 1}, {"norm_eps": 0.0}, {"norm_eps": 7.0}, {"rope_base": 0.5}, {"dropout": 0.99}],
+    [{"num_kv_heads": 1}, {"norm_eps": 0.0}, {"norm_eps": 7.0}, {"rope_base": 1.0}, {"dropout": 0.99}],
 )
 def test_what_the_limits_allow_is_taken(options):
     config = TransformerConfig(**SIZES, **options)
@@ -505,3 +507,47 @@ def test_keys_of_another_models_heads_are_not_stretched():
 def test_states_of_another_width_are_no_hidden_states(as_readers_run_it):
     with pytest.raises(ValueError, match=r"hidden must be \(…, 8\), got \(2, 3\)"):
         CausalLM(5, 8, 2, 1).unembed(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("base", [1, 10**25, 1e300])
+def test_the_logits_are_numbers_at_any_base(base):
+    model = small(rope_base=base)
+    assert model(torch.tensor([[1, 2, 3]])).isfinite().all()
+
+
+@pytest.mark.parametrize("states", [torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8).to_sparse(), [1.0]])
+def test_what_is_no_tensor_of_floats_has_no_logits(as_readers_run_it, states):
+    with pytest.raises(TypeError, match="hidden must be a tensor of floats, got "):
+        CausalLM(5, 8, 2, 1).unembed(states)
+
+
+def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
+    sizes = {"vocab_size": 100, "d_model": 96, "num_heads": 2, "num_layers": 1, "context_length": 120}
+    sizes |= {"num_kv_heads": 1, "d_ff": 100, "extra_input_ids": 100}
+    config = TransformerConfig(**{name: np.int8(size) for name, size in sizes.items()})
+    assert config == TransformerConfig(**sizes)
+    assert {type(getattr(config, name)) for name in sizes} == {int}
+    default = TransformerConfig(**{**SIZES, "d_model": np.int8(96), "num_heads": np.int8(2)})
+    assert default.d_ff == 256
+
+
+def test_export_leaves_no_tables_without_numbers_behind():
+    rotary_tables.cache_clear()
+    model, ids = small().eval(), torch.tensor([[1, 2, 3]])
+    exported = torch.export.export(model, (ids,)).module()
+    logits = model(ids)
+    assert type(logits) is torch.Tensor
+    torch.testing.assert_close(exported(ids), logits)
+
+
+def test_reading_without_numbers_leaves_none_behind():
+    rotary_tables.cache_clear()
+    model, ids = small().eval(), torch.tensor([[1, 2, 3]])
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        cache = model.new_cache(1)
+        model(ids, cache=cache)
+        model(ids[:, :1], cache=cache)
+    with torch.no_grad():
+        cache = model.new_cache(1)
+        model(ids[:, :2], cache=cache)
+        torch.testing.assert_close(model(ids[:, 2:], cache=cache), model(ids)[:, 2:])
