@@ -25,11 +25,15 @@ from mutate import equivalent
 PACKAGE = "@stryker-mutator/core@10.1.1"
 CORE = ROOT / "lmbook" / "widgets" / "core"
 STRYKER = VENV / "node" / "node_modules" / "@stryker-mutator" / "core" / "bin" / "stryker.js"
-# Modules whose tests are elsewhere than in the file of their name; kernels_binary holds WebAssembly.
+# Modules whose tests are elsewhere than in the file of their name; the binaries hold WebAssembly.
 TESTS = {
     "blocks": "kernels",
     "kernels_plain": "kernels",
     "kernels_binary": "",
+    "optimisers": "training",
+    "passes": "gradients",
+    "trainable": "training gradients",
+    "training_binary": "",
     "transformer": "transformer kernels",
 }
 

@@ -194,3 +194,14 @@ Deno.test('up along a line, down along half a cosine', () => {
   const factor = warmupCosine(4, 12, 0.2);
   assertClose([0, 1, 3, 4, 8, 12, 99].map(factor), [0.25, 0.5, 1, 1, 0.6, 0.2, 0.2]);
 });
+
+Deno.test('matrices begin with variance 1 / columns, the last of each branch with less, and norms with 1', () => {
+  const model = new TrainableTransformer({ ...CONFIG, d_model: 40, d_ff: 60, num_layers: 3 }, { capacity: 1 });
+  initialise(model, 2);
+  for (const { name, shape, value } of model.parameters) {
+    const square = value.reduce((sum, x) => sum + x * x, 0) / value.length;
+    const branchEnd = name.endsWith('out.weight') || name.endsWith('down.weight');
+    const want = shape.length === 1 ? 1 : 1 / shape[1] / (branchEnd ? 6 : 1);
+    assert.ok(Math.abs(square / want - 1) < 5 * Math.sqrt(2 / value.length), `${name}: ${square}, not ${want}`);
+  }
+});
