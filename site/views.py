@@ -16,7 +16,6 @@ from zlib import crc32
 from book import ROOT
 
 WIDGETS = ROOT / "lmbook" / "widgets"
-DESCRIPTION = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)  # types and words for authors
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
 
 
@@ -61,7 +60,7 @@ def script() -> str:
         text = bundle.without_exports(path).replace("export default ", "return ")
         names = "".join(f"lmViews[{json.dumps(name)}] = " for name in drawn[path])
         parts.append(f"{names}(() => {{\n{text}}})();\n")
-    return DESCRIPTION.sub("", "".join([*parts, "}\n"]))
+    return "".join([*parts, "}\n"])
 
 
 def style() -> str:
