@@ -119,6 +119,7 @@ export function presencePenalty(logits, ids, penalty) {
 
 /**
  * Remove each token that would complete a sequence of n tokens which `ids` already holds, unless none would be left.
+ * A sequence with an id outside the vocabulary doesn't count.
  * @param {Numbers} logits
  * @param {number[]} ids
  * @param {number} n
@@ -127,6 +128,9 @@ export function noRepeatNgram(logits, ids, n) {
   demand(n >= 1, 'n', n, 'at least 1');
   const last = ids.length - n + 1; // where the n-gram that the next token completes would begin
   const banned = new Set();
+  /** @param {number} id */
+  const isKnown = (id) => id >= 0 && id < logits.length;
+  if (!ids.slice(Math.max(last, 0)).every(isKnown)) return Float64Array.from(logits);
   for (let begin = 0; begin < last; begin++) {
     let same = 0;
     while (same < n - 1 && ids[begin + same] === ids[last + same]) same++;
