@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from table_models import TABLE, Bigram
 
 from lmbook import beam_search, greedy_decode
 from lmbook.checklist import (
@@ -22,18 +23,6 @@ NAN, INF = math.nan, math.inf
 IDS = torch.tensor([[0, 1, 2, 3], [3, 1, 0, 2], [2, 2, 1, 0]])
 
 
-class Bigram:
-    """The next token depends on the last one alone; `attributes` are what the model tells of itself."""
-
-    def __init__(self, logits, **attributes):
-        self.logits = torch.as_tensor(logits, dtype=torch.float32)
-        vars(self).update(attributes)
-
-    def __call__(self, ids):
-        return self.logits[ids]
-
-
-TABLE = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
 GOOD = Bigram(TABLE)
 
 

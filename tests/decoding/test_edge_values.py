@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from table_models import Bigram
 
 from lmbook.decoding import (
     acceptance,
@@ -32,17 +33,6 @@ from lmbook.filters import (
 
 INF, NAN = math.inf, math.nan
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-
-
-class Bigram:
-    """The next token depends on the last one alone; `attributes` are what the model tells of itself."""
-
-    def __init__(self, logits, **attributes):
-        self.logits = torch.as_tensor(logits, dtype=torch.float32)
-        vars(self).update(attributes)
-
-    def __call__(self, ids):
-        return self.logits[ids]
 
 
 def random_rows(*shape):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from table_models import TABLE, Bigram
 
 from lmbook import (
     beam_search,
@@ -21,20 +22,6 @@ from lmbook.evaluation import surprisal
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-class Bigram:
-    """The next token depends on the last one alone; `attributes` are what the model tells of itself."""
-
-    def __init__(self, logits, **attributes):
-        self.logits = torch.as_tensor(logits, dtype=torch.float32)
-        vars(self).update(attributes)
-
-    def __call__(self, ids):
-        return self.logits[ids]
-
-
-TABLE = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
 
 
 class LastRow(Bigram):

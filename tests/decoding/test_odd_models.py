@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from table_models import TABLE
 
 from lmbook import (
     beam_search,
@@ -19,8 +20,6 @@ from lmbook import (
 from lmbook.decoding import sample_decode
 from lmbook.evaluation import distinct_n, surprisal
 from lmbook.filters import presence_penalty, temperature, top_k, top_p
-
-TABLE = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
 
 
 class Model:

@@ -46,9 +46,8 @@ def tensors_of(settings, tied=True, seed=0):
     return {f"{name}.weight": rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write(path, settings, tensors, quantized=None):
-    """Write a file; matrices are quantized to a `gguf.GGMLQuantizationType` where one is given."""
-    writer = gguf.GGUFWriter(path, settings.get("general.architecture", "llama"))
+def add_settings(writer, settings):
+    """Add settings, each in the type of GGUF that its value has; the architecture is the writer's own."""
     for name, value in settings.items():
         if name == "general.architecture":
             continue
@@ -66,6 +65,12 @@ def write(path, settings, tensors, quantized=None):
             writer.add_uint32(name, value)
         else:
             writer.add_uint64(name, value)
+
+
+def write(path, settings, tensors, quantized=None):
+    """Write a file; matrices are quantized to a `gguf.GGMLQuantizationType` where one is given."""
+    writer = gguf.GGUFWriter(path, settings.get("general.architecture", "llama"))
+    add_settings(writer, settings)
     for name, tensor in tensors.items():
         if quantized is not None and tensor.ndim == 2:
             writer.add_tensor(name, gguf.quants.quantize(tensor, quantized), raw_dtype=quantized)

@@ -9,6 +9,20 @@ from collections import defaultdict
 import torch
 
 
+class Bigram:
+    """The next token depends on the last one alone; `attributes` are what the model tells of itself."""
+
+    def __init__(self, logits, **attributes):
+        self.logits = torch.as_tensor(logits, dtype=torch.float32)
+        vars(self).update(attributes)
+
+    def __call__(self, ids):
+        return self.logits[ids]
+
+
+TABLE = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+
+
 class TableModel:
     """Logits are a row of a random table, chosen by the whole prefix: no two prefixes behave alike.
 

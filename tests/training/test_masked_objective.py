@@ -3,27 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from masked_models import close, generator, small
 
 from lmbook.toy import ToyLanguage
 from lmbook.training import masked_loss, train_mlm, warmup_cosine
 from lmbook.transformer import MaskedLM
-
-
-def small(seed=5, **options):
-    torch.manual_seed(seed)
-    model = MaskedLM(23, 42, 3, 2, **{"context_length": 211, **options}).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape) * 0.2 + (weight.ndim == 1))
-    return model
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def close(actual, expected):
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_loss_is_taken_where_masked_alone():

@@ -10,27 +10,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from masked_models import close, generator, small
 from scipy.stats import binomtest, chisquare
 
 from lmbook.interface import check_causal
 from lmbook.transformer import CausalLM, MaskedLM, TransformerConfig, masked
-
-
-def small(seed=5, **options):
-    torch.manual_seed(seed)
-    model = MaskedLM(23, 42, 3, 2, **{"context_length": 211, **options}).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape) * 0.2 + (weight.ndim == 1))
-    return model
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def close(actual, expected):
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_eighty_ten_ten():
@@ -194,9 +178,10 @@ PADDING_SHAPES = [(1, 7), (7,), (13, 1), (1, 1), (1,), (), (2, 7), (13, 6), (13,
 
 @pytest.mark.parametrize("shape", WORD_SHAPES, ids=str)
 def test_word_ids_are_not_stretched(as_readers_run_it, shape):
-    ids, state = torch.zeros(13, 7, dtype=torch.int64), torch.get_rng_state()
+    model, ids = small(), torch.zeros(13, 7, dtype=torch.int64)
+    state = torch.get_rng_state()
     with pytest.raises(ValueError, match=re.escape(f"word_ids must have shape (13, 7), got {shape}")):
-        small().create_masked_input(ids, word_ids=torch.zeros(shape, dtype=torch.int64))
+        model.create_masked_input(ids, word_ids=torch.zeros(shape, dtype=torch.int64))
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from gguf.quants import quantize
+from gguf_files import add_settings
 from javascript import run_module
 
 from lmbook.corpora import load_shakespeare, load_speeches
@@ -101,15 +102,10 @@ def write(path, settings, kinds, *, tied=True, architecture="llama", changes=Non
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
     writer = gguf.GGUFWriter(path, architecture)
     names = {f"llama.{name}": value for name, value in settings.items()} | TOKENIZER
-    for name, value in (names | changes).items():
-        if isinstance(value, list):
-            writer.add_array(name, value)
-        elif isinstance(value, str):
-            writer.add_string(name, value)
-        elif isinstance(value, float):
-            writer.add_float32(name, value)
-        elif isinstance(value, int):
-            writer.add_uint32(name, value)
+    plain = str | int | float | list  # changes may be tensors too, or None
+    add_settings(
+        writer, {name: value for name, value in (names | changes).items() if isinstance(value, plain)}
+    )
     for name, shape in shapes.items():
         weight = rng.normal(0, 0.3, shape).astype(np.float32)
         kind = FLOAT if len(shape) == 1 else kinds[name.split(".")[-1] != "token_embd"]
