@@ -65,8 +65,7 @@ def surprisal(
     window, overlap = _window(model, ids)
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
-    check_int("batch_size", batch_size)
-    batch_size = int(batch_size)  # sums of small NumPy ints overflow
+    batch_size = check_int("batch_size", batch_size)
     losses = torch.empty(ids.shape[0], ids.shape[1] - 1, dtype=torch.float64)
     with evaluating(model):
         for row in range(0, len(ids), batch_size):
@@ -142,8 +141,7 @@ def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int 
     check_fits(masked_model, length, "ids")
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (length * _width(masked_model, ids)))
-    check_int("batch_size", batch_size)
-    batch_size = int(batch_size)  # sums of small NumPy ints overflow
+    batch_size = check_int("batch_size", batch_size)
     total = 0.0
     with evaluating(masked_model):
         for copies in torch.arange(ids.numel(), device=ids.device).split(min(batch_size, ids.numel())):

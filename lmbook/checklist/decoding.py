@@ -146,8 +146,7 @@ def check_filter(keep: Callable[[Tensor], Tensor], keeps: int | None = None) -> 
     """
     check_function("keep", keep)
     if keeps is not None:
-        check_int("keeps", keeps, 1, MAX_KEPT)
-        keeps = int(keeps)  # twice a small NumPy int overflows
+        keeps = check_int("keeps", keeps, 1, MAX_KEPT)
     sizes = (max(2, keeps // 2), 2 * keeps) if keeps else (11,)
     for vocab_size, square in itertools.product(sizes, (False, True)):
         _check_filtered(keep, _rows_to_filter(vocab_size if square else 4, vocab_size), keeps)
@@ -224,8 +223,7 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     check_causal(model, "check_search")
     check_ids(ids, None)
     prompt = ids[:1]
-    check_int("max_length", max_length)
-    max_length = int(max_length)  # sums of small NumPy ints overflow
+    max_length = check_int("max_length", max_length)
     check_fits(model, prompt.shape[1] + max_length, "prompt plus max_length")
     with evaluating(model):
         vocab_size = logits_of(model, prompt, "the prompt").shape[-1]

@@ -130,8 +130,8 @@ class ToyLanguage:
             TypeError: not an int, not a generator.
             ValueError: below 1; more than 100,000 words a text or 100,000,000 in all.
         """
-        check_int("length", length, 1, MAX_WORDS)
-        check_int("num_sequences", num_sequences, 1, MAX_DRAWN // int(length))
+        length = check_int("length", length, 1, MAX_WORDS)
+        num_sequences = check_int("num_sequences", num_sequences, 1, MAX_DRAWN // length)
         check_generator(generator, torch.device("cpu"))
         cumulative = self._probs.cumsum(dim=1)
         cumulative /= cumulative[:, -1:].clamp(min=1e-300)  # the last step is exactly 1

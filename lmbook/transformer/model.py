@@ -33,8 +33,6 @@ from lmbook.interface import (
 )
 
 MAX_WEIGHT = 65_504  # float16's largest number, so no model that is published in it has a larger one
-
-
 MAX_LAYERS = 10_000
 MAX_WEIGHTS = 10**10  # 40 GB in float32
 MAX_POSITIONS = 2**27  # context_length · d_head: half a gigabyte in each of two tables
