@@ -9,6 +9,7 @@ import torch
 import traitlets
 from torch import nn
 
+from lmbook.interface import check_int
 from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
 from lmbook.widgets.base import BookWidget, split_words
@@ -72,8 +73,8 @@ class AttentionExplorer(BookWidget):
             raise ValueError(f"layer and head go together, got layer {layer} and head {head}")
         limits = (lengths[0], model.config.num_layers, model.config.num_heads)
         for name, value, size in zip(("place", "layer", "head"), (place, layer, head), limits, strict=True):
-            if value is not None and not 0 <= value < size:
-                raise ValueError(f"{name} must be from 0 to {size - 1}, got {value}")
+            if value is not None:
+                check_int(name, value, 0, size - 1)
         sample = language.sample(*page_sample(model), generator=torch.Generator().manual_seed(0))
         headers, weights = pack_models(
             [

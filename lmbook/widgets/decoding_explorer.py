@@ -13,7 +13,7 @@ import traitlets
 from torch import Tensor, nn
 
 from lmbook.decoding import filters
-from lmbook.interface import evaluating
+from lmbook.interface import check_int, evaluating
 from lmbook.toy.language import ToyLanguage
 from lmbook.transformer.causal import CausalLM
 from lmbook.widgets.base import BookWidget, read_words
@@ -104,8 +104,7 @@ class DecodingExplorer(BookWidget):
         for text in (prompt, *presets):
             check_sentence(text, language, model.context_length, "a prompt")
         for name, value, most in (("draws", draws, MAX_DRAWS), ("seed", seed, 2**32 - 1)):
-            if not 0 <= value <= most:
-                raise ValueError(f"{name} must be from 0 to {most}, got {value}")
+            check_int(name, value, 0, most)
         dials, chain = _dials(language.vocab_size), _chain(filters, language.vocab_size)
         sample = language.sample(*page_sample(model), generator=torch.Generator().manual_seed(0))
         headers, weights = pack_models(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import traitlets
 
+from lmbook.interface import check_int
 from lmbook.tokenizer.base import PIECES, Tokenizer
 from lmbook.tokenizer.bpe import BPETokenizer, merge
 from lmbook.widgets.base import BookWidget
@@ -169,5 +170,4 @@ def _check_arguments(
             raise ValueError(f"{name} must hold at least 1 character, got none")
     if len(sentence) > MAX_CHARACTERS:
         raise ValueError(f"sentence is {len(sentence)} characters long, the limit is {MAX_CHARACTERS}")
-    if not 0 <= num_merges <= size:
-        raise ValueError(f"num_merges must be from 0 to {size}, got {num_merges}")
+    check_int("num_merges", num_merges, 0, size)

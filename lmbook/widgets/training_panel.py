@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lmbook.evaluation import cross_entropy
+from lmbook.interface import check_int
 from lmbook.toy.language import ToyLanguage
 from lmbook.training.loop import warmup_cosine
 from lmbook.training.objectives import train_clm
@@ -58,14 +59,13 @@ class TrainingPanel(ipywidgets.VBox):
         floor: held-out loss of the exact language.
 
     Raises:
-        TypeError: `language` is no `ToyLanguage`. ValueError: `steps` out of range.
+        TypeError: `language` is no `ToyLanguage`. ValueError: `steps` below 10 or above 1,000.
     """
 
     def __init__(self, language: Any, *, steps: int = 200):
         if not isinstance(language, ToyLanguage):
             raise TypeError(f"TrainingPanel needs the exact ToyLanguage, got {type(language).__name__}")
-        if not 10 <= steps <= 1000:
-            raise ValueError(f"steps must be from 10 to 1000, got {steps}")
+        check_int("steps", steps, 10, 1000)
         self.language = language
         self.held_out = language.sample(*HELD_OUT, generator=torch.Generator().manual_seed(1))
         self.floor = cross_entropy(language, self.held_out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import refresh
-import yaml
+from book import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -37,10 +37,9 @@ def faults(cells: list, wrong) -> list[str]:
 
 
 def test_the_contents_name_every_chapter_once():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    named = re.findall(r"'chapters/([^']+)'", repr(toc))
+    named = pages()
     assert len(named) == len(set(named))
-    assert {path.stem for path in CHAPTERS} <= set(named)
+    assert {f"chapters/{path.stem}" for path in CHAPTERS} <= set(named)
 
 
 @every_chapter

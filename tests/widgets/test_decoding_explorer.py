@@ -202,9 +202,9 @@ class TestPython:
             ({"filters": [("top_p", 0.0)]}, "top_p must be from 0.01 to 1 on the page, got 0.0"),
             ({"filters": [("top_k", 88)]}, "top_k must be from 1 to 87 on the page, got 88"),
             ({"filters": [("top_k", 8), ("top_k", 9)]}, "a filter stands once in the order"),
-            ({"draws": -1}, "draws must be from 0 to 10000, got -1"),
+            ({"draws": -1}, "draws must be at least 0, got -1"),
             ({"draws": 10_001}, "got 10001"),
-            ({"seed": 2**32}, "seed must be from 0 to 4294967295, got 4294967296"),
+            ({"seed": 2**32}, "seed must be at most 4,294,967,295, got 4294967296"),
         ],
     )
     def test_wrong_arguments_are_named(self, causal, change, message):

@@ -236,9 +236,9 @@ class TestAttentionExplorer:
             ({"sentence": ""}, "from 1 to 24 words, '' has 0"),
             ({"sentence": "the gull " * 13}, "has 26"),
             ({"presets": ["the cat"]}, "'cat'"),
-            ({"place": 8}, "place must be from 0 to 7, got 8"),
-            ({"layer": 2, "head": 0}, "layer must be from 0 to 1, got 2"),
-            ({"layer": 0, "head": -1}, "head must be from 0 to 2, got -1"),
+            ({"place": 8}, "place must be at most 7, got 8"),
+            ({"layer": 2, "head": 0}, "layer must be at most 1, got 2"),
+            ({"layer": 0, "head": -1}, "head must be at least 0, got -1"),
             ({"head": 1}, "layer and head go together"),
         ],
     )

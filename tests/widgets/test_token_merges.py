@@ -138,8 +138,8 @@ class TestParityWithPython:
         ({"training_text": ""}, "training_text must hold at least 1 character"),
         ({"held_out": ""}, "held_out must hold at least 1 character"),
         ({"sentence": "x" * 301}, "301 characters long, the limit is 300"),
-        ({"num_merges": 32}, "from 0 to 31, got 32"),
-        ({"num_merges": -1}, "from 0 to 31, got -1"),
+        ({"num_merges": 32}, "at most 31, got 32"),
+        ({"num_merges": -1}, "at least 0, got -1"),
         ({"tokenizer": BPETokenizer([])}, "from 1 to 65280 merges, got 0"),
         (
             {"tokenizer": BPETokenizer([(97, 97), (256, 97), (97, 256)])},

@@ -125,8 +125,8 @@ def test_its_text_names_settings_and_floor_and_no_address(panel):
 def test_wrong_arguments_are_refused():
     with pytest.raises(TypeError, match="exact ToyLanguage, got NGramLM"):
         TrainingPanel(NGramLM(2, 5))
-    for steps in (9, 1001):
-        with pytest.raises(ValueError, match=f"from 10 to 1000, got {steps}"):
+    for steps, limit in ((9, "at least 10"), (1001, "at most 1,000")):
+        with pytest.raises(ValueError, match=f"steps must be {limit}, got {steps}"):
             TrainingPanel(ToyLanguage(), steps=steps)
 
 
