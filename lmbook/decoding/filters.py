@@ -9,15 +9,18 @@ among the rest. Each row of the leading axes is treated independently. All filte
 - of equals the lowest id wins, except where a docstring says that equals stay together.
 
 Filters that depend on earlier tokens also take `ids` (…, T), the tokens so far; an id outside the vocabulary,
-such as −1 for padding, is ignored. A decoder takes any sequence of them: `filters=(partial(temperature,
-tau=0.7), partial(top_k, k=50))`, applied in that order.
+such as −1 for padding, is ignored. They count the prompt as well: `prompt_ignore_length` (transformers' name)
+leaves out so many tokens at the beginning of `ids`, padding included.
+
+A decoder takes any sequence of filters: `filters=(partial(temperature, tau=0.7), partial(top_k, k=50))`,
+applied in that order. The order matters: heat before a nucleus lets in more than the same heat after it.
 
 Axes: T time, V vocabulary, W windows of n tokens; … any leading axes, the rows.
 """
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -169,6 +172,29 @@ def min_p(logits: RowLogits, p: float | int) -> RowLogits:
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
 
 
+def top_n_sigma(logits: RowLogits, n: float | int) -> RowLogits:
+    """Keep the tokens whose logit is at most `n` standard deviations below the best one.
+
+    The deviation is that of the row's finite logits. Temperature scales it with the logits, so that the order
+    of the two makes no difference.
+
+    Raises:
+        ValueError: `n` is negative or not finite.
+
+    Source: Tang et al. 2024, Top-nσ: Not All Logits Are You Need, section 3.
+    """
+    check_number("top-n-sigma n", n, "[0, inf)")
+    _check_rows(logits)
+    exact, possible = logits.double(), logits.isfinite()
+    best = exact.amax(-1, keepdim=True)
+    below = torch.where(possible, best / 2 - exact / 2, 0.0)  # halves, so that no difference overflows
+    below = below / below.amax(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)  # in [0, 1]
+    count = possible.sum(-1, keepdim=True)
+    mean = below.sum(-1, keepdim=True) / count
+    variance = torch.where(possible, (below - mean) ** 2, 0.0).sum(-1, keepdim=True) / count
+    return _keep(logits, (possible & (below <= float(n) * variance.sqrt())) | (exact == best))
+
+
 def typical(logits: RowLogits, p: float | int) -> RowLogits:
     """Keep the tokens with surprise, −log P, nearest to the entropy: the fewest that reach probability `p`.
 
@@ -192,67 +218,99 @@ def typical(logits: RowLogits, p: float | int) -> RowLogits:
     return _keep(logits, distance <= limit)
 
 
-def repetition_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
+def logit_bias(logits: RowLogits, bias: Mapping[int, float | int]) -> RowLogits:
+    """Add `bias[token]` to the logit of each token that `bias` names: −100 all but forbids it.
+
+    Raises:
+        TypeError: `bias` isn't a map from ids to numbers.
+        ValueError: an id outside the vocabulary, or a number that isn't finite.
+
+    Source: OpenAI API reference, parameter logit_bias.
+    """
+    if not isinstance(bias, Mapping):
+        raise TypeError(f"bias must be a map from ids to numbers, got {bias!r}")
+    tokens = [check_int("an id in bias", token, 0) for token in bias]
+    added = [float(check_number("a bias", value, "(-inf, inf)")) for value in bias.values()]
+    _check_rows(logits)
+    if logits.shape[-1] == 1:  # a single token keeps its probability of 1
+        return logits
+    check_int("an id in bias", max(tokens, default=0), 0, logits.shape[-1] - 1)
+    sums = logits.to(torch.float64, copy=True)
+    sums[..., tokens] += torch.tensor(added, dtype=torch.float64, device=logits.device)
+    return _changed(logits, sums, torch.ones_like(logits, dtype=torch.bool))
+
+
+def repetition_penalty(
+    logits: RowLogits, ids: RowIds, penalty: float | int, prompt_ignore_length: int = 0
+) -> RowLogits:
     """Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
 
     The effect changes if a constant is added to all logits, though softmax doesn't: log-probabilities are all
     below 0.
 
     Raises:
-        ValueError: `penalty` isn't above 0 and finite.
+        ValueError: `penalty` isn't above 0 and finite, or `prompt_ignore_length` is below 0.
 
     Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
     """
     check_number("penalty", penalty, "(0, inf)")
     _check_rows(logits, ids)
+    ids = _written(ids, prompt_ignore_length)
     penalty = float(penalty)
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
     return _changed(logits, penalised, (_counts(ids, logits) > 0) & (logits != 0))
 
 
-def frequency_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
+def frequency_penalty(
+    logits: RowLogits, ids: RowIds, penalty: float | int, prompt_ignore_length: int = 0
+) -> RowLogits:
     """Subtract `penalty` for each time that a token occurs in `ids`; a negative one favours repetition.
 
     Raises:
-        ValueError: `penalty` isn't finite.
+        ValueError: `penalty` isn't finite, or `prompt_ignore_length` is below 0.
 
     Source: OpenAI API reference, parameter frequency_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
     _check_rows(logits, ids)
+    ids = _written(ids, prompt_ignore_length)
     penalty = float(penalty)  # torch takes no int beyond int64
     counts = _counts(ids, logits)
     exact = torch.promote_types(logits.dtype, torch.float32)  # float16 counts to 65,504 only
     return _changed(logits, logits - penalty * counts.to(exact), counts > 0)
 
 
-def presence_penalty(logits: RowLogits, ids: RowIds, penalty: float | int) -> RowLogits:
+def presence_penalty(
+    logits: RowLogits, ids: RowIds, penalty: float | int, prompt_ignore_length: int = 0
+) -> RowLogits:
     """Subtract `penalty` once from each token that occurs in `ids`; a negative one favours repetition.
 
     Raises:
-        ValueError: `penalty` isn't finite.
+        ValueError: `penalty` isn't finite, or `prompt_ignore_length` is below 0.
 
     Source: OpenAI API reference, parameter presence_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
     _check_rows(logits, ids)
+    ids = _written(ids, prompt_ignore_length)
     penalty = float(penalty)  # torch takes no int beyond int64
     return _changed(logits, logits - penalty, _counts(ids, logits) > 0)
 
 
-def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
+def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int, prompt_ignore_length: int = 0) -> RowLogits:
     """Remove each token that would complete a sequence of `n` tokens which `ids` already holds.
 
     A sequence with an id outside the vocabulary doesn't count. A row that would lose all its possible tokens
     is left unchanged.
 
     Raises:
-        ValueError: `n` is below 1.
+        ValueError: `n` is below 1, or `prompt_ignore_length` below 0.
 
     Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
     """
     n = check_int("n", n)
     _check_rows(logits, ids)
+    ids = _written(ids, prompt_ignore_length)
     length = ids.shape[-1]
     if length < n:
         return logits
@@ -265,7 +323,7 @@ def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int) -> RowLogits:
     return torch.where(left.isneginf().all(-1, keepdim=True), logits, left)
 
 
-_OWN = (temperature, top_k, top_p, min_p, typical)
+_OWN = (temperature, top_k, top_p, min_p, top_n_sigma, typical, logit_bias)
 _OWN += (repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngram)
 
 
@@ -281,6 +339,11 @@ def _check_rows(logits: object, *ids: object) -> None:
         if seen.ndim == 0 or seen.shape[:-1] != logits.shape[:-1]:
             got = f"{tuple(seen.shape)} for {tuple(logits.shape)}"
             raise ValueError(f"ids must be (…, T), with the rows of the logits (…, V); got {got}")
+
+
+def _written(ids: RowIds, prompt_ignore_length: int) -> Int[Tensor, "*rows N"]:
+    """`ids` without as many at the beginning."""
+    return ids[..., min(check_int("prompt_ignore_length", prompt_ignore_length, 0), ids.shape[-1]) :]
 
 
 def _changed(logits: RowLogits, changed: RowLogits, where: Bool[Tensor, "*rows V"]) -> RowLogits:

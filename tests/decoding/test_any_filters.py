@@ -9,17 +9,24 @@ from lmbook.decoding import acceptance, residual, sample_decode
 from lmbook.filters import (
     compose,
     frequency_penalty,
+    logit_bias,
     min_p,
     no_repeat_ngram,
     presence_penalty,
     repetition_penalty,
     temperature,
     top_k,
+    top_n_sigma,
     top_p,
     typical,
 )
 
-FILTERS = [temperature, top_k, top_p, min_p, typical]
+
+def bias_two(logits, number):
+    return logit_bias(logits, {0: number, number: 1.5})
+
+
+FILTERS = [temperature, top_k, top_p, min_p, top_n_sigma, typical, bias_two]
 LOOKING_BACK = [repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngram]
 
 

@@ -21,12 +21,14 @@ from lmbook.decoding import (
 from lmbook.filters import (
     compose,
     frequency_penalty,
+    logit_bias,
     min_p,
     no_repeat_ngram,
     presence_penalty,
     repetition_penalty,
     temperature,
     top_k,
+    top_n_sigma,
     top_p,
     typical,
 )
@@ -100,6 +102,8 @@ FILTERS = {
     "top_p 1": partial(top_p, p=1),
     "min_p": partial(min_p, p=0.5),
     "min_p 0": partial(min_p, p=0),
+    "top_n_sigma": partial(top_n_sigma, n=1),
+    "logit_bias": partial(logit_bias, bias={0: 2.0}),
     "typical": partial(typical, p=0.5),
     "typical 1": partial(typical, p=1),
 }

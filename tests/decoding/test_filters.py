@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+import statistics
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import (
     MinPLogitsWarper,
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -22,12 +24,14 @@ from transformers import (
 from lmbook.filters import (
     compose,
     frequency_penalty,
+    logit_bias,
     min_p,
     no_repeat_ngram,
     presence_penalty,
     repetition_penalty,
     temperature,
     top_k,
+    top_n_sigma,
     top_p,
     typical,
 )
@@ -73,6 +77,10 @@ PAIRS = {
 HISTORY_PAIRS = {
     "repetition-1.3": (partial(repetition_penalty, penalty=1.3), RepetitionPenaltyLogitsProcessor(1.3)),
     "repetition-.5": (partial(repetition_penalty, penalty=0.5), RepetitionPenaltyLogitsProcessor(0.5)),
+    "repetition-written": (
+        partial(repetition_penalty, penalty=1.3, prompt_ignore_length=5),
+        RepetitionPenaltyLogitsProcessor(1.3, prompt_ignore_length=5),
+    ),
     "no-repeat-1": (partial(no_repeat_ngram, n=1), NoRepeatNGramLogitsProcessor(1)),
     "no-repeat-2": (partial(no_repeat_ngram, n=2), NoRepeatNGramLogitsProcessor(2)),
     "no-repeat-3": (partial(no_repeat_ngram, n=3), NoRepeatNGramLogitsProcessor(3)),
@@ -86,6 +94,9 @@ ALL |= {
     "greedy": partial(temperature, tau=0),
     "frequency": partial(frequency_penalty, ids=IDS, penalty=0.4),
     "presence": partial(presence_penalty, ids=IDS, penalty=0.4),
+    "top-n-sigma": partial(top_n_sigma, n=0.8),
+    "top-0-sigma": partial(top_n_sigma, n=0),
+    "bias": partial(logit_bias, bias={0: -7.5}),
 }
 
 
@@ -274,6 +285,64 @@ def test_typical_against_a_plain_loop(p):
         assert {i for i in range(V) if out[i] > -INF} == kept
 
 
+@pytest.mark.parametrize("n", [0, 0.3, 1.0, 1.7, 40])
+def test_top_n_sigma_against_a_plain_loop(n):
+    logits = random_logits(10)
+    for row, out in zip(logits.tolist(), top_n_sigma(logits, n).tolist(), strict=True):
+        sigma = statistics.pstdev(x for x in row if x > -INF)
+        assert out == [x if x >= max(row) - n * sigma else -INF for x in row]
+
+
+def test_top_n_sigma_keeps_the_same_tokens_at_every_temperature():
+    logits = random_logits(11)
+    kept = top_n_sigma(logits, 1.0).isfinite()
+    assert 0 < kept.sum() < logits.isfinite().sum()
+    for tau in (0.1, 3.0):
+        assert top_n_sigma(temperature(logits, tau), 1.0).isfinite().equal(kept)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1.7e308])
+def test_top_n_sigma_counts_deviations_at_any_scale(scale):
+    logits = torch.tensor([1.0, -1.0, 0.0, -INF, -1.0], dtype=torch.float64) * scale  # 1.25, sigma 0.83
+    for n, kept in ((1.1, [0]), (1.3, [0, 2]), (2.3, [0, 2]), (2.5, [0, 1, 2, 4])):
+        assert top_n_sigma(logits, n).isfinite().nonzero().flatten().tolist() == kept
+
+
+def test_logit_bias_is_added_and_stays_within_what_floats_hold():
+    logits = torch.tensor([[1.0, 2.0, -INF], [0.0, 0.5, 1.0]])
+    assert logit_bias(logits, {0: -4, 2: 0.5}).tolist() == [[-3.0, 2.0, -INF], [-4.0, 0.5, 1.5]]
+    assert logit_bias(logits, {}).equal(logits)
+    assert logit_bias(logits, {1: 1e308})[:, 1].tolist() == [torch.finfo(torch.float32).max] * 2
+    assert logit_bias(torch.tensor([[3.0]]), {7: 1.0}).tolist() == [[3.0]]  # a single token stays certain
+
+
+def test_logit_bias_shifts_odds_by_its_exponential():
+    logits = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]).log()
+    odds = logit_bias(logits, {2: math.log(3)}).softmax(-1)
+    torch.testing.assert_close(
+        odds, torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.3, 0.3]]) / torch.tensor([[1.6], [1.2]])
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_logit_bias_equals_the_biases_of_transformers(seed):
+    bias = {0: 2.5, 3: -100.0, V - 1: 1}
+    theirs = SequenceBiasLogitsProcessor({(token,): float(value) for token, value in bias.items()})
+    logits = random_logits(seed)
+    torch.testing.assert_close(
+        logit_bias(logits, bias), theirs(random_ids(), logits.clone()), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("keep", [repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngram])
+@pytest.mark.parametrize("ignored", [0, 1, 6, T, T + 1, 10**30])
+def test_what_is_ignored_of_the_prompt_might_as_well_not_be_there(keep, ignored):
+    logits, ids = random_logits(12), random_ids(12, 4)
+    assert keep(logits, ids, 2, prompt_ignore_length=ignored).equal(keep(logits, ids[:, ignored:], 2))
+    assert keep(logits, ids, 2).equal(keep(logits, ids, 2, prompt_ignore_length=0))
+    assert not keep(logits, ids, 2).equal(logits)
+
+
 def test_penalties_by_hand():
     logits = torch.tensor([2.0, -2.0, 0.0, 1.0, -INF])
     ids = torch.tensor([0, 1, 1, 0, 1, -1, 99, 4])
@@ -352,6 +421,11 @@ def test_compose_applies_in_order_and_hands_out_ids():
         (lambda x, i: frequency_penalty(x, i, math.nan), "penalty must be finite, got nan"),
         (lambda x, i: presence_penalty(x, i, -INF), "penalty must be finite, got -inf"),
         (lambda x, i: no_repeat_ngram(x, i, 0), "n must be at least 1, got 0"),
+        (lambda x, i: top_n_sigma(x, -1), "top-n-sigma n must be at least 0 and finite, got -1"),
+        (lambda x, i: logit_bias(x, {V: 1.0}), f"an id in bias must be at most {V - 1}, got {V}"),
+        (lambda x, i: logit_bias(x, {-1: 1.0}), "an id in bias must be at least 0, got -1"),
+        (lambda x, i: logit_bias(x, {1: INF}), "a bias must be finite, got inf"),
+        (lambda x, i: presence_penalty(x, i, 1, -1), "prompt_ignore_length must be at least 0, got -1"),
     ],
 )
 def test_refuses_with_value_and_limit(call, message):
@@ -367,6 +441,8 @@ def test_refuses_with_value_and_limit(call, message):
         (top_k, "k must be an int, at least 1; got"),
         (top_p, "p must be a number, above 0 and at most 1; got"),
         (min_p, "min_p must be a number, at least 0 and at most 1; got"),
+        (top_n_sigma, "top-n-sigma n must be a number, at least 0 and finite; got"),
+        (logit_bias, "bias must be a map from ids to numbers, got"),
         (typical, "typical p must be a number, above 0 and at most 1; got"),
         (repetition_penalty, "penalty must be a number, above 0 and finite; got"),
         (frequency_penalty, "penalty must be a number, finite; got"),
