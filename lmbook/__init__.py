@@ -6,7 +6,7 @@ used.
 The rooms, from the bottom up; a module imports only what stands below it:
 
     interface                 what a language model is; its cache; argument checks
-    ngram  corpora            counts; texts
+    ngram  window  corpora    counts; a network of a window; texts
     toy  tokenizer            the language whose probabilities are known; text to ids and back
     transformer               the trunk, its caches, the causal and the masked model
     evaluation                perplexity, bits per byte, calibration
@@ -30,6 +30,7 @@ _HOME = {
     "toy": ["ToyLanguage"],
     "training": ["train_clm", "train_mlm"],
     "transformer": ["CausalLM", "MaskedLM"],
+    "window": ["WindowLM"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -58,6 +58,10 @@ SIGNATURES = {
     "ToyLanguage.best_continuation": ({"ids": REQUIRED, "length": REQUIRED}, {}),
     "NGramLM": ({"order": REQUIRED, "vocab_size": REQUIRED}, {"smoothing": "kneser-ney"}),
     "NGramLM.fit": ({"ids": REQUIRED}, {}),
+    "WindowLM": (
+        {"vocab_size": REQUIRED, "window": REQUIRED, "d_embedding": REQUIRED, "d_hidden": REQUIRED},
+        {"dropout": 0.0},
+    ),
     "cross_entropy": ({"model": REQUIRED, "ids": REQUIRED}, {}),
     "perplexity": ({"model": REQUIRED, "ids": REQUIRED}, {}),
     "bits_per_byte": ({"model": REQUIRED, "ids": REQUIRED, "num_bytes": REQUIRED}, {}),

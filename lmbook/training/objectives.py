@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from lmbook.training.loop import OnEpoch, Schedule, fit
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
+from lmbook.window import WindowLM
 
 
 def causal_loss(
-    model: CausalLM, batch: Int[Tensor, "B T"], pad_token_id: int | None = None
+    model: CausalLM | WindowLM, batch: Int[Tensor, "B T"], pad_token_id: int | None = None
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """Return the summed −log P of each token given those before it, and how many: all but the first.
 
@@ -39,7 +40,7 @@ def causal_loss(
 
 
 def train_clm(
-    model: CausalLM,
+    model: CausalLM | WindowLM,
     dataloader: Iterable[Tensor],
     optimizer: torch.optim.Optimizer,
     epochs: int = 10,

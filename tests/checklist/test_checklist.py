@@ -19,6 +19,7 @@ from lmbook.ngram import NGramLM
 from lmbook.toy import ToyLanguage
 from lmbook.training import masked_loss, train_clm, train_mlm
 from lmbook.transformer import CausalLM, MaskedLM
+from lmbook.window import WindowLM
 
 V, B, T = 13, 3, 7
 
@@ -68,15 +69,18 @@ class Encoder(nn.Module):
 
 def test_correct_models_pass(causal, ids):
     language = ToyLanguage()
-    for model in (causal, Encoder(), TableModel(V), NGramLM(3, V).fit(ids)):
+    torch.manual_seed(0)
+    window = WindowLM(V, 3, 4, 5)
+    for model in (causal, window, Encoder(), TableModel(V), NGramLM(3, V).fit(ids)):
         check.check_rows(model, ids)
         check.check_future(model, ids)
         check.check_logits(model, model, ids)
-    for model in (causal, Encoder(), TableModel(V)):  # a trigram is blind to the order beyond two tokens
+    for model in (causal, window, Encoder(), TableModel(V)):  # a trigram is blind beyond two tokens
         check.check_order(model, ids)
     check.check_rows(language, ids)
     check.check_device(causal, ids)
     check.check_device(Encoder(), ids)
+    check.check_device(window, ids)
 
 
 def test_a_masked_model_passes_what_is_asked_of_it(masked, ids):

@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lmbook import CausalLM, MaskedLM, NGramLM, ToyLanguage
+from lmbook import CausalLM, MaskedLM, NGramLM, ToyLanguage, WindowLM
 
 NAN, INF = math.nan, math.inf
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -180,11 +180,12 @@ TOY = ToyLanguage(grammar=GRAMMAR)
 COUNTED = NGramLM(2, 3).fit(torch.tensor([0, 1, 2, 0, 1, 1, 2]))
 torch.manual_seed(0)
 CAUSAL, MASKED = CausalLM(3, 8, 2, 2, context_length=16), MaskedLM(3, 8, 2, 2, context_length=16)
+WINDOW = WindowLM(3, 2, 4, 5)
 models = st.one_of(
     st.builds(Model, *ARGUMENTS),
     st.builds(Model, *ARGUMENTS),
     st.builds(HiddenModel, *ARGUMENTS),
-    st.sampled_from([TOY, COUNTED, CAUSAL, MASKED]),
+    st.sampled_from([TOY, COUNTED, WINDOW, CAUSAL, MASKED]),
     st.sampled_from([None, 3]),
 )
 
