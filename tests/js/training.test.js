@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { AdamW, clipLength, SGD, warmupCosine } from '../../lmbook/widgets/core/optimisers.js';
+import { seededNormal } from '../../lmbook/widgets/core/random.js';
 import { parameterShapes, TrainableTransformer } from '../../lmbook/widgets/core/trainable.js';
-import { initialise, seededNormal, trainStep } from '../../lmbook/widgets/core/training.js';
+import { initialise, trainStep } from '../../lmbook/widgets/core/training.js';
 
 /** @import { Parameter } from '../../lmbook/widgets/core/gradients.js' */
 

@@ -30,3 +30,15 @@ export function sampleFrom(probs, u) {
   if (!(total > 0)) throw new RangeError(`probabilities must sum to 1, got ${total}`);
   return last; // the sum is just below u because of rounding
 }
+
+/**
+ * A seeded generator of numbers from N(0, 1): two uniform numbers give a distance and an angle (Box and Muller 1958).
+ * @param {number} seed
+ */
+export function seededNormal(seed) {
+  const uniform = seededRandom(seed);
+  return () => {
+    const distance = Math.sqrt(-2 * Math.log(1 - uniform())); // 1 − u is never 0
+    return distance * Math.cos(2 * Math.PI * uniform());
+  };
+}

@@ -3,6 +3,7 @@
 import { crossEntropy, QUERIES_TOGETHER } from './gradients.js';
 import { Kernels } from './kernels.js';
 import { backwardPass, forwardPass } from './passes.js';
+import { numbersOf, placeParameters, placesOf, takeAll } from './places.js';
 import { trainingProducts } from './training_kernels.js';
 import { rotaryTables } from './transformer.js';
 import { softmax } from './filters.js';
@@ -263,47 +264,6 @@ export class TrainableTransformer {
       }
     }
   }
-}
-
-/** @param {number[]} shape */
-function numbersOf(shape) {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-/**
- * @template {string} Name
- * @param {Kernels} kernels
- * @param {Record<Name, number>} sizes
- */
-function takeAll(kernels, sizes) {
-  const names = /** @type {Name[]} */ (Object.keys(sizes));
-  return names.map((name) => ({ name, size: sizes[name], at: kernels.take(4 * sizes[name]) }));
-}
-
-/**
- * @template {string} Name
- * @param {Kernels} kernels
- * @param {{ name: Name, size: number, at: number }[]} taken
- */
-function placesOf(kernels, taken) {
-  const places = taken.map(({ name, size, at }) => [name, { at, view: kernels.floats(at, size) }]);
-  return /** @type {Record<Name, Place>} */ (Object.fromEntries(places));
-}
-
-/**
- * @param {[string, number[]][]} shapes
- * @param {number} valuesAt
- * @param {number} gradientsAt
- * @param {Kernels} kernels
- * @returns {Parameter[]}
- */
-function placeParameters(shapes, valuesAt, gradientsAt, kernels) {
-  let start = 0;
-  return shapes.map(([name, shape]) => {
-    const [at, gradAt, size] = [valuesAt + 4 * start, gradientsAt + 4 * start, numbersOf(shape)];
-    start += size;
-    return { name, shape, at, gradAt, value: kernels.floats(at, size), grad: kernels.floats(gradAt, size) };
-  });
 }
 
 /**

@@ -1,8 +1,9 @@
 // Training in the page: first weights, and a step. A worker calls these again and again; nothing is allocated in a step.
-import { seededRandom } from './random.js';
+import { seededNormal } from './random.js';
 
 /** @import { AdamW, SGD } from './optimisers.js' */
 /** @import { Batch, TrainableTransformer } from './trainable.js' */
+/** @import { TrainableWindow } from './window.js' */
 
 /**
  * First weights, of the distribution that lmbook draws from: matrices from N(0, 1 / columns), the last of each branch
@@ -24,20 +25,8 @@ export function initialise({ parameters, config }, seed) {
 }
 
 /**
- * A seeded generator of numbers from N(0, 1): two uniform numbers give a distance and an angle (Box and Muller 1958).
- * @param {number} seed
- */
-export function seededNormal(seed) {
-  const uniform = seededRandom(seed);
-  return () => {
-    const distance = Math.sqrt(-2 * Math.log(1 - uniform())); // 1 − u is never 0
-    return distance * Math.cos(2 * Math.PI * uniform());
-  };
-}
-
-/**
  * One step on a batch: the mean loss before it, nats per token. `optimiser.gradientLength` is the gradient's length.
- * @param {TrainableTransformer} model
+ * @param {TrainableTransformer | TrainableWindow} model
  * @param {AdamW | SGD} optimiser of this model
  * @param {Batch} batch
  */
