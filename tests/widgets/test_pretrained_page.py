@@ -366,7 +366,10 @@ return data.prompts.map((text) => {
 
 
 def check(ask, texts, length):
-    """The logits after each text, and the `length` tokens that the page writes, are PyTorch's."""
+    """The logits after each text, and the `length` tokens that the page writes, are PyTorch's.
+
+    Prints how far the logits are apart, and the tokens that a margin decides: `pytest -s`.
+    """
     for text, got in zip(texts, ask(SCRIPT, PATH, prompts=texts, length=length), strict=True):
         ids = tokenizer().encode(text)
         assert got["ids"] == ids
@@ -375,9 +378,10 @@ def check(ask, texts, length):
         apart = np.abs(parity.decoded(got["logits"], "<f4") - rows[0].numpy()).max()
         assert apart < 1e-3, f"{text!r}: a logit is off by {apart}"
         best = rows[:-1].topk(2)
+        clear = best.values[:, 0] - best.values[:, 1] > MARGIN
+        print(f"logits {apart:.1e} apart, {int(clear.sum())} of {length} tokens clear after {text[:20]!r}")
         for t, token in enumerate(got["written"]):
-            if best.values[t, 0] - best.values[t, 1] > MARGIN:
-                assert token == best.indices[t, 0], f"{text!r}: token {t} is {token}"
+            assert token == best.indices[t, 0] or not clear[t], f"{text!r}: token {t} is {token}"
 
 
 def test_smollm2_says_in_the_page_what_it_says_in_pytorch(ask):

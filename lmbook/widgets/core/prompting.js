@@ -1,0 +1,114 @@
+// What can be asked of a real model about one prompt: its next token at a temperature and a nucleus, and what it writes at
+// several temperatures with the same luck.
+import { bestToken, softmax, temperature } from './filters.js';
+import { seededRandom } from './random.js';
+
+/** @import { PretrainedTokenizer } from './byte_level_bpe.js' */
+/** @import { Numbers } from './filters.js' */
+/** @import { Session } from './session.js' */
+
+/**
+ * The next token: `before` (T = 1) and `after` (T, then p) are the probabilities of `ids`, the best tokens, and last the
+ * sum of all others. `entropy` is at T, before the nucleus; `size` and `mass` are the nucleus's tokens and probability.
+ * @typedef {{ ids: number[], before: Float64Array, after: Float64Array, entropy: number, size: number, mass: number }}
+ *   Answer
+ */
+
+/** @typedef {{ tau: number, token: number, nats: number, rank: number }} Written rank 0 is the likeliest token */
+
+/**
+ * The text that the model reads, and its ids. `asChat`: the prompt is a user's message, and the assistant's turn begins.
+ * @param {PretrainedTokenizer} tokenizer
+ * @param {string} prompt
+ * @param {boolean} asChat
+ */
+export function readPrompt(tokenizer, prompt, asChat) {
+  const text = asChat ? tokenizer.chat([{ role: 'user', content: prompt }]) : prompt;
+  const { ids, problem } = tokenizer.encode(text);
+  return { text, ids, problem };
+}
+
+/**
+ * @param {Numbers} logits
+ * @param {number} tau
+ * @param {number} p of the nucleus, which is taken after the temperature
+ * @param {number} count of tokens that are named
+ * @returns {Answer}
+ */
+export function askNextToken(logits, tau, p, count) {
+  if (!(p > 0 && p <= 1)) throw new RangeError(`p must be above 0 and at most 1, got ${p}`);
+  const plain = softmax(logits);
+  const probs = softmax(temperature(logits, tau));
+  const order = Uint32Array.from(logits, (_, id) => id).sort((
+    a,
+    b,
+  ) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a]));
+  let [size, mass] = [0, 0];
+  while (size < order.length && mass < p && probs[order[size]] > 0) mass += probs[order[size++]];
+  const ids = [...order.subarray(0, count)];
+  const kept = ids.map((id, rank) => (rank < size ? probs[id] / mass : 0));
+  return {
+    ids,
+    before: withRest(ids.map((id) => plain[id]), 1),
+    after: withRest(kept, size > count ? 1 : 0),
+    entropy: probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0),
+    size,
+    mass: Math.min(mass, 1),
+  };
+}
+
+/**
+ * @param {number[]} named
+ * @param {number} total of all; 0: there are no others
+ */
+function withRest(named, total) {
+  return Float64Array.of(...named, total && Math.max(total - named.reduce((sum, p) => sum + p, 0), 0));
+}
+
+/**
+ * Continues `ids` at each temperature, one after another; yields each token. The luck is the same for all: Gumbel noise
+ * times the temperature is added to the logits, and the best token is taken, which draws it with its probability at that
+ * temperature; at 0 it is greedy decoding. `nats` and `rank` are those at T = 1. A text ends with `eos`.
+ * @param {Session} session afterwards its text is the last one written
+ * @param {number[]} ids
+ * @param {{ temperatures: number[], count: number, seed: number, eos: number }} options
+ * @returns {Generator<Written, void, void>}
+ */
+export function* writeWithOneLuck(session, ids, { temperatures, count, seed, eos }) {
+  for (const tau of temperatures) {
+    const random = seededRandom(seed);
+    let token = -1;
+    session.follow(ids);
+    for (let n = 0; n < count && token !== eos; n++) {
+      if (n > 0) session.push(token);
+      const { logits } = session;
+      token = drawWithNoise(logits, tau, random);
+      yield { tau, token, ...standing(logits, token) };
+    }
+  }
+}
+
+/**
+ * @param {Numbers} logits
+ * @param {number} tau
+ * @param {() => number} random
+ */
+function drawWithNoise(logits, tau, random) {
+  // −log(−log u); u is never 0
+  return bestToken(Float64Array.from(logits, (logit) => logit - tau * Math.log(-Math.log(random() + 2 ** -33))));
+}
+
+/**
+ * The surprise at a token in nats, and how many are likelier.
+ * @param {Numbers} logits
+ * @param {number} token
+ */
+function standing(logits, token) {
+  const top = logits[bestToken(logits)];
+  let [total, rank] = [0, 0];
+  for (const logit of logits) {
+    total += Math.exp(logit - top);
+    if (logit > logits[token]) rank++;
+  }
+  return { nats: top + Math.log(total) - logits[token], rank };
+}
