@@ -1,12 +1,22 @@
-"""Decoding: `sampling`, `search` and `speculative` decoding, and the `filters` of logits that they use."""
+"""Decoding: `sampling`, `streaming`, `search` and `speculative` decoding, and `filters` and `constraints`."""
 
 from lmbook.decoding.incremental import left_pad
-from lmbook.decoding.sampling import greedy_decode, nucleus_decode, sample_decode, top_k_decode
+from lmbook.decoding.sampling import (
+    TokenLogProbs,
+    greedy_decode,
+    nucleus_decode,
+    sample_decode,
+    top_k_decode,
+)
 from lmbook.decoding.search import beam_search, contrastive_search, exhaustive_search
 from lmbook.decoding.speculative import SpeculationStats, acceptance, residual, speculative_decode
+from lmbook.decoding.streaming import StopStrings, StreamedToken, stream
 
 __all__ = [
     "SpeculationStats",
+    "StopStrings",
+    "StreamedToken",
+    "TokenLogProbs",
     "acceptance",
     "beam_search",
     "contrastive_search",
@@ -17,5 +27,6 @@ __all__ = [
     "residual",
     "sample_decode",
     "speculative_decode",
+    "stream",
     "top_k_decode",
 ]

@@ -19,9 +19,10 @@ from table_models import (
     SizedFunctionModel,
     TableModel,
     every_outcome,
+    sequence_log_prob,
 )
 
-from lmbook.decoding import greedy_decode, nucleus_decode, sample_decode, top_k_decode
+from lmbook.decoding import TokenLogProbs, greedy_decode, nucleus_decode, sample_decode, top_k_decode
 from lmbook.decoding import sampling as decoding
 from lmbook.decoding.incremental import check_request, left_pad
 from lmbook.filters import (
@@ -357,6 +358,61 @@ def test_what_follows_an_end_token_does_not_matter():
 # --- manners -----------------------------------------------------------------------------------------------
 
 
+# --- log-probabilities, several texts a prompt --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TableModel, CachedTableModel])
+@pytest.mark.parametrize("eos", [None, 2])
+def test_log_probs_are_those_of_the_model_token_by_token(kind, eos):
+    told = TokenLogProbs()
+    out = sample_decode(
+        kind(3, seed=5, impossible=0.1), PROMPTS, (), 6, generator=seeded(1), eos_token_id=eos, log_probs=told
+    )
+    assert told.model.shape == told.drawn.shape == (5, 6)
+    ends = 0
+    for row, each in zip(out, told.model, strict=True):
+        logp = TableModel(3, seed=5, impossible=0.1)(row[None])[0].double().log_softmax(-1)
+        over = False
+        for t in range(3, 9):
+            expected = 0.0 if over else logp[t - 1, row[t]].item()
+            assert each[t - 3].item() == pytest.approx(expected, abs=1e-6)
+            over = over or int(row[t]) == eos
+        ends += over
+        total = sequence_log_prob(TableModel(3, seed=5, impossible=0.1), row, 3, eos)
+        assert each.sum().item() == pytest.approx(total, abs=1e-5)
+    assert (ends > 0) == (eos is not None)
+    torch.testing.assert_close(told.drawn, told.model, rtol=0, atol=1e-6)  # no filter: the same
+
+
+def test_log_probs_of_the_draw_are_those_after_the_filters():
+    told, model = TokenLogProbs(), TableModel(7, seed=2)
+    rule = [partial(temperature, tau=0.5), partial(top_k, k=3)]
+    out = sample_decode(model, PROMPTS, rule, 5, generator=seeded(2), log_probs=told)
+    logits = model(out)[:, 2:-1].double()
+    after = top_k(temperature(logits, 0.5), 3).log_softmax(-1).gather(-1, out[:, 3:, None])[..., 0]
+    torch.testing.assert_close(told.drawn, after, rtol=0, atol=1e-6)
+    assert not torch.allclose(told.drawn, told.model, atol=1e-2)
+
+
+def test_log_probs_of_greedy_decoding_and_of_no_tokens():
+    told, model = TokenLogProbs(), CachedTableModel(7, seed=2)
+    out = greedy_decode(model, PROMPTS, 4, log_probs=told)
+    for row, total in zip(out, told.model.sum(1).tolist(), strict=True):
+        assert total == pytest.approx(sequence_log_prob(TableModel(7, seed=2), row, 3), abs=1e-5)
+    assert told.drawn.tolist() == [[0.0] * 4] * 5
+    greedy_decode(model, PROMPTS, 0, log_probs=told)
+    assert told.model.shape == (5, 0)
+
+
+@pytest.mark.parametrize("make", [TableModel, PaddedTableModel])
+def test_several_texts_of_a_prompt_are_those_of_a_repeated_prompt(make):
+    model, (ids, mask) = make(5, seed=1), left_pad([[4, 1, 0], [3]])
+    several = sample_decode(model, ids, (), 6, generator=seeded(), padding_mask=mask, num_return_sequences=3)
+    ids, mask = left_pad([[4, 1, 0]] * 3 + [[3]] * 3)
+    assert several.equal(sample_decode(model, ids, (), 6, generator=seeded(), padding_mask=mask))
+    assert len(several.unique(dim=0)) > 2
+
+
 def test_only_the_given_generator_is_drawn_from():
     torch.manual_seed(123)
     before = torch.random.get_rng_state()
@@ -417,8 +473,9 @@ def test_public_defaults():
 
     more = {"eos_token_id": None, "padding_mask": None}
     sampling = {"max_length": 100, "generator": None, **more}
-    assert defaults(greedy_decode) == {"max_length": 100, **more}
-    assert defaults(sample_decode) == {"filters": (), **sampling}
+    extras = {"stop": None, "log_probs": None}
+    assert defaults(greedy_decode) == {"max_length": 100, **more, **extras}
+    assert defaults(sample_decode) == {"filters": (), **sampling, "num_return_sequences": 1, **extras}
     assert defaults(top_k_decode) == {"k": 50, "temperature": 1.0, **sampling}
     assert defaults(nucleus_decode) == {"p": 0.9, "temperature": 1.0, **sampling}
 
@@ -502,6 +559,28 @@ def test_other_wrong_kinds_are_refused_before_the_model_is_called(as_readers_run
         sample_decode(model, PROMPTS, partial(top_k, k=2))
     with pytest.raises(TypeError, match=r"greedy_decode needs a language model, .* got 'gpt'"):
         greedy_decode("gpt", PROMPTS)
+    assert not model.calls
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_return_sequences": 0}, ValueError, "num_return_sequences must be at least 1, got 0"),
+        ({"num_return_sequences": 10**9}, ValueError, "num_return_sequences must be at most 100,000, got 1"),
+        ({"stop": lambda new: True}, ValueError, "stop needs an eos_token_id, with which a stopped row"),
+        ({"stop": "end"}, TypeError, "stop must be a function of a row's new tokens, got 'end'"),
+        ({"log_probs": []}, TypeError, "log_probs must be TokenLogProbs or None, got []"),
+    ],
+)
+def test_what_is_asked_for_besides_is_refused_before_the_model_is_called(
+    as_readers_run_it, options, error, message
+):
+    model = TableModel(3)
+    with pytest.raises(error, match=re.escape(message)):
+        sample_decode(model, PROMPTS, **options)
+    if "num_return_sequences" not in options:
+        with pytest.raises(error, match=re.escape(message)):
+            greedy_decode(model, PROMPTS, **options)
     assert not model.calls
 
 
