@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { TableModel } from '../../lmbook/widgets/core/models.js';
-import { askNextToken, readPrompt, writeWithOneLuck } from '../../lmbook/widgets/core/prompting.js';
+import { askNextToken, PromptDesk, readPrompt, writeWithOneLuck } from '../../lmbook/widgets/core/prompting.js';
 
 /** @type {(got: Iterable<number>, want: number[]) => void} */
 function near(got, want) {
@@ -80,11 +80,71 @@ Deno.test('draws have the probabilities of their temperature, and the luck is th
   }
 });
 
+const LETTERS = ['a', 'b', 'c', '|'];
+const tokenizer = /** @type {any} */ ({
+  eosTokenId: 3,
+  chat: (/** @type {{ role: string, content: string }[]} */ [{ role, content }]) =>
+    `${role[0] === 'u' ? 'c' : ''}${content}`,
+  encode: (/** @type {string} */ text) => ({
+    ids: Array.from(text, (char) => LETTERS.indexOf(char)).filter((id) => id >= 0),
+    problem: text.includes('?') ? 'There is no “?” here.' : null,
+  }),
+  decode: (/** @type {number[]} */ ids) => ids.map((id) => LETTERS[id]).join(''),
+});
+const desk = () => new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, model.dist), { tokenizer })));
+
 Deno.test('a chat is the prompt in the template', () => {
-  const tokenizer = /** @type {any} */ ({
-    chat: (/** @type {{ role: string, content: string }[]} */ [{ role, content }]) => `<${role}>${content}`,
-    encode: (/** @type {string} */ text) => ({ ids: [text.length], problem: null }),
-  });
-  assert.deepEqual(readPrompt(tokenizer, 'Hi', true), { text: '<user>Hi', ids: [8], problem: null });
-  assert.deepEqual(readPrompt(tokenizer, 'Hi', false), { text: 'Hi', ids: [2], problem: null });
+  assert.deepEqual(readPrompt(tokenizer, 'ab', true), { text: 'cab', ids: [2, 0, 1], problem: null });
+  assert.deepEqual(readPrompt(tokenizer, 'ab', false), { text: 'ab', ids: [0, 1], problem: null });
+});
+
+Deno.test('the desk names the likeliest tokens after a prompt', () => {
+  const { labels, before, length, text } = desk().next({ prompt: 'ba', asChat: true, tau: 1, p: 1, count: 2 });
+  assert.deepEqual([labels, length, text], [['b', 'c'], 3, 'cba']);
+  near(before, [0.5, 0.3, 0.2]);
+});
+
+Deno.test('the desk writes lines that grow, up to the end of the text', () => {
+  const question = { prompt: 'a', asChat: false, temperatures: [0, 1], count: 5, seed: 4 };
+  const lines = [...desk().write(question)];
+  assert.deepEqual(lines.slice(0, 5).map(({ text }) => text), ['b', 'bc', 'bcb', 'bcbc', 'bcbcb']);
+  near([lines[4].nats, lines[4].tail], [-Math.log(0.5 * 0.6 * 0.7 * 0.6 * 0.7) / 5, 0]);
+  const hot = lines.slice(5);
+  assert.deepEqual(hot.map(({ tokens, tau }) => [tau, tokens]), hot.map((_, n) => [1, n + 1]));
+  const ended = [...Array(9).keys()].flatMap((seed) => [...desk().write({ ...question, seed })])
+    .filter((line) => line.ended);
+  assert.ok(ended.length > 0);
+  for (const { text, tokens } of ended) assert.equal(text.length, tokens - 1); // the end itself isn't shown
+});
+
+Deno.test('the tail begins after the 50 likeliest tokens', () => {
+  const probs = Float64Array.from({ length: 100 }, (_, id) => (100 - id) / 5050); // likelier in the order of the ids
+  const hundred = {
+    eosTokenId: -1,
+    encode: () => ({ ids: [0], problem: null }),
+    decode: (/** @type {number[]} */ ids) => ids.join(),
+  };
+  const flat = /** @type {any} */ (Object.assign(new TableModel(100, () => probs), { tokenizer: hundred }));
+  const question = { prompt: '', asChat: false, temperatures: [1], count: 200, seed: 1 };
+  const last = [...new PromptDesk(flat).write(question)].at(-1);
+  const tail = last?.text.split(',').filter((id) => Number(id) >= 50) ?? [];
+  assert.equal(last?.tail, tail.length / 200);
+  assert.ok(Math.abs(tail.length / 200 - 0.25) < 0.1, `${tail.length} of 200`);
+});
+
+Deno.test('the desk says what it can’t read', () => {
+  const ask = (/** @type {string} */ prompt) => () => desk().next({ prompt, asChat: false, tau: 1, p: 1, count: 2 });
+  assert.throws(ask('a?'), { name: 'RangeError', message: 'There is no “?” here.' });
+  assert.throws(ask(''), /write something/);
+});
+
+Deno.test('the attention of all heads follows head by head, of the first 40 tokens', () => {
+  /** @param {number[]} ids */
+  const attention = (ids) =>
+    [0, 1].map((layer) => [0, 1, 2].map((head) => new Float32Array(ids.length ** 2).fill(10 * layer + head)));
+  const small = /** @type {any} */ (Object.assign(new TableModel(4, model.dist), { tokenizer, attention, L: 2, H: 3 }));
+  const got = new PromptDesk(small).attention({ prompt: 'ab', asChat: false });
+  assert.deepEqual([got.words, got.layers, got.heads], [['a', 'b'], 2, 3]);
+  assert.deepEqual([...got.shares], [0, 1, 2, 10, 11, 12].flatMap((i) => [i, i, i, i]));
+  assert.equal(new PromptDesk(small).attention({ prompt: 'ab'.repeat(50), asChat: false }).words.length, 40);
 });

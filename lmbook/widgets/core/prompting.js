@@ -5,7 +5,10 @@ import { seededRandom } from './random.js';
 
 /** @import { PretrainedTokenizer } from './byte_level_bpe.js' */
 /** @import { Numbers } from './filters.js' */
+/** @import { PretrainedModel } from './pretrained.js' */
 /** @import { Session } from './session.js' */
+
+const TAIL = 50; // a token is of the tail if as many are likelier
 
 /**
  * The next token: `before` (T = 1) and `after` (T, then p) are the probabilities of `ids`, the best tokens, and last the
@@ -111,4 +114,69 @@ function standing(logits, token) {
     if (logit > logits[token]) rank++;
   }
   return { nats: top + Math.log(total) - logits[token], rank };
+}
+
+// ---- Questions about one prompt, answered where the model is -----------------------------------------------------------
+
+const ATTENDED = 40; // tokens whose attention is told: T² numbers for each of 270 heads
+
+/** @typedef {{ prompt: string, asChat: boolean }} Question */
+/** @typedef {{ tau: number, text: string, tokens: number, nats: number, tail: number, ended: boolean }} Line of one
+ *   temperature: its text so far, the mean surprise, the share of tokens outside the 50 best */
+
+export class PromptDesk {
+  /** @param {PretrainedModel} model */
+  constructor(model) {
+    this.model = model;
+    this.session = model.session();
+  }
+
+  /** @param {Question} question */
+  read({ prompt, asChat }) {
+    const { text, ids, problem } = readPrompt(this.model.tokenizer, prompt, asChat);
+    if (problem) throw new RangeError(problem);
+    if (!ids.length) throw new RangeError('The model predicts from what stands there: write something.');
+    return { text, ids };
+  }
+
+  /** @param {Question & { tau: number, p: number, count: number }} question */
+  next({ tau, p, count, ...question }) {
+    const { text, ids } = this.read(question);
+    const answer = askNextToken(this.session.follow(ids).logits, tau, p, count);
+    return { ...answer, text, length: ids.length, labels: answer.ids.map((id) => this.model.tokenizer.decode([id])) };
+  }
+
+  /**
+   * @param {Question & { temperatures: number[], count: number, seed: number }} question
+   * @returns {Generator<Line, void, void>}
+   */
+  *write({ temperatures, count, seed, ...question }) {
+    const { tokenizer } = this.model;
+    const { ids } = this.read(question);
+    const eos = tokenizer.eosTokenId;
+    /** @type {Written[]} */
+    let line = [];
+    for (const step of writeWithOneLuck(this.session, ids, { temperatures, count, seed, eos })) {
+      if (line[0]?.tau !== step.tau) line = [];
+      line.push(step);
+      const [tokens, ended] = [line.length, step.token === eos];
+      const written = line.slice(0, ended ? -1 : tokens).map(({ token }) => token);
+      const nats = line.reduce((sum, one) => sum + one.nats, 0) / tokens;
+      const tail = line.filter(({ rank }) => rank >= TAIL).length / tokens;
+      yield { tau: step.tau, text: tokenizer.decode(written), tokens, nats, tail, ended };
+    }
+  }
+
+  /**
+   * What every head attends to: of the first tokens, T × T shares row by row, head after head.
+   * @param {Question} question
+   */
+  attention(question) {
+    const { model } = this;
+    const ids = this.read(question).ids.slice(0, ATTENDED);
+    const T = ids.length;
+    const shares = new Float32Array(model.L * model.H * T * T);
+    model.attention(ids).flat().forEach((head, i) => shares.set(head, i * T * T));
+    return { shares, layers: model.L, heads: model.H, words: ids.map((id) => model.tokenizer.decode([id])) };
+  }
 }
