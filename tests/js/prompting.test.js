@@ -43,7 +43,9 @@ Deno.test('what has no probability is in no nucleus', () => {
 });
 
 const TABLE = [[0, 0.5, 0.3, 0.2], [0, 0.1, 0.6, 0.3], [0, 0.7, 0.1, 0.2]];
-const model = new TableModel(4, (ids) => Float64Array.from(TABLE[ids[ids.length - 1]]));
+/** @param {number[]} ids */
+const after = (ids) => Float64Array.from(TABLE[ids[ids.length - 1]]);
+const model = new TableModel(4, after);
 /** @param {number[]} temperatures @param {number} seed */
 const write = (temperatures, seed, count = 6) => [
   ...writeWithOneLuck(model.session([0]), [0], { temperatures, count, seed, eos: 3 }),
@@ -91,7 +93,7 @@ const tokenizer = /** @type {any} */ ({
   }),
   decode: (/** @type {number[]} */ ids) => ids.map((id) => LETTERS[id]).join(''),
 });
-const desk = () => new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, model.dist), { tokenizer })));
+const desk = () => new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, after), { tokenizer })));
 
 Deno.test('a chat is the prompt in the template', () => {
   assert.deepEqual(readPrompt(tokenizer, 'ab', true), { text: 'cab', ids: [2, 0, 1], problem: null });
@@ -120,7 +122,7 @@ Deno.test('the desk writes lines that grow, up to the end of the text', () => {
 Deno.test('the tail begins after the 50 likeliest tokens', () => {
   const probs = Float64Array.from({ length: 100 }, (_, id) => (100 - id) / 5050); // likelier in the order of the ids
   const hundred = {
-    eosTokenId: -1,
+    eosTokenId: 100,
     encode: () => ({ ids: [0], problem: null }),
     decode: (/** @type {number[]} */ ids) => ids.join(),
   };
@@ -142,7 +144,7 @@ Deno.test('the attention of all heads follows head by head, of the first 40 toke
   /** @param {number[]} ids */
   const attention = (ids) =>
     [0, 1].map((layer) => [0, 1, 2].map((head) => new Float32Array(ids.length ** 2).fill(10 * layer + head)));
-  const small = /** @type {any} */ (Object.assign(new TableModel(4, model.dist), { tokenizer, attention, L: 2, H: 3 }));
+  const small = /** @type {any} */ (Object.assign(new TableModel(4, after), { tokenizer, attention, L: 2, H: 3 }));
   const got = new PromptDesk(small).attention({ prompt: 'ab', asChat: false });
   assert.deepEqual([got.words, got.layers, got.heads], [['a', 'b'], 2, 3]);
   assert.deepEqual([...got.shares], [0, 1, 2, 10, 11, 12].flatMap((i) => [i, i, i, i]));
