@@ -94,7 +94,7 @@ def test_words_by_hand():
     assert tokenizer.tokens == ["<unk>", "\n", " a", " b"]
     assert tokenizer.encode("b a b") == [0, 2, 3]
     assert tokenizer.decode([0, 2, 3]) == "<unk> a b"
-    assert WordTokenizer.train("x y y y z z").tokens == ["<unk>", " y", " z", "x"]
+    assert WordTokenizer.train("x z z z y y").tokens == ["<unk>", " z", " y", "x"]
 
 
 def test_byte_pairs_by_hand():
@@ -250,3 +250,12 @@ def test_a_saved_tokenizer_is_plain_json(tmp_path):
     assert json.loads((tmp_path / "t.json").read_text()) == {"kind": "bpe", "merges": [[97, 98]]}
     assert repr(load_tokenizer(tmp_path / "t.json")) == "BPETokenizer(vocab_size=257)"
     assert {"word", "char", "byte", "bpe"} <= Tokenizer.kinds.keys()
+
+
+def test_a_kind_of_tokenizer_says_how_it_encodes_and_takes_no_other_arguments(monkeypatch):
+    monkeypatch.setattr(Tokenizer, "kinds", dict(Tokenizer.kinds))
+    unfinished = type("Unfinished", (Tokenizer,), {"kind": "unfinished", "tokens": ["a"]})
+    with pytest.raises(NotImplementedError):
+        unfinished().encode("a")
+    with pytest.raises(TypeError, match="no keyword arguments"):
+        type("Odd", (Tokenizer,), {"kind": "odd"}, cased=False)
