@@ -1,8 +1,9 @@
 """The views of all widgets as one script and one style sheet, in the folder _static of the site.
 
 The script has every file of `lmbook/widgets` once and a view for each class; static-widgets.js finds it by
-the name of the class. It is a classic script: a browser loads no modules from the disk. Nothing here needs
-Sphinx, so a changed view is in the site at once.
+the name of the class. It is a classic script: a browser loads no modules from the disk. What runs in a worker
+is a file of its own, which a view loads when a reader asks for it. Nothing here needs Sphinx, so a changed
+view is in the site at once.
 """
 
 import ast
@@ -11,6 +12,7 @@ import re
 from collections import defaultdict
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from zlib import crc32
 
 from book import ROOT
@@ -42,17 +44,36 @@ def view_of(node: ast.ClassDef) -> str | None:
     return None
 
 
-def script() -> str:
-    """Return the script of all views: what they share, once, then each in a scope of its own.
-
-    Shared files are one block, where two functions of one name are an error.
-    """
+def bundler() -> ModuleType:
+    """Return lmbook.widgets.bundle, without importing lmbook."""
     spec = spec_from_file_location("bundle", WIDGETS / "bundle.py")
     bundle = module_from_spec(spec)
     spec.loader.exec_module(bundle)
+    return bundle
+
+
+def workers() -> dict[str, str]:
+    """Return the scripts by which pages get their workers, by the workers' names."""
+    names = sorted(path.name.removesuffix("_worker.js") for path in WIDGETS.glob("workers/*_worker.js"))
+    return {name: bundler().worker_registration(name) for name in names}
+
+
+def checksum(text: str) -> str:
+    return f"{crc32(text.encode()):08x}"
+
+
+def script() -> str:
+    """Return the script of all views: what they share, once, then each in a scope of its own.
+
+    Shared files are one block, where two functions of one name are an error. In front stands where the
+    workers' scripts are: see kit/worker.js.
+    """
+    bundle = bundler()
     found = views()
     drawn = {(WIDGETS / view).resolve(): names for view, names in found.items()}
-    parts = ["'use strict';\nglobalThis.lmViews = {};\n{\n"]
+    places = {name: f"{name}_worker.js?v={checksum(text)}" for name, text in workers().items()}
+    site = f"{{ script: globalThis.document?.currentScript.src, workers: {json.dumps(places)} }}"
+    parts = [f"'use strict';\nglobalThis.lmSite = {site};\nglobalThis.lmViews = {{}};\n{{\n"]
     for path in bundle.modules(*found):
         if path not in drawn:
             parts.append(bundle.without_exports(path))
@@ -70,14 +91,13 @@ def style() -> str:
 
 
 def write_views(html: Path) -> dict[str, str]:
-    """Write both files into the site at `html` and return their check sums, as Sphinx makes them."""
-    sums = {}
-    for name, text in {SCRIPT: script(), STYLE: style()}.items():
-        path = html / "_static" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        sums[name] = f"{crc32(text.encode()):08x}"
-    return sums
+    """Write all files into the site at `html`; return the check sums of script and style, Sphinx's way."""
+    texts = {SCRIPT: script(), STYLE: style()}
+    beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
+    (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)
+    for name, text in (texts | beside).items():
+        (html / "_static" / name).write_text(text, encoding="utf-8")
+    return {name: checksum(text) for name, text in texts.items()}
 
 
 def name_views(html: Path, sums: dict[str, str]) -> None:

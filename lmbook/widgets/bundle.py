@@ -1,13 +1,15 @@
 """Bundles each widget's view: one text of JavaScript and one of CSS.
 
-The sources are separate modules: `core/` has the models, without DOM; `kit/` the look and the keyboard; the
-others are views. anywidget needs one text without imports, and Colab has no Node to bundle it.
+The sources are separate modules: `core/` has the models, without DOM; `kit/` the look and the keyboard;
+`workers/` what runs beside the page; the others are views. anywidget needs one text without imports, and
+Colab has no Node to bundle it.
 
 Three rules for the sources: an import is written `import { a, b } from './x.js';` at the start of a line;
 top-level names differ, because all files share one scope; a comment that is to be removed is on lines of its
 own.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -18,17 +20,27 @@ _COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE |
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
-def bundle(view: str) -> str:
+def bundle(view: str, *, workers: tuple[str, ...] = ()) -> str:
     """Return the ES module `view` (a path in this folder), preceded by the files that it imports.
 
     The imported files lose their `export` keywords, and all files their comments, which are a third of the
-    size.
+    size. `workers` names those that the view opens: their scripts travel with it.
 
     Raises:
         ValueError: an import or export of another form than those that can be inlined.
     """
     *imported, own = modules(view)
-    return "\n".join([*(without_exports(path) for path in imported), without_imports(own)])
+    parts = [*map(worker_registration, workers), *map(without_exports, imported), without_imports(own)]
+    return "\n".join(parts)
+
+
+def worker_registration(name: str) -> str:
+    """Return the statement by which a page gets the script of workers/<name>_worker.js: see kit/worker.js."""
+    files = modules(f"workers/{name}_worker.js")
+    script = "'use strict';\n" + "".join(map(without_exports, files))
+    return (
+        f"(globalThis.lmWorkers ??= {{}})[{json.dumps(name)}] = {json.dumps(script, ensure_ascii=False)};\n"
+    )
 
 
 def modules(*views: str) -> list[Path]:

@@ -204,6 +204,19 @@ class TestModules:
             ):
                 bundle(str(tmp_path / "view.js"))
 
+    def test_a_view_carries_the_scripts_of_its_workers(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("lmbook.widgets.bundle._HERE", tmp_path)
+        (tmp_path / "workers").mkdir()
+        (tmp_path / "workers" / "trial_worker.js").write_text(
+            "// A worker.\nimport { twice } from '../core.js';\nanswer(twice('\"\\n„é“'));\n"
+        )
+        (tmp_path / "core.js").write_text("export const twice = (text) => text + text;\n")
+        (tmp_path / "view.js").write_text("export default {};\n")
+        script = "const [script] = Object.values(lmWorkers);"
+        heard = f"{script} new Function('answer', script)((text) => print([Object.keys(lmWorkers), text]));"
+        text = bundle("view.js", workers=("trial",)).replace("export default {};", "")
+        assert run_module(tmp_path, text, heard) == [["trial"], 2 * '"\n„é“']
+
     def test_comments_go_and_what_looks_like_one_stays(self, tmp_path):
         (tmp_path / "view.js").write_text(
             "// gone\n/**\n * Gone.\n */\nconst a = 'http://x';\n/** @type {number} */ (a).b();\n  // gone\n"
