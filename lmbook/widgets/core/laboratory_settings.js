@@ -1,0 +1,24 @@
+// The settings of a run in the laboratory; laboratory.js says which of them go together.
+
+/**
+ * @typedef {typeof DEFAULT_RUN & { model: 'transformer' | 'window' | 'given', optimiser: 'adamw' | 'sgd' }} Settings
+ */
+
+/** The run that `lmbook.training.recipes` calls toy-causal, but for its length. `parts` are what can be switched off. */
+export const DEFAULT_RUN = {
+  model: 'transformer', // or 'window', or 'given': a configuration from Python
+  layers: 2,
+  width: 64,
+  heads: 4,
+  context: 128,
+  window: 4,
+  vectors: 32,
+  hidden: 128,
+  optimiser: 'adamw',
+  rate: 0.006,
+  warmup: 30,
+  steps: 300,
+  batch: 16,
+  seed: 1,
+  parts: { mask: true, positions: true, residuals: true, norms: true, rows: true },
+};
