@@ -3,7 +3,6 @@
 Axes: P prompts, T time, V vocabulary.
 """
 
-import functools
 import unicodedata
 
 import gguf
@@ -14,12 +13,12 @@ import torch
 from gguf.quants import quantize
 from gguf_files import add_settings
 from javascript import run_module
+from smollm2_parity import TEXTS, WRITE, allowed, check, prompts, tokenizer
 
-from lmbook.corpora import load_shakespeare, load_speeches
-from lmbook.smollm2 import _smollm2_path, load_gguf, load_smollm2, load_smollm2_tokenizer
+from lmbook.corpora import load_shakespeare
+from lmbook.smollm2 import _smollm2_path, load_gguf
 from lmbook.tokenizer.pretrained import byte_of
 
-MARGIN = 1e-3  # where two logits are nearer, either token is right
 PATH = _smollm2_path()
 OPEN = """
 const open = (options = {}) => {
@@ -84,7 +83,7 @@ TOKENIZER = {
 }
 
 
-def write(path, settings, kinds, *, tied=True, architecture="llama", changes=None):
+def write_file(path, settings, kinds, *, tied=True, architecture="llama", changes=None):
     """A GGUF file with random weights, the kinds of embedding and other matrices given.
 
     `changes` are settings and tensors by name that the file has instead, or not (None).
@@ -134,7 +133,7 @@ def write(path, settings, kinds, *, tied=True, architecture="llama", changes=Non
     ids=["float", "grouped", "as SmolLM2", "the other way round", "mixed"],
 )
 def test_a_small_file_gives_the_logits_of_pytorch(ask, settings, kinds, tied, tmp_path):
-    path = write(tmp_path / "tiny.gguf", settings, kinds, tied=tied)
+    path = write_file(tmp_path / "tiny.gguf", settings, kinds, tied=tied)
     ids = torch.randint(260, (37,), generator=torch.Generator().manual_seed(1))
     got = ask(
         "const model = open(); return [toBase64(flatten(model.logits(data.ids), Float32Array)),"
@@ -193,21 +192,21 @@ INFINITE[5, 23] = 0x7C  # the upper byte of a row's second m: 31 as its exponent
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_wrong_files_are_refused(ask, changes, message, tmp_path):
-    path = write(tmp_path / "wrong.gguf", SMALL, (Q8, Q4), changes=changes)
+    path = write_file(tmp_path / "wrong.gguf", SMALL, (Q8, Q4), changes=changes)
     got = ask("try { open(); } catch (error) { return [error.name, error.message]; }", path)
     assert got[0] == "FileProblem"
     assert message in got[1]
 
 
 def test_another_architecture_is_refused(ask, tmp_path):
-    path = write(tmp_path / "other.gguf", SMALL, (Q8, Q4), architecture="qwen2")
+    path = write_file(tmp_path / "other.gguf", SMALL, (Q8, Q4), architecture="qwen2")
     got = ask("try { open(); } catch (error) { return error.message; }", path)
     assert got == 'the file’s architecture is "qwen2"; this page runs "llama"'
 
 
 def test_blocks_in_a_number_of_rows_that_the_kernels_do_not_take(ask, tmp_path):
     settings = settings_of(64, 32, 1, 96)  # two rows of keys
-    path = write(tmp_path / "two.gguf", settings, (FLOAT, Q4))
+    path = write_file(tmp_path / "two.gguf", settings, (FLOAT, Q4))
     got = ask("try { open(); } catch (error) { return error.message; }", path)
     assert (
         got == 'the file’s tensor "blk.0.attn_k.weight" is of a kind or in a place that this page can’t read'
@@ -215,36 +214,12 @@ def test_blocks_in_a_number_of_rows_that_the_kernels_do_not_take(ask, tmp_path):
 
 
 def test_a_shorter_context_is_kept(ask, tmp_path):
-    path = write(tmp_path / "tiny.gguf", settings_of(64, 4, 2, 96), (Q8, Q4))
+    path = write_file(tmp_path / "tiny.gguf", settings_of(64, 4, 2, 96), (Q8, Q4))
     got = ask("return [open({ contextLength: 9 }).contextLength, open().capacity];", path)
     assert got == [9, 37]
 
 
 # The tokenizer
-
-TEXTS = [
-    *parity.AWKWARD,
-    "안녕하세요, 세계! 😀😀 👩‍👩‍👧‍👦",
-    " " * 40,
-    "a\r\nb\r\n\r\n  c \r\n",
-    "x" * 5000,
-    "".join(chr(97 + i * i % 26) for i in range(5000)),
-    "<|im_start|>user\nHi<|im_end|>\n<|im_end|<|endoftext|>|>",
-    "  1 2\u00a03\u30004  5a6 ",
-    "it's THEY'RE we'll'd 've",
-    "ⅷ²½٣٤ x²y",
-]
-
-
-@functools.cache
-def tokenizer():
-    return load_smollm2_tokenizer()
-
-
-def allowed(text):
-    """The text without characters that have no token, which Python refuses."""
-    missing = {chr(b) for b in tokenizer()._missing if b < 128}
-    return "".join(char for char in text if char not in missing and char < "\U000c0000")
 
 
 def test_ids_and_texts_are_pythons(ask):
@@ -314,85 +289,20 @@ def test_chat_is_pythons(ask):
 # The model
 
 
-@functools.cache
-def smollm2():
-    return load_smollm2()[0]
+@pytest.fixture
+def write(ask):
+    return lambda data: ask(f"const model = open(); {WRITE}", PATH, **data)
 
 
-def prompts():
-    """30 texts: short and long, of every sort."""
-    play, speech = load_shakespeare("validation")["Hamlet"], load_speeches("validation")["1863-Lincoln-1"]
-    starts = [
-        "The capital of France is",
-        "Hello",
-        " ",
-        "1 + 1 =",
-        "def fib(n):\n    ",
-        "안녕하세요 😀",
-        "\r\n\r\n",
-    ]
-    pieces = [
-        text[at : at + size] for text in (play, speech) for at, size in ((900, 40), (3000, 200), (9000, 700))
-    ]
-    questions = ["What is gravity?", "Name three colours.", "Write a poem.", "Is 7 prime?", "Hi!"]
-    chats = [tokenizer().chat([{"role": "user", "content": text}]) for text in questions]
-    odd = [TEXTS[4], TEXTS[13][:50], "x" * 100, TEXTS[9][:30], "<|im_start|><|im_start|>", "a b " * 40]
-    more = [
-        "Once upon a time",
-        "The quick brown fox",
-        "In 1905 Einstein",
-        "Dear Sir,",
-        '{"name": ',
-        "¿Qué hora es?",
-    ]
-    return [allowed(text) for text in [*starts, *pieces, *chats, *odd, *more]]
-
-
-SCRIPT = """
-const model = open();
-return data.prompts.map((text) => {
-  const { ids } = model.tokenizer.encode(text);
-  const session = model.session(ids);
-  const { logits } = session;
-  const written = [];
-  while (written.length < data.length) {
-    const row = session.logits;
-    written.push(row.reduce((best, logit, id) => (logit > row[best] ? id : best), 0));
-    session.push(written.at(-1));
-  }
-  return { ids, written, logits: toBase64(logits) };
-});
-"""
-
-
-def check(ask, texts, length):
-    """The logits after each text, and the `length` tokens that the page writes, are PyTorch's.
-
-    Prints how far the logits are apart, and the tokens that a margin decides: `pytest -s`.
-    """
-    for text, got in zip(texts, ask(SCRIPT, PATH, prompts=texts, length=length), strict=True):
-        ids = tokenizer().encode(text)
-        assert got["ids"] == ids
-        with torch.inference_mode():
-            rows = smollm2()(torch.tensor([ids + got["written"]]))[0, len(ids) - 1 :]
-        apart = np.abs(parity.decoded(got["logits"], "<f4") - rows[0].numpy()).max()
-        assert apart < 1e-3, f"{text!r}: a logit is off by {apart}"
-        best = rows[:-1].topk(2)
-        clear = best.values[:, 0] - best.values[:, 1] > MARGIN
-        print(f"logits {apart:.1e} apart, {int(clear.sum())} of {length} tokens clear after {text[:20]!r}")
-        for t, token in enumerate(got["written"]):
-            assert token == best.indices[t, 0] or not clear[t], f"{text!r}: token {t} is {token}"
-
-
-def test_smollm2_says_in_the_page_what_it_says_in_pytorch(ask):
-    check(ask, [prompts()[i] for i in (0, 5, 14)], 8)
+def test_smollm2_says_in_the_page_what_it_says_in_pytorch(write):
+    check(write, [prompts()[i] for i in (0, 5, 14)], 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(15))
-def test_smollm2_says_and_writes_what_pytorch_does(ask, part):
+def test_smollm2_says_and_writes_what_pytorch_does(write, part):
     assert len(prompts()) == 30
-    check(ask, prompts()[part::15], 64)
+    check(write, prompts()[part::15], 64)
 
 
 def test_another_file_is_refused_with_a_sentence(ask, tmp_path):
