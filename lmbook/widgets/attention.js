@@ -226,7 +226,7 @@ function render({ model, el }) {
   });
   const targets = targetChoice(vocab, (target) => set({ target }));
   const grid = headGrid(net, vocab, set);
-  const large = largeMap(vocab);
+  const large = largeMap();
   const found = h('p', { class: 'lmw-finding' });
   const table = nextWords(vocab, exact);
   const maps = h('div', { class: 'lmw-maps' }, grid.node, large.node);
@@ -245,7 +245,7 @@ function render({ model, el }) {
     words.draw(seen, gaze);
     targets.draw(ids, gaze, subject);
     grid.draw(seen, gaze, best);
-    large.draw(seen, gaze);
+    large.draw(ids.map((id) => vocab[id]), seen.attention[gaze.layer][gaze.head], gaze);
     found.textContent = finding(vocab, seen, best, subject);
     const expected = table.draw(seen, gaze.t);
     const { t: place, target, layer, head } = gaze;

@@ -115,23 +115,21 @@ export function headGrid({ L, H }, vocab, onpick) {
   return { node, draw };
 }
 
-/**
- * The chosen head's map, large, with the words beside it.
- * @param {string[]} vocab
- */
-export function largeMap(vocab) {
+/** The chosen head's map, large, with the words beside it. */
+export function largeMap() {
   const [map, title, names] = [makeMap(), quiet(), h('ol')];
   const node = h('div', {}, title, h('div', { class: 'lmw-large', 'aria-hidden': 'true' }, names, map.node));
   /**
-   * @param {Seen} seen
-   * @param {Gaze} gaze
+   * @param {string[]} words
+   * @param {Float32Array} shares T × T, row by row
+   * @param {Head & { t: number }} gaze
    */
-  function draw({ ids, attention }, { layer, head, t }) {
-    map.draw(attention[layer][head], ids.length, t);
+  function draw(words, shares, { layer, head, t }) {
+    map.draw(shares, words.length, t);
     title.textContent = `Head ${
       headName({ layer, head })
     }. A row for each word that looks; columns, in the same order, the words looked at. Right of the diagonal all is hidden.`;
-    names.replaceChildren(...ids.map((id, s) => h('li', { 'data-here': s === t }, vocab[id])));
+    names.replaceChildren(...words.map((word, s) => h('li', { 'data-here': s === t }, word)));
   }
   return { node, draw };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { TableModel } from '../../lmbook/widgets/core/models.js';
-import { askNextToken, PromptDesk, readPrompt, writeWithOneLuck } from '../../lmbook/widgets/core/prompting.js';
+import { askNextToken, PromptDesk, wrapPrompt, writeWithOneLuck } from '../../lmbook/widgets/core/prompting.js';
 
 /** @type {(got: Iterable<number>, want: number[]) => void} */
 function near(got, want) {
@@ -96,8 +96,8 @@ const tokenizer = /** @type {any} */ ({
 const desk = () => new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, after), { tokenizer })));
 
 Deno.test('a chat is the prompt in the template', () => {
-  assert.deepEqual(readPrompt(tokenizer, 'ab', true), { text: 'cab', ids: [2, 0, 1], problem: null });
-  assert.deepEqual(readPrompt(tokenizer, 'ab', false), { text: 'ab', ids: [0, 1], problem: null });
+  assert.deepEqual(wrapPrompt(tokenizer, 'ab', true), { text: 'cab', ids: [2, 0, 1], problem: null });
+  assert.deepEqual(wrapPrompt(tokenizer, 'ab', false), { text: 'ab', ids: [0, 1], problem: null });
 });
 
 Deno.test('the desk names the likeliest tokens after a prompt', () => {

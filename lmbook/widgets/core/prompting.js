@@ -25,7 +25,7 @@ const TAIL = 50; // a token is of the tail if as many are likelier
  * @param {string} prompt
  * @param {boolean} asChat
  */
-export function readPrompt(tokenizer, prompt, asChat) {
+export function wrapPrompt(tokenizer, prompt, asChat) {
   const text = asChat ? tokenizer.chat([{ role: 'user', content: prompt }]) : prompt;
   const { ids, problem } = tokenizer.encode(text);
   return { text, ids, problem };
@@ -133,7 +133,7 @@ export class PromptDesk {
 
   /** @param {Question} question */
   read({ prompt, asChat }) {
-    const { text, ids, problem } = readPrompt(this.model.tokenizer, prompt, asChat);
+    const { text, ids, problem } = wrapPrompt(this.model.tokenizer, prompt, asChat);
     if (problem) throw new RangeError(problem);
     if (!ids.length) throw new RangeError('The model predicts from what stands there: write something.');
     return { text, ids };
