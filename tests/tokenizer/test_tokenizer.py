@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from collections import Counter
 from itertools import pairwise
 
@@ -160,6 +161,13 @@ def test_merges_on_shakespeare_equal_those_of_the_package_tokenizers():
     ours, fast = (BPETokenizer.train(text, 1000, fast=fast) for fast in (False, True))
     assert ours.merges == fast.merges
     assert ours.vocab_size == 1000
+
+
+def test_only_fast_training_needs_the_package_tokenizers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    assert BPETokenizer.train("abab", 257).merges == [(97, 98)]
+    with pytest.raises(ImportError, match="pip install tokenizers"):
+        BPETokenizer.train("abab", 257, fast=True)
 
 
 def test_encoding_equals_that_of_the_package_tokenizers():
