@@ -19,6 +19,7 @@ from book import ROOT
 
 WIDGETS = ROOT / "lmbook" / "widgets"
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
+WEIGHTS = "weights/SmolLM2-135M-Instruct.Q4_1.gguf"  # in the same folder, if the site has it
 
 
 def views() -> dict[str, list[str]]:
@@ -62,17 +63,18 @@ def checksum(text: str) -> str:
     return f"{crc32(text.encode()):08x}"
 
 
-def script() -> str:
+def script(weights: bool = False) -> str:
     """Return the script of all views: what they share, once, then each in a scope of its own.
 
     Shared files are one block, where two functions of one name are an error. In front stands where the
-    workers' scripts are: see kit/worker.js.
+    workers' scripts are, and SmolLM2's file if the site has `weights`: see kit/worker.js.
     """
     bundle = bundler()
     found = views()
     drawn = {(WIDGETS / view).resolve(): names for view, names in found.items()}
     places = {name: f"{name}_worker.js?v={checksum(text)}" for name, text in workers().items()}
-    site = f"{{ script: globalThis.document?.currentScript.src, workers: {json.dumps(places)} }}"
+    site = json.dumps({"workers": places, "weights": f"../{WEIGHTS}" if weights else None})
+    site = f"{{ script: globalThis.document?.currentScript.src, ...{site} }}"
     parts = [f"'use strict';\nglobalThis.lmSite = {site};\nglobalThis.lmViews = {{}};\n{{\n"]
     for path in bundle.modules(*found):
         if path not in drawn:
@@ -92,7 +94,7 @@ def style() -> str:
 
 def write_views(html: Path) -> dict[str, str]:
     """Write all files into the site at `html`; return the check sums of script and style, Sphinx's way."""
-    texts = {SCRIPT: script(), STYLE: style()}
+    texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists()), STYLE: style()}
     beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
     (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)
     for name, text in (texts | beside).items():

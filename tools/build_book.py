@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 from book import ROOT, Repository, chapters, find_repository, git
-from views import name_views, write_views
+from views import WEIGHTS, name_views, write_views
 
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
@@ -28,6 +28,7 @@ RUNS = ("lmbook", "constraints.txt", "pyproject.toml")  # besides the chapters, 
 DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
 VIEWS = re.compile(r"lmbook/widgets/.*\.(js|css)")  # they only change how a widget is drawn
 HTML = BUILD / "html"
+SITE_WEIGHTS = HTML / "_static" / WEIGHTS
 SCRIPT = re.compile(r"<script\b|<iframe\b|\bjavascript:|<[^>]+\son\w+\s*=", re.IGNORECASE)
 CODE_SPAN = re.compile(r"(`+).*?\1", re.DOTALL)
 
@@ -141,10 +142,37 @@ def stamp_notebooks(repository: Repository) -> None:
         STAMPED.write_text(state)
 
 
+def has_weights() -> bool:
+    """Put SmolLM2's file into the site, where readers load it from, or take it out: make book WEIGHTS=none.
+
+    Returns whether it is there: without the package the site has none.
+    """
+    wanted = os.environ.get("WEIGHTS", "")
+    if wanted not in ("", "none"):
+        sys.exit(f"WEIGHTS can only be none, got {wanted}")
+    if wanted == "none":
+        SITE_WEIGHTS.unlink(missing_ok=True)
+    elif not SITE_WEIGHTS.exists():
+        from lmbook.smollm2 import _smollm2_path
+
+        try:
+            source = _smollm2_path()
+        except ModuleNotFoundError as error:
+            print(f"The site gets no weights. {error}", flush=True)
+            return False
+        SITE_WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            SITE_WEIGHTS.hardlink_to(source)
+        except OSError:  # another file system
+            shutil.copyfile(source, SITE_WEIGHTS.with_suffix(".part")).replace(SITE_WEIGHTS)
+    return SITE_WEIGHTS.exists()
+
+
 def main() -> None:
     repository = find_repository()
     sources = files(*DRAWS, *(["_build/colab-runs.json"] if repository else []))
-    views = fingerprint([path for path in sources if is_view(path)])
+    weights = "with-weights" if has_weights() else "without"
+    views = fingerprint([path for path in sources if is_view(path)]) + weights
     others = fingerprint([path for path in sources if not is_view(path)]) + f" {repository}"
     drawn_from = f"{views} {others}"
     built = HTML.joinpath("index.html").exists() and DRAWN.exists()
@@ -152,7 +180,7 @@ def main() -> None:
     if (before, others_before) == (views, others):
         print("Nothing has changed since the last build.", flush=True)
     elif others_before == others:
-        print("Only views of widgets have changed.", flush=True)
+        print("Only views of widgets or the weights have changed.", flush=True)
         DRAWN.unlink()
         name_views(HTML, write_views(HTML))
         DRAWN.write_text(drawn_from)

