@@ -50,11 +50,12 @@ def beam_search(
     length_penalty: float | int = 0.0,
     eos_token_id: int | None = None,
     padding_mask: Mask | None = None,
-) -> Found:
-    """Keep the `num_beams` most probable prefixes at each step; return the best continuation found.
+    num_return_sequences: int = 1,
+) -> tuple[Int[Tensor, "B*{num_return_sequences} _"], Float[Tensor, "B*{num_return_sequences}"]]:
+    """Keep the `num_beams` most probable prefixes at each step; return the best continuations found.
 
     A prefix among the best that produces `eos_token_id` is finished and frees its place in the beam.
-    The search ends when no prefix can overtake the best finished one. Without a length penalty
+    The search ends when no prefix can overtake the best finished ones. Without a length penalty
     one beam is greedy decoding.
 
     Args:
@@ -66,15 +67,17 @@ def beam_search(
         length_penalty: see the head of the module.
         eos_token_id: a continuation ends with this token; the rest of the row is filled with it.
         padding_mask: (B, T), True where a token is padding, on the left only.
+        num_return_sequences: continuations of each prompt to return, R, at most `num_beams`.
 
     Returns:
-        Ids (B, T + max_length), prompt included, and scores (B,): log P of the continuation in nats, up to
-        and with its end token, without length penalty.
+        Ids (B · R, T + max_length), prompt included, and scores (B · R,): log P of the continuation in nats,
+        up to and with its end token, without length penalty. Rows b · R to b · R + R − 1 belong to prompt b,
+        by falling rank; where fewer are found, the rest of them have score −inf and no new tokens.
 
     Raises:
         TypeError, ValueError: as `greedy_decode`; `num_beams` below 1, or so high that a step would compare
-            more than 2 ** 26 scores; `length_penalty` negative or not finite, or so high that `max_length` to
-            its power is beyond 1e304.
+            more than 2 ** 26 scores; `num_return_sequences` below 1 or above `num_beams`; `length_penalty`
+            negative or not finite, or so high that `max_length` to its power is beyond 1e304.
 
     Source: Graves 2012, Sequence Transduction with Recurrent Neural Networks, section 3; Murray and Chiang
     2018, Correcting Length Bias in Neural Machine Translation; Stahlberg and Byrne 2019, On NMT Search Errors
@@ -87,11 +90,12 @@ def beam_search(
     if max_length and getattr(model, "vocab_size", None) is not None:
         _check_beams(num_beams, int(model.vocab_size), max_length - 1)
     length_penalty = _checked_penalty(length_penalty, max_length)
+    count = check_int("num_return_sequences", num_return_sequences, 1, num_beams)
 
-    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
-        return _beam_row(model, prompt, num_beams, max_length, length_penalty, eos_token_id)
+    def search(prompt: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return _beam_row(model, prompt, num_beams, count, max_length, length_penalty, eos_token_id)
 
-    return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)
+    return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask, count)
 
 
 def exhaustive_search(
@@ -126,8 +130,8 @@ def exhaustive_search(
         what = f"{vocab_size} ** {max_length}{size} continuations"
         raise ValueError(f"exhaustive_search tries at most {EXHAUSTIVE_LIMIT} continuations, got {what}")
 
-    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
-        return _exhaust_row(model, prompt, max_length, length_penalty, eos_token_id)
+    def search(prompt: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [_exhaust_row(model, prompt, max_length, length_penalty, eos_token_id)]
 
     return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)
 
@@ -175,8 +179,8 @@ def contrastive_search(
     check_int("k", min(k, getattr(model, "vocab_size", None) or k), 1, MAX_CANDIDATES)
     alpha = check_number("alpha", alpha, "[0, 1]")
 
-    def search(prompt: Tensor) -> tuple[Tensor, Tensor]:
-        return _contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0)
+    def search(prompt: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [(_contrastive_row(model, prompt, k, alpha, max_length, eos_token_id), torch.tensor(0.0))]
 
     return _search_rows(model, search, input_ids, max_length, eos_token_id, padding_mask)[0]
 
@@ -197,15 +201,19 @@ def _checked_penalty(penalty: float | int, max_length: int) -> float | int:
     return penalty
 
 
-def _search_rows(model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask) -> Found:
-    """Run `search(prompt (1, T)) -> (ids (T + n,), score)` for each row and stack the results."""
-    ids = F.pad(input_ids, (0, max_length), value=eos or 0)
+def _search_rows(
+    model, search, input_ids: Ids, max_length: int, eos: int | None, padding_mask, count: int = 1
+) -> tuple[Int[Tensor, "R _"], Float[Tensor, " R"]]:
+    """Run `search(prompt (1, T)) -> [(ids (T + n,), score)]` for each row; stack `count` results of each."""
+    ids = F.pad(input_ids, (0, max_length), value=eos or 0).repeat_interleave(count, 0)
     scores = []
     with evaluating(model):
         for row, (padding, prompt) in enumerate(prompts(input_ids, padding_mask)):
-            found, score = search(prompt)
-            ids[row, padding : padding + len(found)] = found
-            scores.append(score)
+            results = search(prompt)
+            for place, (found, _) in enumerate(results, start=row * count):
+                ids[place, padding : padding + len(found)] = found
+            missing = [torch.full_like(results[0][1], -math.inf)] * (count - len(results))
+            scores += [score for _, score in results] + missing
     return ids, torch.stack(scores)
 
 
@@ -213,11 +221,16 @@ def _log_softmax(logits: RowLogits) -> RowLogits:
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
-def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_penalty, eos: int | None):
-    """Best continuation of one prompt (1, T): ids (T + n,), log P. Impossible prefixes are dropped."""
+def _beam_row(
+    model, prompt: Tensor, num_beams: int, count: int, max_length: int, length_penalty, eos: int | None
+):
+    """The `count` best continuations of one prompt (1, T), best first: ids (T + n,) and log P of each.
+
+    Impossible prefixes are dropped.
+    """
     forward = IncrementalForward(model, 1)
     beams, scores = prompt, torch.zeros(1, device=prompt.device)
-    best, best_rank = None, -math.inf
+    finished: list[tuple[float, Tensor, Tensor]] = []  # the best so far: (rank, ids, log P), best first
     for length in range(1, max_length + 1):
         logits = forward(beams)[:, -1]
         _check_beams(num_beams, logits.shape[1], length - 1)
@@ -228,17 +241,26 @@ def _beam_row(model, prompt: Tensor, num_beams: int, max_length: int, length_pen
                 raise ValueError(
                     f"eos_token_id must be below {totals.shape[1]}, the number of logits; got {eos}"
                 )
-            ended = _best(totals, num_beams)[:, eos]
-            rank = ended.max().item() / length**length_penalty
-            if rank > best_rank:
-                best, best_rank = (F.pad(beams[ended.argmax()], (0, 1), value=eos), ended.max()), rank
+            ended = _best(totals, num_beams)[:, eos].clone()  # totals are written into below
+            ids = F.pad(beams, (0, 1), value=eos)
+            finished = _ranked(finished, ids, ended, length**length_penalty, count)
             totals[:, eos] = -math.inf
         rows, tokens = _best(totals, num_beams).isfinite().nonzero(as_tuple=True)
         beams, scores = torch.cat((beams[rows], tokens[:, None]), dim=1), totals[rows, tokens]
-        if not len(rows) or scores.max().item() / max_length**length_penalty <= best_rank:
-            return best
+        to_beat = finished[-1][0] if len(finished) == count else -math.inf
+        if not len(rows) or scores.max().item() / max_length**length_penalty <= to_beat:
+            break
         forward.select(rows)
-    return beams[scores.argmax()], scores.max()
+    else:
+        finished = _ranked(finished, beams, scores, max(max_length, 1) ** length_penalty, count)
+    return [(ids, score) for _, ids, score in finished]
+
+
+def _ranked(finished: list, ids: Int[Tensor, "N T"], scores: Float[Tensor, " N"], divisor: float, count: int):
+    """The `count` best of those `finished` before and the possible ones of these; of equals the earlier."""
+    order = scores.argsort(descending=True, stable=True)[:count].tolist()
+    new = [(scores[n].item() / divisor, ids[n], scores[n]) for n in order if scores[n].isfinite()]
+    return sorted(finished + new, key=lambda each: -each[0])[:count]
 
 
 def _best(totals: Float[Tensor, "N V"], count: int) -> Float[Tensor, "N V"]:

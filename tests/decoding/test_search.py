@@ -17,6 +17,7 @@ from table_models import (
     sequence_log_prob,
 )
 from torch.nn.functional import cosine_similarity
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmbook.decoding import beam_search, contrastive_search, exhaustive_search, greedy_decode, search
 from lmbook.decoding.incremental import left_pad
@@ -36,17 +37,18 @@ def transformer(seed=0, **options):
     return model
 
 
-def best_by_enumeration(model, prompt, length, eos=None, penalty=0.0):
-    """(rank, log P, ids) of the best continuation: one sequence at a time, nothing past an end token."""
-    best = (-math.inf,)
+def best_by_enumeration(model, prompt, length, eos=None, penalty=0.0, count=1):
+    """(rank, log P, ids) of the best continuations: one sequence at a time, nothing past an end token."""
+    found = []
     for tail in itertools.product(range(model.vocab_size), repeat=length):
         stop = tail.index(eos) + 1 if eos in tail else length
         if any(token != eos for token in tail[stop:]):
             continue
         ids = torch.cat((prompt, torch.tensor(tail)))
         logp = sequence_log_prob(model, ids, len(prompt), eos)
-        best = max(best, (logp / stop**penalty, logp, ids.tolist()))
-    return best
+        if logp > -math.inf:
+            found.append((logp / stop**penalty, logp, ids.tolist()))
+    return sorted(found, reverse=True)[:count]
 
 
 @pytest.mark.parametrize("eos", [None, 0, 2])
@@ -58,7 +60,7 @@ def test_exhaustive_and_widest_beam_find_the_best_of_all(eos, penalty, seed):
     found, scores = exhaustive_search(model, PROMPTS, 4, **options)
     wide, wide_scores = beam_search(CachedTableModel(3, seed=seed, impossible=0.1), PROMPTS, 81, 4, **options)
     for i, prompt in enumerate(PROMPTS):
-        _, logp, ids = best_by_enumeration(model, prompt, 4, eos, penalty)
+        ((_, logp, ids),) = best_by_enumeration(model, prompt, 4, eos, penalty)
         assert found[i].tolist() == wide[i].tolist() == ids
         assert scores[i].item() == pytest.approx(logp, abs=1e-5)
         assert wide_scores[i].item() == pytest.approx(logp, abs=1e-5)
@@ -105,21 +107,21 @@ def test_one_beam_is_greedy(eos):
         assert score.item() == pytest.approx(sequence_log_prob(model, row, 3, eos), abs=1e-5)
 
 
-def plain_beam(model, prompt, width, length, eos=None, penalty=0.0):
-    """Beam search with lists of tuples: (log P, ids) of the best."""
-    live, best = [(0.0, tuple(prompt))], (-math.inf, None, None)
+def plain_beam(model, prompt, width, length, eos=None, penalty=0.0, count=1):
+    """Beam search with lists of tuples: (log P, ids) of the best ones."""
+    live, found = [(0.0, tuple(prompt))], []
     for n in range(1, length + 1):
         options = []
         for score, ids in live:
             logp = model(torch.tensor([ids]))[0, -1].double().log_softmax(-1).tolist()
             options += [(score + logp[v], (*ids, v)) for v in range(model.vocab_size) if logp[v] > -math.inf]
         options.sort(key=lambda option: -option[0])
-        for score, ids in options[:width]:
-            if ids[-1] == eos:
-                best = max(best, (score / n**penalty, score, ids), key=lambda b: b[0])
+        found += [(score / n**penalty, score, ids) for score, ids in options[:width] if ids[-1] == eos]
         live = [option for option in options if option[1][-1] != eos][:width]
-    best = max([best, *((s / length**penalty, s, ids) for s, ids in live)], key=lambda b: b[0])
-    return best[1], list(best[2]) + [eos] * (length + len(prompt) - len(best[2]))
+    found += [(score / length**penalty, score, ids) for score, ids in live]
+    found.sort(key=lambda each: -each[0])
+    whole = length + len(prompt)
+    return [(score, list(ids) + [eos] * (whole - len(ids))) for _, score, ids in found[:count]]
 
 
 @pytest.mark.parametrize("width", [2, 3, 7])
@@ -127,15 +129,60 @@ def plain_beam(model, prompt, width, length, eos=None, penalty=0.0):
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("kind", [TableModel, CachedTableModel])
 def test_beam_search_is_its_definition(width, eos, penalty, kind):
-    for seed in range(4):
+    for seed, count in enumerate((1, 1, 2, width)):
         model = kind(5, seed=seed, impossible=0.2)
-        ids, scores = beam_search(model, PROMPTS, width, 6, length_penalty=penalty, eos_token_id=eos)
+        options = {"length_penalty": penalty, "eos_token_id": eos, "num_return_sequences": count}
+        ids, scores = beam_search(model, PROMPTS, width, 6, **options)
         for i, prompt in enumerate(PROMPTS.tolist()):
-            score, expected = plain_beam(
-                TableModel(5, seed=seed, impossible=0.2), prompt, width, 6, eos, penalty
-            )
-            assert ids[i].tolist() == expected
-            assert scores[i].item() == pytest.approx(score, abs=1e-5)
+            plain = TableModel(5, seed=seed, impossible=0.2)
+            expected = plain_beam(plain, prompt, width, 6, eos, penalty, count)
+            found = ids[i * count : i * count + len(expected)]
+            assert found.tolist() == [row for _, row in expected]
+            given = scores[i * count : (i + 1) * count].tolist()
+            assert given[: len(expected)] == pytest.approx([score for score, _ in expected], abs=1e-5)
+            assert given[len(expected) :] == [-math.inf] * (count - len(expected))
+
+
+@pytest.mark.parametrize("eos", [None, 1])
+@pytest.mark.parametrize("penalty", [0, 1.5])
+def test_the_widest_beam_ranks_all_continuations(eos, penalty):
+    model = TableModel(3, seed=2, impossible=0.1)
+    options = {"eos_token_id": eos, "length_penalty": penalty, "num_return_sequences": 81}
+    ids, scores = beam_search(model, PROMPTS, 81, 4, **options)
+    for i, prompt in enumerate(PROMPTS):
+        expected = best_by_enumeration(model, prompt, 4, eos, penalty, count=81)
+        assert 20 < len(expected) <= 81
+        assert ids[81 * i : 81 * i + len(expected)].tolist() == [row for _, _, row in expected]
+        logps = [logp for _, logp, _ in expected] + [-math.inf] * (81 - len(expected))
+        assert scores[81 * i : 81 * (i + 1)].tolist() == pytest.approx(logps, abs=1e-5)
+
+
+def test_where_fewer_are_found_the_rest_say_so():
+    model = SizedFunctionModel(lambda prefix: [0.25, 0.75, 0.0], 3)
+    ids, scores = beam_search(model, PROMPTS[:2], 4, 1, num_return_sequences=3)
+    assert ids[:, 3].tolist() == [1, 0, 0] * 2
+    assert scores.exp().tolist() == pytest.approx([0.75, 0.25, 0.0] * 2)
+
+
+def test_n_best_equal_those_of_transformers():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+    theirs = LlamaForCausalLM(LlamaConfig(vocab_size=13, initializer_range=1.0, **sizes, **ends)).eval()
+    torch.nn.init.normal_(theirs.model.embed_tokens.weight[0].data)  # zeros, as padding: what follows is tied
+    options = {"num_beams": 5, "num_return_sequences": 4, "length_penalty": 0.0, "do_sample": False}
+    with torch.no_grad():
+        expected = theirs.generate(
+            PROMPTS,
+            attention_mask=torch.ones_like(PROMPTS),
+            max_new_tokens=6,
+            output_scores=True,
+            return_dict_in_generate=True,
+            **options,
+        )
+    found, scores = beam_search(lambda ids: theirs(ids).logits, PROMPTS, 5, 6, num_return_sequences=4)
+    assert found.equal(expected.sequences)
+    torch.testing.assert_close(scores, expected.sequences_scores)
 
 
 def test_length_penalty_favours_length():
@@ -258,7 +305,8 @@ def test_public_defaults():
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
     more = {"eos_token_id": None, "padding_mask": None}
-    assert defaults(beam_search) == {"num_beams": 4, "max_length": 100, "length_penalty": 0.0, **more}
+    beams = {"num_beams": 4, "max_length": 100, "length_penalty": 0.0, "num_return_sequences": 1}
+    assert defaults(beam_search) == beams | more
     assert defaults(exhaustive_search) == {"length_penalty": 0.0, **more}
     assert defaults(contrastive_search) == {"k": 4, "alpha": 0.6, "max_length": 100, **more}
 
@@ -383,6 +431,14 @@ class Counting(VectorModel):
     ("call", "message"),
     [
         (lambda m: beam_search(m, PROMPTS, 0, 3), "num_beams must be at least 1, got 0"),
+        (
+            lambda m: beam_search(m, PROMPTS, 2, 3, num_return_sequences=3),
+            "num_return_sequences must be at most 2, got 3",
+        ),
+        (
+            lambda m: beam_search(m, PROMPTS, 2, 3, num_return_sequences=0),
+            "num_return_sequences must be at least 1, got 0",
+        ),
         (
             lambda m: beam_search(m, PROMPTS, 2, 3, length_penalty=-0.5),
             r"length_penalty must be .* got -0\.5",

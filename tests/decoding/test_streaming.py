@@ -70,6 +70,25 @@ def test_half_a_character_is_never_shown_even_at_the_end():
     assert "".join(token.text for token in recite(ByteTokenizer(), invalid)) == "a\ufffdb\ufffd\ufffd€"
 
 
+def test_a_token_that_ends_within_a_character_shows_its_whole_ones_once():
+    tokenizer = BPETokenizer(
+        [(ord("a"), 0xC3), (0xA9, ord("b"))]
+    )  # "a" and half of "é", the other half and "b"
+    assert [token.text for token in recite(tokenizer, [256, 257, 256, ord("c")])] == [
+        "a",
+        "éb",
+        "a",
+        "\ufffdc",
+    ]
+
+
+def test_a_space_that_is_in_no_token_is_a_stop_string_too():
+    language = ToyLanguage()
+    ids = torch.tensor(language.encode("gulls swim."))
+    assert [StopStrings(language, [" "])(ids[:n]) for n in (1, 2)] == [False, True]
+    assert StopStrings(language, ["s swim."])(ids)
+
+
 def test_words_get_their_spaces_from_the_word_before():
     language = ToyLanguage()
     ids = language.encode("gulls swim. the gull rests.")
