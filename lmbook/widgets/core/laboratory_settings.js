@@ -1,12 +1,10 @@
 // The settings of a run in the laboratory; laboratory.js says which of them go together.
 
-/**
- * @typedef {typeof DEFAULT_RUN & { model: 'transformer' | 'window' | 'given', optimiser: 'adamw' | 'sgd' }} Settings
- */
+/** @typedef {typeof DEFAULT_RUN} Settings */
 
 /** The run that `lmbook.training.recipes` calls toy-causal, but for its length. `parts` are what can be switched off. */
 export const DEFAULT_RUN = {
-  model: 'transformer', // or 'window', or 'given': a configuration from Python
+  model: /** @type {'transformer' | 'window' | 'given'} */ ('transformer'), // given: a configuration from Python
   layers: 2,
   width: 64,
   heads: 4,
@@ -14,7 +12,7 @@ export const DEFAULT_RUN = {
   window: 4,
   vectors: 32,
   hidden: 128,
-  optimiser: 'adamw',
+  optimiser: /** @type {'adamw' | 'sgd'} */ ('adamw'),
   rate: 0.006,
   warmup: 30,
   steps: 300,

@@ -1,6 +1,6 @@
 // What the laboratory does away from the page, in steps: a generator yields between two pieces of work of a few
 // milliseconds, so that whoever drives it can report and stop. workers/laboratory_worker.js drives it.
-import { Run } from './laboratory.js';
+import { infoOf, Run } from './laboratory.js';
 import { exactFloor, ngramLevels } from './training_text.js';
 
 /** @import { Settings } from './laboratory_settings.js' */
@@ -173,7 +173,12 @@ export class TrainingSession {
    * @param {Uint8Array} bytes
    */
   open(settings, bytes) {
-    const run = new Run(settings, this.demand(this.text, 'a text'), this.given);
+    const text = this.demand(this.text, 'a text');
+    const tokens = infoOf(bytes)?.tokenizer.tokens;
+    if (tokens && String(tokens) !== String(text.tokenizer.tokens)) {
+      throw new RangeError('this model reads other tokens than the text has: choose the text that it was trained on');
+    }
+    const run = new Run(settings, text, this.given);
     run.open(bytes);
     Object.assign(this, { run, losses: [], recent: [], unseen: null, goal: settings.steps });
   }

@@ -74,7 +74,7 @@ export function ownCorner(name, onlearn) {
  * A field and a file input for the text, and a line about the result.
  * @param {() => void} onchange
  */
-function textSource(onchange) {
+export function textSource(onchange) {
   let text = '';
   const message = messageLine({ id: newId('own'), role: 'status' });
   const area = h('textarea', { rows: 5, spellcheck: 'false', 'aria-describedby': message.node.id });

@@ -20,7 +20,7 @@ import { answerCalls, Handover } from './answering.js';
  *   & { config?: TransformerConfig | null }} Source
  */
 
-const SLICE = 50; // milliseconds after which this worker listens
+const LISTEN_EVERY = 50; // milliseconds after which this worker listens
 const session = new TrainingSession();
 
 /** @param {Source} source */
@@ -35,7 +35,8 @@ answerCalls({
    * @param {Source} source
    * @param {Caller} caller
    */
-  take: (source, { signal }) => inSlices(session.take(textOf(source), source.config ?? null), { signal, slice: SLICE }),
+  take: (source, { signal }) =>
+    inSlices(session.take(textOf(source), source.config ?? null), { signal, slice: LISTEN_EVERY }),
   /** @param {Settings} settings */
   begin: (settings) => session.begin(settings),
   /** @param {string} sentence */
@@ -45,7 +46,7 @@ answerCalls({
    * @param {Caller} caller
    */
   train: ({ count }, { signal, progress }) =>
-    inSlices(session.train((update) => progress(update), count), { signal, slice: SLICE }),
+    inSlices(session.train((update) => progress(update), count), { signal, slice: LISTEN_EVERY }),
   news: () => session.latest(),
   save() {
     const bytes = session.save();
