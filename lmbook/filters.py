@@ -1,5 +1,6 @@
-"""The filters of `lmbook.decoding.filters`, under a short name."""
+"""The filters of `lmbook.decoding.filters` and `constraints`, under a short name."""
 
+from lmbook.decoding.constraints import constrain
 from lmbook.decoding.filters import (
     Filter,
     compose,
@@ -19,6 +20,7 @@ from lmbook.decoding.filters import (
 __all__ = [
     "Filter",
     "compose",
+    "constrain",
     "frequency_penalty",
     "logit_bias",
     "min_p",

@@ -1,5 +1,6 @@
 """Decoding: `sampling`, `streaming`, `search` and `speculative` decoding, and `filters` and `constraints`."""
 
+from lmbook.decoding.constraints import TokenAutomaton, constrain
 from lmbook.decoding.incremental import left_pad
 from lmbook.decoding.sampling import (
     TokenLogProbs,
@@ -16,9 +17,11 @@ __all__ = [
     "SpeculationStats",
     "StopStrings",
     "StreamedToken",
+    "TokenAutomaton",
     "TokenLogProbs",
     "acceptance",
     "beam_search",
+    "constrain",
     "contrastive_search",
     "exhaustive_search",
     "greedy_decode",

@@ -107,7 +107,7 @@ def temperature(logits: RowLogits, tau: float | int) -> RowLogits:
     Source: Ackley, Hinton and Sejnowski 1985, A Learning Algorithm for Boltzmann Machines.
     """
     check_number("temperature", tau, "[0, inf)")
-    _check_rows(logits)
+    check_rows(logits)
     if tau >= 1e-30:
         exact = torch.promote_types(logits.dtype, torch.float32)
         tau = min(float(tau), torch.finfo(exact).max)  # −inf by an infinite number would be NaN
@@ -129,7 +129,7 @@ def top_k(logits: RowLogits, k: int) -> RowLogits:
     Source: Fan, Lewis and Dauphin 2018, Hierarchical Neural Story Generation.
     """
     k = check_int("k", k)
-    _check_rows(logits)
+    check_rows(logits)
     if k >= logits.shape[-1]:
         return logits
     last = logits.topk(k).values[..., -1:]
@@ -149,7 +149,7 @@ def top_p(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
     """
     check_number("p", p, "(0, 1]")
-    _check_rows(logits)
+    check_rows(logits)
     if p == 1:
         return logits
     order, probs = logits.argsort(descending=True, stable=True), _softmax(logits)
@@ -166,7 +166,7 @@ def min_p(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Nguyen et al. 2024, Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs.
     """
     check_number("min_p", p, "[0, 1]")
-    _check_rows(logits)
+    check_rows(logits)
     if p == 0:
         return logits
     return _keep(logits, logits >= logits.amax(-1, keepdim=True) + math.log(p))
@@ -184,7 +184,7 @@ def top_n_sigma(logits: RowLogits, n: float | int) -> RowLogits:
     Source: Tang et al. 2024, Top-nσ: Not All Logits Are You Need, section 3.
     """
     check_number("top-n-sigma n", n, "[0, inf)")
-    _check_rows(logits)
+    check_rows(logits)
     exact, possible = logits.double(), logits.isfinite()
     best = exact.amax(-1, keepdim=True)
     below = torch.where(possible, best / 2 - exact / 2, 0.0)  # halves, so that no difference overflows
@@ -206,7 +206,7 @@ def typical(logits: RowLogits, p: float | int) -> RowLogits:
     Source: Meister et al. 2023, Locally Typical Sampling.
     """
     check_number("typical p", p, "(0, 1]")
-    _check_rows(logits)
+    check_rows(logits)
     if p == 1:
         return logits
     probs = _softmax(logits)
@@ -231,7 +231,7 @@ def logit_bias(logits: RowLogits, bias: Mapping[int, float | int]) -> RowLogits:
         raise TypeError(f"bias must be a map from ids to numbers, got {bias!r}")
     tokens = [check_int("an id in bias", token, 0) for token in bias]
     added = [float(check_number("a bias", value, "(-inf, inf)")) for value in bias.values()]
-    _check_rows(logits)
+    check_rows(logits)
     if logits.shape[-1] == 1:  # a single token keeps its probability of 1
         return logits
     check_int("an id in bias", max(tokens, default=0), 0, logits.shape[-1] - 1)
@@ -254,8 +254,8 @@ def repetition_penalty(
     Source: Keskar et al. 2019, CTRL, section 4.1; sign rule as in the transformers library.
     """
     check_number("penalty", penalty, "(0, inf)")
-    _check_rows(logits, ids)
-    ids = _written(ids, prompt_ignore_length)
+    check_rows(logits, ids)
+    ids = written(ids, prompt_ignore_length)
     penalty = float(penalty)
     penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
     return _changed(logits, penalised, (_counts(ids, logits) > 0) & (logits != 0))
@@ -272,8 +272,8 @@ def frequency_penalty(
     Source: OpenAI API reference, parameter frequency_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
-    _check_rows(logits, ids)
-    ids = _written(ids, prompt_ignore_length)
+    check_rows(logits, ids)
+    ids = written(ids, prompt_ignore_length)
     penalty = float(penalty)  # torch takes no int beyond int64
     counts = _counts(ids, logits)
     exact = torch.promote_types(logits.dtype, torch.float32)  # float16 counts to 65,504 only
@@ -291,8 +291,8 @@ def presence_penalty(
     Source: OpenAI API reference, parameter presence_penalty.
     """
     check_number("penalty", penalty, "(-inf, inf)")
-    _check_rows(logits, ids)
-    ids = _written(ids, prompt_ignore_length)
+    check_rows(logits, ids)
+    ids = written(ids, prompt_ignore_length)
     penalty = float(penalty)  # torch takes no int beyond int64
     return _changed(logits, logits - penalty, _counts(ids, logits) > 0)
 
@@ -309,8 +309,8 @@ def no_repeat_ngram(logits: RowLogits, ids: RowIds, n: int, prompt_ignore_length
     Source: Paulus, Xiong and Socher 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
     """
     n = check_int("n", n)
-    _check_rows(logits, ids)
-    ids = _written(ids, prompt_ignore_length)
+    check_rows(logits, ids)
+    ids = written(ids, prompt_ignore_length)
     length = ids.shape[-1]
     if length < n:
         return logits
@@ -327,7 +327,7 @@ _OWN = (temperature, top_k, top_p, min_p, top_n_sigma, typical, logit_bias)
 _OWN += (repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngram)
 
 
-def _check_rows(logits: object, *ids: object) -> None:
+def check_rows(logits: object, *ids: object) -> None:
     """Raise unless logits are (…, V) of floats and `ids`, where a filter takes them, (…, T) of the same."""
     if not is_floats(logits):
         raise TypeError(f"logits must be a tensor of floats, got {kind_of(logits)}")
@@ -341,7 +341,7 @@ def _check_rows(logits: object, *ids: object) -> None:
             raise ValueError(f"ids must be (…, T), with the rows of the logits (…, V); got {got}")
 
 
-def _written(ids: RowIds, prompt_ignore_length: int) -> Int[Tensor, "*rows N"]:
+def written(ids: RowIds, prompt_ignore_length: int) -> Int[Tensor, "*rows N"]:
     """`ids` without as many at the beginning."""
     return ids[..., min(check_int("prompt_ignore_length", prompt_ignore_length, 0), ids.shape[-1]) :]
 
