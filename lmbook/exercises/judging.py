@@ -55,7 +55,7 @@ def _beyond(unit: str, given: str, value: float) -> str:
     """Return what is wrong with a predicted share: a prediction can't be taken back once it is noted."""
     if unit == "%" and not 0 <= value <= 100:
         return say("no per cent", given=given)
-    if unit == "%" and 0 < value <= 1 and not given.endswith(("%", "cent")):
+    if unit == "%" and 0 < value <= 1 and not given.rstrip(".").endswith(("%", "cent")):
         return say("per cent or share", given=given)
     if unit in ("share", "probability") and not 0 <= value <= 1:
         return say("no share", given=given)

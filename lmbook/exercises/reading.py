@@ -1,4 +1,4 @@
-"""Reads a number that a reader typed: "0.25", "1/26", "0.99^100", "ln(87)", "219,136", "12 %", "2.5 bits".
+"""Reads a number that a reader typed: "0.25", "1/26", "0.99^100", "log₂(8)", "219,136", "12 %", "2 bits".
 
 `lmbook/widgets/core/judging.js` reads the same on the page.
 """
@@ -10,7 +10,7 @@ from functools import cache
 
 LONGEST = 80  # characters of an answer
 # What is stripped. It is listed since the two languages differ in what is a space.
-EDGES = " \t\n\r\f\v\u00a0\u202f\ufeff"
+EDGES = " \t\n\r\f\v\u00a0\u2009\u202f\ufeff"
 SENTENCES = {
     "right": "Right. {why}",
     "empty": "There is no answer yet.",
@@ -46,10 +46,15 @@ SHORT = {
     "second": ("s", "sec"),
     "MB": ("megabyte", "megabytes"),
     "times": ("x", "×", "time"),
+    "tokens": ("tok",),
 }
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity|∞)", re.IGNORECASE | re.ASCII)
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", re.ASCII)
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:([,_ '’])\d{3})(?:\1\d{3})*(?![\d,_'’]| \d)", re.ASCII)
+_BEFORE = re.compile(r"^(?:[=≈~]|(?:about|around|roughly|ca\.?) ) *", re.IGNORECASE | re.ASCII)
+# Other ways to write a sign. At the end of a text × is a unit.
+_SIGNS = (("−", "-"), ("₂", "2"), ("₁₀", "10"), ("÷", "/"))
+_SPACES = re.compile("[\u00a0\u2009\u202f]")
 _CALL = re.compile(r"(log10|log2|log|ln|exp|sqrt) *(?=[(\d.])", re.IGNORECASE | re.ASCII)
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "log10": math.log10,
@@ -78,7 +83,7 @@ def spellings(unit: str) -> tuple[str, ...]:
         return ()
     words = unit.split()
     singular = words[0].removesuffix("s") if len(words[0]) > 2 else words[0]
-    firsts = {words[0], singular, *SHORT.get(unit, ())}
+    firsts = {words[0], singular, *SHORT.get(words[0], ())}
     found = {" ".join([first, *words[1:n]]) for first in firsts for n in range(1, len(words) + 1)}
     if words[1:2] == ["per"]:
         below = (words[2], *SHORT.get(words[2], ()))
@@ -93,13 +98,12 @@ def read_number(given: str, unit: str = "", *, grouped: bool = False) -> tuple[f
         given: what was typed. ln and log are natural; ^ and ** are powers. Behind it may stand the unit, or
             per cent, which divide by a hundred unless they are the unit.
         unit: what the answer counts.
-        grouped: whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point.
+        grouped: whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point. Thousands
+            apart by a space, an underscore or an apostrophe are read everywhere.
     """
-    text = given.strip(EDGES).replace("−", "-").replace("\u00a0", " ").replace("\u202f", " ")
+    text = _in_one_form(given.strip(EDGES), grouped)
     if _NO_NUMBER.fullmatch(text):
         return math.nan, say("not a number", given=given)
-    if grouped:
-        text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     if re.match(r"[+-]?[\d.]*,", text, re.ASCII):
         return math.nan, say("comma", given=given)
     try:
@@ -111,6 +115,17 @@ def read_number(given: str, unit: str = "", *, grouped: bool = False) -> tuple[f
     except (OverflowError, ValueError):
         return math.nan, say("not a number", given=given)
     return _without_unit(value, rest, unit)
+
+
+def _in_one_form(text: str, grouped: bool) -> str:
+    """Return `text` with one sign for each thing, digits without gaps, and nothing before the number."""
+    for other, sign in _SIGNS:
+        text = text.replace(other, sign)
+    text = _BEFORE.sub("", _SPACES.sub(" ", text))
+    text = re.sub(r"×(?= *[^ ])", "*", text)
+    return _THOUSANDS.sub(
+        lambda match: match[0].replace(match[1], "") if grouped or match[1] != "," else match[0], text
+    )
 
 
 def _without_unit(value: float, rest: str, unit: str) -> tuple[float, str]:
@@ -130,7 +145,7 @@ class _Calculation:
 
     def result(self) -> tuple[float, str]:
         value = self.sum()
-        rest = self.text[self.place :].strip(EDGES)
+        rest = self.text[self.place :].strip(EDGES).rstrip(".")
         if re.search(r"\d", rest, re.ASCII):
             raise SyntaxError
         return value, rest

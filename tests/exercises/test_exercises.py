@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import random
+import re
 import sys
 import time
 from decimal import Decimal
@@ -25,7 +26,7 @@ import lmbook.widgets
 from lmbook.exercises import Verdict, chapters, check, checking, exercise, hint, load, solution, trial
 from lmbook.exercises.functions import difference, reference
 from lmbook.exercises.judging import judge
-from lmbook.exercises.reading import SENTENCES, read_number
+from lmbook.exercises.reading import SENTENCES, read_number, spellings
 from lmbook.exercises.specification import KINDS, LETTERS, Exercise, half_unit, read_exercise
 from lmbook.widgets import Exercises
 
@@ -33,6 +34,7 @@ ITEMS = [item for chapter in chapters() for item in (*load(chapter).exercises, *
 EXERCISES = [item for chapter in chapters() for item in load(chapter).exercises]
 NUMBERS = [item for item in ITEMS if item.answer is not None and item.kind == "number"]
 CODE = [item for item in ITEMS if item.kind == "code"]
+TABLE = json.loads(Path(__file__).with_name("answers.json").read_text("utf-8"))  # read by tests/js too
 each = lambda items: pytest.mark.parametrize("item", items, ids=lambda item: item.id)  # noqa: E731
 
 
@@ -329,6 +331,27 @@ def test_the_page_judges_as_python_does(tmp_path):
 
 
 class TestNumbers:
+    @pytest.mark.parametrize(("given", "unit", "answer", "value"), TABLE["read"])
+    def test_what_people_write_is_read(self, given, unit, answer, value):
+        read = read_number(given, unit, grouped=abs(answer) >= 1000)
+        assert read == (pytest.approx(value, rel=1e-12), "")
+
+    @pytest.mark.parametrize(("given", "unit", "answer", "sentence"), TABLE["refused"])
+    def test_what_may_mean_something_else_is_refused(self, given, unit, answer, sentence):
+        value, problem = read_number(given, unit, grouped=abs(answer) >= 1000)
+        assert math.isnan(value)
+        assert problem.startswith(SENTENCES[sentence].split("{")[0])
+        assert re.sub(r".*”", "", SENTENCES[sentence]) in problem
+
+    @pytest.mark.parametrize(("given", "unit", "state"), TABLE["predicted"])
+    def test_a_prediction_in_per_cent_or_as_a_share(self, given, unit, state):
+        bands = [{"upto": 200, "text": "so"}]
+        assert judge(make(answer=100, unit=unit, kind="prediction", band=bands), given).state == state
+
+    @pytest.mark.parametrize(("unit", "found"), TABLE["units"].items())
+    def test_a_unit_has_several_spellings(self, unit, found):
+        assert list(spellings(unit)) == sorted(found)
+
     @pytest.mark.parametrize(
         ("text", "unit", "value"),
         [

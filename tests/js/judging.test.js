@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { askedIn, fill, judge, LETTERS, readNumber } from '../../lmbook/widgets/core/judging.js';
+import table from '../exercises/answers.json' with { type: 'json' };
 
 /** @import { Item } from '../../lmbook/widgets/core/judging.js' */
 
@@ -161,6 +162,28 @@ Deno.test('units', () => {
   }
   assert.deepEqual(['50%', '50 percent', '50'].map((text) => valueOf(text, { unit: '%' })), [50, 50, 50]);
 });
+
+/** @type {Record<string, string[]>} */
+const UNITS = table.units;
+
+for (const [given, unit, answer, value] of /** @type {[string, string, number, number][]} */ (table.read)) {
+  Deno.test(`“${given}” is read as ${value} where ${unit || 'a plain number'} is asked for`, () => {
+    assert.ok(Math.abs(valueOf(given, { unit, units: UNITS[unit], answer }) - value) <= 1e-12 * Math.abs(value));
+  });
+}
+
+for (const [given, unit, answer, sentence] of /** @type {[string, string, number, string][]} */ (table.refused)) {
+  Deno.test(`“${given}” is refused where ${unit || 'a plain number'} is asked for: ${sentence}`, () => {
+    assert.equal(problemOf(given, { unit, units: UNITS[unit], answer }).split(':')[0], sentence);
+  });
+}
+
+for (const [given, unit, state] of table.predicted) {
+  Deno.test(`“${given}” as a prediction in ${unit} is ${state}`, () => {
+    const item = { unit, units: UNITS[unit], answer: 100, tolerance: 1e-7, bands: [{ upto: 200, text: 'so' }] };
+    assert.equal(judge(item, given, SENTENCES).state, state);
+  });
+}
 
 Deno.test('an error that is none of the text’s is not hidden', () => {
   const sentences = {

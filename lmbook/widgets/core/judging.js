@@ -23,9 +23,11 @@
 
 export const LETTERS = 'abcdefgh';
 const LONGEST = 80; // characters of an answer
-const EDGES = /^[ \t\n\r\f\v\u00a0\u202f\ufeff]+|[ \t\n\r\f\v\u00a0\u202f\ufeff]+$/g;
+const EDGES = /^[ \t\n\r\f\v\u00a0\u2009\u202f\ufeff]+|[ \t\n\r\f\v\u00a0\u2009\u202f\ufeff]+$/g;
 const PER_CENT = ['%', 'per cent', 'percent'];
 const NUMBER = /(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?/iy;
+const THOUSANDS = /(?<![0-9.,])[1-9][0-9]{0,2}(?:([,_ '’])[0-9]{3})(?:\1[0-9]{3})*(?![0-9,_'’]| [0-9])/g;
+const BEFORE = /^(?:[=≈~]|(?:about|around|roughly|ca\.?) ) */i;
 const CALL = /(log10|log2|log|ln|exp|sqrt) *(?=[(0-9.])/iy;
 /** @type {Record<string, (x: number) => number>} */
 const FUNCTIONS = {
@@ -77,7 +79,7 @@ class Calculation {
   /** @returns {[number, string]} the value, and the rest of the text */
   result() {
     const value = this.sum();
-    const rest = strip(this.text.slice(this.place));
+    const rest = strip(this.text.slice(this.place)).replace(/\.+$/, '');
     if (/[0-9]/.test(rest)) throw new Unreadable('no number');
     return [value, rest];
   }
@@ -151,6 +153,17 @@ class Calculation {
 }
 
 /**
+ * The text with one sign for each thing, digits without gaps, and nothing before the number.
+ * @param {string} text
+ * @param {boolean} grouped whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point
+ */
+function inOneForm(text, grouped) {
+  const signs = text.replaceAll('−', '-').replaceAll('₂', '2').replaceAll('₁₀', '10').replaceAll('÷', '/');
+  const plain = signs.replace(/[\u00a0\u2009\u202f]/g, ' ').replace(BEFORE, '').replace(/×(?= *[^ ])/g, '*');
+  return plain.replace(THOUSANDS, (all, gap) => grouped || gap !== ',' ? all.replaceAll(gap, '') : all);
+}
+
+/**
  * The value of what was typed and "", or NaN and what is wrong with it.
  * @param {string} given
  * @param {Item} item
@@ -164,11 +177,8 @@ export function readNumber(given, item, sentences) {
    */
   const wrong = (name, values = { given }) => ({ value: NaN, problem: fill(sentences[name], values) });
   const { unit = '', units = [], answer = 0 } = item;
-  let text = strip(given).replaceAll('−', '-').replace(/[\u00a0\u202f]/g, ' ');
+  const text = inOneForm(strip(given), Math.abs(answer) >= 1000);
   if (/^[+-]?(nan|inf|infinity|∞)$/i.test(text)) return wrong('not a number');
-  if (Math.abs(answer) >= 1000) {
-    text = text.replace(/[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])/g, (thousands) => thousands.replaceAll(',', ''));
-  }
   if (/^[+-]?[0-9.]*,/.test(text)) return wrong('comma');
   try {
     const [value, rest] = new Calculation(text).result();
@@ -193,7 +203,7 @@ export function readNumber(given, item, sentences) {
  */
 function beyond(unit, given, value) {
   if (unit === '%' && !(value >= 0 && value <= 100)) return 'no per cent';
-  if (unit === '%' && value > 0 && value <= 1 && !/(%|cent)$/.test(given)) return 'per cent or share';
+  if (unit === '%' && value > 0 && value <= 1 && !/(%|cent)\.*$/.test(given)) return 'per cent or share';
   return (unit === 'share' || unit === 'probability') && !(value >= 0 && value <= 1) ? 'no share' : '';
 }
 
