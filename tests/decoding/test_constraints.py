@@ -166,9 +166,9 @@ BAD = [
     ),
     (lambda: from_regex("^a$", Codec(), 0), ValueError, "can't be read: '\\^'"),
     (
-        lambda: TokenAutomaton.from_regex("a", Codec(), 10),
+        lambda: TokenAutomaton.from_regex("a", Codec(), 11),
         ValueError,
-        "eos_token_id must be at most 9, got 10",
+        "eos_token_id must be at most 10, got 11",
     ),
     (lambda: constrain(torch.zeros(2), torch.tensor([0]), None), TypeError, "automaton must be a TokenAut"),
     (
