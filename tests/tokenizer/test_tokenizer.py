@@ -192,6 +192,13 @@ def test_remembered_pieces_are_bounded(monkeypatch):
     assert tokenizer.encode(" ab") == [32, 256]
 
 
+def test_the_tokens_of_a_file_may_fill_the_limit_and_no_more(monkeypatch):
+    monkeypatch.setattr(bpe_module, "MAX_BYTES", 258)
+    assert BPETokenizer([(97, 98)]).tokens[256] == b"ab"
+    with pytest.raises(ValueError, match="at most 258 bytes in all, got 260"):
+        BPETokenizer([(97, 98), (98, 97)])
+
+
 def test_ids_that_are_no_utf8_become_replacement_characters():
     assert ByteTokenizer().decode([0xC3]) == "\ufffd"
     assert ByteTokenizer().decode([0xC3, 0xA9]) == "é"
@@ -213,6 +220,7 @@ def test_ids_outside_the_vocabulary_are_refused(bad):
     [
         (lambda: BPETokenizer.train("text", 255), "at least 256, the bytes; got 255"),
         (lambda: BPETokenizer([(1, 2), (3, 257)]), r"\(3, 257\) names an id outside 0 ≤ id < 257"),
+        (lambda: BPETokenizer([(1, 2), (257, 3)]), r"\(257, 3\) names an id outside 0 ≤ id < 257"),
         (lambda: BPETokenizer([(1, -2)]), r"\(1, -2\)"),
         (lambda: WordTokenizer.train("text", 0), "at least 1, for <unk>; got 0"),
         (lambda: WordTokenizer(["a"]), r"the first token must be '<unk>', got \['a'\]"),
