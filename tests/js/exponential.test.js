@@ -32,3 +32,10 @@ Deno.test('softmax in place, of a part of an array', () => {
   assert.ok(Number.isNaN(softmaxInPlace(PLAIN, { at: 0, view: broken }, 0, 3, 1)));
   assert.ok(broken.every(Number.isNaN));
 });
+
+Deno.test('a softmax has no share below e^-50, where processors are slow, and still sums to 1', () => {
+  const view = Float32Array.from([3, -46.9, -47.1, -1e9, -Infinity]);
+  softmaxInPlace(PLAIN, { at: 0, view }, 0, 5, 1);
+  assert.deepEqual([view[0], view[2], view[3], view[4]], [1, 0, 0, 0]);
+  assert.ok(Math.abs(view[1] / Math.exp(-49.9) - 1) < 1e-5);
+});

@@ -48,9 +48,10 @@ Deno.test('powers of four numbers at a time, and their sum', () => {
   const total = run.powers?.(x.at, 100, 100, 0.7) ?? NaN;
   let sum = 0;
   before.forEach((value, i) => {
-    const want = Math.exp((value - 100) * 0.7);
+    const power = (value - 100) * 0.7;
+    const want = power < -50 ? 0 : Math.exp(power); // less would be a number that processors are slow with
     sum += want;
-    assert.ok(Math.abs(x.view[i] - want) <= 1e-5 * want + 1e-37, `e^(0.7 · (${value} − 100)) is ${x.view[i]}`);
+    assert.ok(Math.abs(x.view[i] - want) <= 1e-5 * want, `e^(0.7 · (${value} − 100)) is ${x.view[i]}`);
   });
   assert.equal(x.view[0], 1);
   assert.ok(Math.abs(total - sum) < 1e-5 * sum);

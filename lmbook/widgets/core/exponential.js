@@ -8,6 +8,7 @@
 
 const CUTS = 1024;
 const EXP_LIMIT = 700; // beyond it the result is 0 or infinite; float32 ends at 104 already
+const LEAST_POWER = -50; // of a softmax: what is less counts as 0, as in training.wat
 const EXP_OFFSET = 2_000_000; // makes n + EXP_OFFSET positive, so that | 0 rounds down
 const FRACTIONS = Float64Array.from({ length: CUTS }, (_, j) => 2 ** (j / CUTS));
 const POWERS = Float64Array.from({ length: 2200 }, (_, i) => 2 ** (i - 1100));
@@ -37,7 +38,8 @@ export function softmaxInPlace({ powers }, { at, view: x }, from, length, scale)
   const done = powers ? length & -4 : 0;
   let total = powers ? powers(at + 4 * from, done / 4, top, scale) : 0;
   for (let i = from + done; i < end; i++) {
-    const power = quickExp((x[i] - top) * scale);
+    const z = (x[i] - top) * scale;
+    const power = z < LEAST_POWER ? 0 : quickExp(z);
     x[i] = power;
     total += power;
   }
