@@ -40,29 +40,39 @@ LARGEST_ID = 2**63 - 1  # of int64
 
 
 def surprisal(
-    model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    *,
+    batch_size: int | None = None,
+    window: int | None = None,
+    stride: int | None = None,
 ) -> Float[Tensor, "B T-1"]:
     """−log P(token t | the tokens before it) for t = 2 … T, (B, T − 1) float64, in nats.
 
-    Rows that are longer than the model's `context_length` L are read in windows of L tokens. Each window but
-    the first overlaps the one before by L // 2 tokens, and each token is scored once: in the first window
-    given all its past, in the others given at least L // 2 tokens. A model without a limit is read in one
-    piece; one with a `markov_order` in pieces that overlap enough to give the same numbers.
+    Rows that are longer than a window of L tokens are read in several, the next one `stride` tokens further,
+    and each token is scored once: in the first window given all its past, in the others given at least
+    L − `stride` tokens. So `stride` = 1 gives each token as much past as a window holds, at the price of a
+    window for each; `stride` = L reads everything once, and the first tokens of each window know nothing.
 
     Args:
         model: row t predicts token t + 1.
         ids: int64, at least two tokens a row.
         batch_size: rows at a time; None takes as many as `MAX_LOGITS` allows.
+        window: L, at most the model's `context_length`, which it is by default. A model without a limit is
+            by default read in one piece; one with a `markov_order` in pieces that overlap enough to give the
+            same numbers.
+        stride: at most L; by default L − L // 2.
 
     Raises:
         TypeError: a masked model (row t predicts token t itself), or ids that aren't int64.
-        ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, logits that aren't
-            (B, T, V), NaN logits, or logits that allow no token at all.
+        ValueError: too few tokens, ids outside the vocabulary, a batch_size below 1, a window or a stride
+            that is too short or too long, logits that aren't (B, T, V), NaN logits, or logits that allow no
+            token at all.
     """
     check_causal(model, "surprisal")
     vocab_size = getattr(model, "vocab_size", None)
     check_ids(ids, vocab_size, name="ids", min_length=2)
-    window, overlap = _window(model, ids)
+    window, overlap = _window(model, ids, window, stride)
     if batch_size is None:
         batch_size = max(1, MAX_LOGITS // (window * _width(model, ids)))
     batch_size = check_int("batch_size", batch_size)
@@ -77,39 +87,66 @@ def surprisal(
     return losses
 
 
-def cross_entropy(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
+def cross_entropy(
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    *,
+    batch_size: int | None = None,
+    window: int | None = None,
+    stride: int | None = None,
+) -> float:
     """Mean of `surprisal` over tokens 2 … T of all rows: nats per token. Same arguments and errors."""
     check_causal(model, "cross_entropy")
-    return float(surprisal(model, ids, batch_size=batch_size).mean())
+    return float(surprisal(model, ids, batch_size=batch_size, window=window, stride=stride).mean())
 
 
-def perplexity(model: LanguageModel, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
+def perplexity(
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    *,
+    batch_size: int | None = None,
+    window: int | None = None,
+    stride: int | None = None,
+) -> float:
     """exp(cross_entropy): a uniform choice among this many tokens is as uncertain. Same arguments and errors.
 
     Source: Jelinek, Mercer, Bahl & Baker, "Perplexity — a measure of the difficulty of speech recognition
     tasks", Journal of the Acoustical Society of America 62 (1977), S63.
     """
     check_causal(model, "perplexity")
-    return float(surprisal(model, ids, batch_size=batch_size).mean().exp())
+    nats = surprisal(model, ids, batch_size=batch_size, window=window, stride=stride)
+    return float(nats.mean().exp())
 
 
 def bits_per_byte(
-    model: LanguageModel, ids: Int[Tensor, "B T"], num_bytes: int, *, batch_size: int | None = None
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    num_bytes: int,
+    *,
+    batch_size: int | None = None,
+    window: int | None = None,
+    stride: int | None = None,
 ) -> float:
     """Bits per byte of text, which compares models with different vocabularies.
+
+    The bits of all tokens are summed before they are divided: a mean of windows' means would count the tokens
+    of a short window more.
 
     Args:
         model: as for `surprisal`.
         ids: as for `surprisal`.
         num_bytes: UTF-8 length of the text of tokens 2 … T of all rows; the first token isn't predicted.
         batch_size: as for `surprisal`.
+        window: as for `surprisal`.
+        stride: as for `surprisal`.
 
     Raises:
         ValueError: num_bytes below 1 or above 10 ** 18; and what `surprisal` raises.
     """
     check_causal(model, "bits_per_byte")
     check_int("num_bytes", num_bytes, 1, MAX_BYTES)
-    return float(surprisal(model, ids, batch_size=batch_size).sum()) / math.log(2) / num_bytes
+    nats = surprisal(model, ids, batch_size=batch_size, window=window, stride=stride)
+    return float(nats.sum()) / math.log(2) / num_bytes
 
 
 def pseudo_perplexity(masked_model, ids: Int[Tensor, "B T"], *, batch_size: int | None = None) -> float:
@@ -266,12 +303,18 @@ def calibration(
     )
 
 
-def _window(model: LanguageModel, ids: Tensor) -> tuple[int, int]:
+def _window(
+    model: LanguageModel, ids: Tensor, window: int | None = None, stride: int | None = None
+) -> tuple[int, int]:
     """How many tokens a window has, and how many of them the next window reads again."""
     length = ids.shape[1] - 1
     context_length = getattr(model, "context_length", None)
-    if context_length is not None:
-        return min(length, context_length), context_length // 2
+    if window is not None:
+        window = check_int("window", window, 1, context_length)
+    if window is not None or stride is not None or context_length is not None:
+        window = window or context_length or length
+        stride = window - window // 2 if stride is None else check_int("stride", stride, 1, window)
+        return min(length, window), window - stride
     markov_order = getattr(model, "markov_order", None)
     if markov_order is None:
         return length, 0

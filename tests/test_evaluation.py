@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import sentence_bleu
+from table_models import TableModel
 
 import lmbook.evaluation as evaluation
 from lmbook.evaluation import (
@@ -143,6 +144,67 @@ def test_windows_score_each_token_once_after_half_a_window(context_length):
     if context_length < length:
         assert (row[context_length:] >= context_length // 2).all()
         assert row.max() == context_length - 1
+
+
+def past_of(t, window, stride):
+    """The first token that token t is given: windows begin at multiples of the stride, the first has all."""
+    return 0 if t <= window else stride * math.ceil((t - window) / stride)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(7, 1), (7, 3), (7, 7), (1, 1), (2, 1), (18, 5), (40, 3)])
+@pytest.mark.parametrize("limit", [None, 40])
+def test_a_long_text_is_the_sum_of_exact_conditionals(window, stride, limit):
+    """Each token once, given what its window holds before it; a table of all prefixes tells them apart."""
+    model, ids = TableModel(5, seed=2), random_ids(2, 20)
+    model.context_length = limit
+    found = surprisal(model, ids, window=window, stride=stride)
+    assert max(length for _, length in model.calls) <= window
+    for row, losses in zip(ids, found, strict=True):
+        for t in range(1, 20):
+            given_ids = row[None, past_of(t, window, stride) : t]
+            exact = -model(given_ids)[0, -1].double().log_softmax(-1)[row[t]]
+            assert losses[t - 1].item() == pytest.approx(exact.item(), abs=1e-6)
+    bits = bits_per_byte(model, ids, 77, window=window, stride=stride)
+    assert bits == pytest.approx(found.sum().item() / math.log(2) / 77)
+    assert cross_entropy(model, ids, window=window, stride=stride) == pytest.approx(found.mean().item())
+    assert math.log(perplexity(model, ids, window=window, stride=stride)) == pytest.approx(
+        found.mean().item()
+    )
+
+
+def test_a_stride_of_one_is_exact_where_the_model_looks_no_further_than_a_window():
+    text = random_ids(1, 300, seed=4)
+    model, ids = NGramLM(4, V).fit(text), random_ids(1, 40, seed=5)
+    exact = surprisal(model, ids)
+    torch.testing.assert_close(surprisal(model, ids, window=3, stride=1), exact)
+    assert not torch.allclose(surprisal(model, ids, window=3, stride=2), exact)
+
+
+def test_half_a_window_is_the_default_stride():
+    model, ids = TableModel(5, seed=3), random_ids(2, 30)
+    model.context_length = 9
+    assert surprisal(model, ids).equal(surprisal(model, ids, window=9, stride=5))
+    assert surprisal(model, ids, window=6).equal(surprisal(model, ids, window=6, stride=3))
+    model.context_length = None
+    assert surprisal(model, ids).equal(surprisal(model, ids, stride=4))  # one piece
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window must be at least 1, got 0"),
+        ({"window": 10}, "window must be at most 9, got 10"),
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"stride": 10}, "stride must be at most 9, got 10"),
+        ({"window": 4, "stride": 5}, "stride must be at most 4, got 5"),
+    ],
+)
+def test_windows_and_strides_that_lose_tokens_are_refused(options, message):
+    model = TableModel(5)
+    model.context_length = 9
+    with pytest.raises(ValueError, match=message):
+        bits_per_byte(model, random_ids(1, 30), 30, **options)
+    assert not model.calls
 
 
 def test_the_windows_do_not_matter_where_the_model_looks_back_one_token():
