@@ -10,7 +10,8 @@ The rooms, from the bottom up; a module imports only what stands below it:
     toy  tokenizer            the language whose probabilities are known; text to ids and back
     transformer               the trunk, its caches, the causal and the masked model
     evaluation                perplexity, bits per byte, calibration
-    decoding                  filters, sampling, searches, speculative decoding
+    comparison                whole continuations, two models on the same passages
+    decoding                  filters, constraints, sampling, streams, searches, speculative decoding
     training  smollm2         loop, objectives, recipes, `pretrain`; the pretrained model
     checklist  exercises      checks for readers' own code; exercises that answer
     widgets                   their Python and their views; `core` computes in the page, `kit` draws
