@@ -134,7 +134,12 @@ class Exercise:
         if self.answer is not None:
             shown |= self._number()
         filled = {key: value for key, value in shown.items() if value not in ("", [])}
-        return filled | {"print": f"{zlib.crc32(repr((self.text, self.answer, self.choices)).encode()):08x}"}
+        return filled | {"print": self._print()}
+
+    def _print(self) -> str:
+        """Return what tells a page that the question has changed: its text, the right answer, the choices."""
+        choices = tuple(sorted((choice.text, choice.right) for choice in self.choices))
+        return f"{zlib.crc32(repr((self.text, self.answer, choices)).encode()):08x}"
 
     def _slack(self, mistaken: int | float) -> float:
         """Return how far from `mistaken` an answer is still recognised as it."""

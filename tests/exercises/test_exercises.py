@@ -122,6 +122,55 @@ class TestContent:
         assert check(item.id, names[item.function]).text == "The function returns nothing yet (None)."
 
 
+def place_of_right(item: Exercise) -> int:
+    return next(i for i, choice in enumerate(item.choices) if choice.right)
+
+
+class TestChoices:
+    """Nothing about how a choice looks says that it is the right one."""
+
+    ASKED = tuple(item for item in ITEMS if item.choices)
+
+    def test_the_right_one_is_about_as_often_the_longest_or_shortest_as_others(self):
+        by_chance = sum(1 / len(item.choices) for item in self.ASKED)
+        ranks = []
+        for item in self.ASKED:
+            lengths = [len(choice.text) for choice in item.choices]
+            right = lengths.pop(place_of_right(item))
+            ranks.append("longest" if right > max(lengths) else "shortest" if right < min(lengths) else "")
+        assert 0.5 * by_chance < ranks.count("longest") < 1.2 * by_chance, ranks.count("longest")
+        assert 0.5 * by_chance < ranks.count("shortest") < 1.5 * by_chance, ranks.count("shortest")
+
+    @each(ASKED)
+    def test_the_right_one_does_not_stand_out_by_its_length(self, item):
+        lengths = [len(choice.text) for choice in item.choices]
+        right = lengths.pop(place_of_right(item))
+        assert right <= 1.25 * max(lengths) + 5
+
+    def test_the_right_ones_are_spread_over_the_places(self):
+        for place in range(max(len(item.choices) for item in self.ASKED)):
+            by_chance = sum(1 / len(item.choices) for item in self.ASKED if len(item.choices) > place)
+            found = sum(place_of_right(item) == place for item in self.ASKED)
+            assert abs(found - by_chance) <= max(2, 0.2 * by_chance), LETTERS[place]
+
+    def test_a_question_is_the_same_in_another_order_and_another_with_another_choice(self):
+        def choice(text: str, *, right: bool) -> dict:
+            return {"text": text, "reason": "why", "right": right}
+
+        yes, no, never = choice("yes", right=True), choice("no", right=False), choice("never", right=False)
+        first, again, changed, turned = (
+            make(kind="choice", choice=choices)["print"]
+            for choices in (
+                [yes, no],
+                [no, yes],
+                [yes, never],
+                [{**yes, "right": False}, {**no, "right": True}],
+            )
+        )
+        assert first == again
+        assert len({first, changed, turned}) == 3
+
+
 def test_the_reference_of_two_sweeps_equals_an_enumeration():
     """masked-11: all fillings of the gaps, each with its probability."""
     for (first, step, words, place), found in zip(*reference(exercise("masked-11")), strict=True):
