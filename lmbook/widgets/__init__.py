@@ -22,6 +22,7 @@ from lmbook.widgets.replay import ReplayRecorder, TrainingReplay
 from lmbook.widgets.shannon import ShannonGame
 from lmbook.widgets.token_merges import TokenMerges
 from lmbook.widgets.training_panel import TrainingPanel
+from lmbook.widgets.word_vectors import WordVectors
 
 __all__ = [
     "AttentionExplorer",
@@ -40,4 +41,5 @@ __all__ = [
     "TokenMerges",
     "TrainingPanel",
     "TrainingReplay",
+    "WordVectors",
 ]
