@@ -81,6 +81,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # as all else: a busy machine is no fault
     path = ensure_chromium.find()
     if path is None:
         pytest.fail(ensure_chromium.HOW)

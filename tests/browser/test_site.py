@@ -8,13 +8,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from built_site import DESK, HTML, PAGES, PHONE
 from fontTools.ttLib import TTFont
+from looks import assert_accessible
 from playwright.sync_api import expect
 
-# Faults of axe-core that a page may have, rule by rule, with the reason. There is none.
-TOLERATED: dict[str, str] = {}
 PAGE_LIMIT = 450 * 1024  # bytes, gzipped, before widget weights; 65 KB are the views of all pages
 
 
@@ -35,14 +33,8 @@ class Links(HTMLParser):
                 self.targets.append(value)
 
 
-def test_the_site_has_its_pages():
-    assert {"index.html", "search.html", "chapters/index.html"} <= set(PAGES)
-
-
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("scheme", ["http", "file"])
-def test_loads_without_an_error_or_a_foreign_request(page, site, open_widgets, path, scheme):
-    widgets = open_widgets(page, getattr(site, scheme)(path))
+def check_drawn(page, widgets: list, path: str) -> None:
+    """The page is whole: it has a title, and each of its widgets is drawn."""
     if path == "index.html":  # it forwards, and nothing is left half loaded
         page.wait_for_url("**/chapters/index.html")
     assert page.title()
@@ -50,22 +42,66 @@ def test_loads_without_an_error_or_a_foreign_request(page, site, open_widgets, p
         assert widget.get_attribute("data-ready") == "true", widget.inner_text()
 
 
+def weigh(page) -> dict[str, int]:
+    """The gzipped bytes of everything that the page will load, by address."""
+    sizes: dict[str, int] = {}
+
+    def add(response) -> None:
+        if response.ok and not response.url.startswith("blob:"):  # a blob is part of the page that made it
+            sizes.setdefault(response.url, len(gzip.compress(response.body())))
+
+    page.on("response", add)
+    return sizes
+
+
+def size_of_widget_weights(page) -> int:
+    """The gzipped bytes of the models and texts that the page's widgets bring."""
+    texts = page.locator('script[type="application/vnd.jupyter.widget-state+json"]').all_text_contents()
+    saved = json.loads(texts[0])["state"] if texts else {}
+    weights = [buffer["data"] for model in saved.values() for buffer in model.get("buffers", [])]
+    return len(gzip.compress("".join(weights).encode())) if weights else 0
+
+
+def test_the_site_has_its_pages():
+    assert {"index.html", "search.html", "chapters/index.html"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_loads_from_the_disk_without_an_error_or_a_foreign_request(page, site, open_widgets, path):
+    check_drawn(page, open_widgets(page, site.file(path)), path)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_loads_without_an_error_or_a_foreign_request_and_is_light(page, site, open_widgets, path, capsys):
+    sizes = weigh(page)
+    check_drawn(page, open_widgets(page, site.http(path)), path)
+    page.wait_for_load_state("networkidle")
+    weights = size_of_widget_weights(page)
+    rest = sum(sizes.values()) - weights
+    with capsys.disabled():
+        print(f"\n{path}: {rest / 1024:.0f} KiB gzipped, and {weights / 1024:.0f} KiB of weights")
+    assert rest <= PAGE_LIMIT
+
+
 @pytest.mark.parametrize("path", [p for p in PAGES if p != "index.html"])  # that one only forwards
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_fits_and_is_accessible(new_page, site, open_widgets, path, theme, viewport):
-    page = new_page(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+def test_fits_and_is_accessible(new_page, site, open_widgets, path, viewport):
+    """All rules in the light; in the dark those on colours and pictures, for nothing else differs."""
+    page = new_page(viewport=viewport, color_scheme="light", reduced_motion="reduce")
     open_widgets(page, site.http(path))
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= viewport["width"], f"{path} is {width} px wide"
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
-    faults = [
-        f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes'][:3]]}"
-        for v in violations
-        if v["id"] not in TOLERATED
-    ]
-    assert not faults, "\n".join(faults)
+    for theme, rules in (("light", None), ("dark", ["cat.color", "cat.text-alternatives"])):
+        page.emulate_media(color_scheme=theme)
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= viewport["width"], f"{path} is {width} px wide in the {theme}"
+        assert_accessible(page, only=rules)
+
+
+@pytest.mark.parametrize("text", ["<img src='data:,'>", "<p style='color: #bbb; background: #fff'>pale</p>"])
+def test_what_cannot_be_seen_or_heard_is_found(page, text):
+    page.set_content(f"<html lang='en'><title>page</title><main><h1>Page</h1>{text}</main></html>")
+    with pytest.raises(AssertionError, match=r"image-alt|color-contrast"):
+        assert_accessible(page, only=["cat.color", "cat.text-alternatives"])
 
 
 def test_figures_stay_readable_on_a_phone_and_show_that_they_go_on(new_page, site, open_widgets):
@@ -113,33 +149,6 @@ def test_links_inside_the_site_lead_somewhere():
             elif parts.fragment and name in pages and unquote(parts.fragment) not in pages[name].ids:
                 dead.append(f"{path} -> {target}: no such place")
     assert not dead, "\n".join(sorted(set(dead)))
-
-
-def transferred(page, url: str) -> tuple[int, int]:
-    """Return the gzipped bytes of everything that `url` loads, and of the widget state within it."""
-    sizes: dict[str, int] = {}
-
-    def weigh(response) -> None:
-        if response.ok and not response.url.startswith("blob:"):  # a blob is part of the page that made it
-            sizes.setdefault(response.url, len(gzip.compress(response.body())))
-
-    page.on("response", weigh)
-    page.goto(url, wait_until="networkidle")
-    state = page.locator('script[type="application/vnd.jupyter.widget-state+json"]')
-    texts = state.all_text_contents()
-    saved = json.loads(texts[0])["state"] if texts else {}
-    weights = [buffer["data"] for model in saved.values() for buffer in model.get("buffers", [])]
-    return sum(sizes.values()), len(gzip.compress("".join(weights).encode())) if weights else 0
-
-
-@pytest.mark.parametrize("path", [p for p in PAGES if p.startswith("chapters/")])
-def test_page_is_light(page, site, path, capsys):
-    total, weights = transferred(page, site.http(path))
-    with capsys.disabled():
-        print(
-            f"\n{path}: {(total - weights) / 1024:.0f} KiB gzipped, and {weights / 1024:.0f} KiB of weights"
-        )
-    assert total - weights <= PAGE_LIMIT
 
 
 def test_mathematics_is_mathml_in_its_own_font(page, site):

