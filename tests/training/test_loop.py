@@ -73,7 +73,7 @@ class TestModes:
         model = causal()
         model.blocks[1].eval()
         before = modes(model)
-        with pytest.raises(ValueError, match="below vocab_size"):
+        with pytest.raises(ValueError, match="a batch must .*below vocab_size"):
             train_clm(model, [BATCH, BATCH + 50], sgd(model), 1)
         assert modes(model) == before
 
@@ -225,6 +225,7 @@ class TestRefusedBeforeAnyWork:
         model = build()
         with pytest.raises(ModuleNotFoundError, match="pip install tqdm"):
             train(model, [BATCH], sgd(model), 1, progress=True)
+        assert math.isfinite(*train(model, [BATCH], sgd(model), 1))
 
 
 @pytest.mark.parametrize("floor", [math.nan, -0.1, 1.1, math.inf])
@@ -237,3 +238,16 @@ def test_fit_takes_any_loss():
     model = causal()
     doubled = fit(model, lambda b: tuple(2 * x for x in causal_loss(model, b)), [BATCH], sgd(model, 0.0), 1)
     assert doubled == pytest.approx(train_clm(model, [BATCH], sgd(model, 0.0), 1))
+
+
+def test_matrices_decay_and_vectors_do_not():
+    """One step of AdamW with gradients of 0 takes rate · decay of each weight that decays."""
+    model = causal(tie_embeddings=False)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    torch.optim.AdamW(loop.decay_groups(model, 0.5), lr=0.1).step()
+    for weight, old in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), old if weight.ndim == 1 else old * 0.95)
+    held = [weight for group in loop.decay_groups(model, 0.5) for weight in group["params"]]
+    assert {id(weight) for weight in held} == {id(weight) for weight in model.parameters()}

@@ -76,6 +76,16 @@ def test_loss_falls_and_mode_is_kept():
     assert not model.training
 
 
+def test_a_long_gradient_is_shortened_and_no_bar_is_shown_unasked(capsys):
+    model = small()
+    before = [weight.detach().clone() for weight in model.parameters()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    train_mlm(model, [torch.randint(23, (5, 13))], optimizer, 1, max_grad_norm=0.01, generator=generator())
+    moved = [(w.detach() - b).flatten() for w, b in zip(model.parameters(), before, strict=True)]
+    assert torch.cat(moved).norm().item() == pytest.approx(0.01, rel=1e-2)  # differences of float32
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.slow
 def test_a_two_layer_model_comes_within_a_tenth_of_a_nat_of_the_exact_posterior():
     """The recipe of chapter 4: about a minute on two cores."""
