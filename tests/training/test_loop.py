@@ -73,7 +73,7 @@ class TestModes:
         model = causal()
         model.blocks[1].eval()
         before = modes(model)
-        with pytest.raises(ValueError, match="a batch must .*below vocab_size"):
+        with pytest.raises(ValueError, match=r"a batch must .*below vocab_size"):
             train_clm(model, [BATCH, BATCH + 50], sgd(model), 1)
         assert modes(model) == before
 
