@@ -234,7 +234,7 @@ class TestLink:
             one.press("Step")
         view = one.check("KATE:\nI")
         one.press("Copy link")
-        expect(one.find(".lmw-message").nth(1)).to_contain_text("address bar")
+        expect(one.said).to_contain_text("address bar")
         link = one.page.evaluate("location.hash")
         for on, more in ((new_page(), link), (one.page, "")):
             if more:
@@ -265,11 +265,11 @@ class TestLink:
         one.press("Count it")
         expect(one.button("Step")).to_be_enabled()
         one.press("Copy link")
-        expect(one.find(".lmw-message").nth(1)).to_contain_text("doesn’t carry your text")
+        expect(one.said).to_contain_text("doesn’t carry your text")
         link = one.page.evaluate("location.hash")
         assert "mat" not in link
         other = playground(new_page(), link=link)
-        expect(other.find(".lmw-message").nth(1)).to_contain_text("with a text that it doesn’t carry")
+        expect(other.said).to_contain_text("with a text that it doesn’t carry")
         assert other.root.get_by_label(OWN, exact=True).is_checked()
 
 
@@ -327,7 +327,7 @@ class TestOwnText:
     def test_a_file(self, playground):
         one = playground()
         one.choose(OWN)
-        one.find("input[type=file]").set_input_files(
+        one.find(".lmp-own input[type=file]").set_input_files(
             {"name": "mine.txt", "mimeType": "text/plain", "buffer": TEXT.encode()}
         )
         expect(one.root.get_by_label("The text to learn from")).to_have_value(TEXT)
@@ -388,7 +388,5 @@ class TestMessages:
 
     def test_a_link_to_a_model_that_is_not_here(self, playground):
         one = playground(link="#play:model=Hamlet%3Cb%3E&prompt=the+gull")
-        expect(one.find(".lmw-message").nth(1)).to_have_text(
-            "There is no model “Hamlet<b>” here; this is Animals."
-        )
+        expect(one.said).to_have_text("There is no model “Hamlet<b>” here; this is Animals.")
         one.check("the gull", [])

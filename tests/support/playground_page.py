@@ -26,7 +26,7 @@ PAGE = "chapters/playground.html"
 STATE = 'script[type="application/vnd.jupyter.widget-state+json"]'
 TRAINED = {"Animals": "toy-causal", "Shakespeare": "shakespeare"}
 NAMES = ("Animals", "Shakespeare", "Shakespeare, counted")
-OWN = "Your own text"
+REAL, OWN = "SmolLM2", "Your own text"
 PLAIN = {"strategy": "sample", "seed": 1, "temperature": 1.0, "k": 0, "p": 1.0, "minP": 0.0, "typical": 1.0}
 PLAIN |= {"beams": 4, "length": 12}
 TEXT = "the cat sat on the mat. a dog sat on the cat, and the mat sat still.\n" * 3
@@ -78,8 +78,12 @@ class Playground:
         return self.root.get_by_label("Your prompt")
 
     @property
+    def said(self) -> Locator:
+        return self.find(".lmw-message:not([role=status])")
+
+    @property
     def message(self) -> str:
-        return self.find(".lmw-message:not([role=status])").inner_text()
+        return self.said.inner_text()
 
     def press(self, target: str | Locator, *keys: str) -> None:
         """By keyboard: the focus on a button, by its name, or on another control; then `keys`."""
@@ -93,13 +97,13 @@ class Playground:
 
     def choose(self, name: str) -> None:
         """Another model, with the arrow keys of its radio buttons; wait until it can be asked."""
-        names = [*NAMES, OWN]
+        names = [*NAMES, REAL, OWN]
         self.find("fieldset").first.locator("input:checked").focus()
         steps = names.index(name) - names.index(self.name)
         for _ in range(abs(steps)):
             self.page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
         self.name = name
-        if name != OWN:
+        if name not in (REAL, OWN):
             expect(self.root.get_by_role("button", name=re.compile("^(Step|Search)$"))).to_be_enabled()
 
     def strategy(self, name: str) -> None:

@@ -13,11 +13,17 @@ from lmbook.ngram import NGramLM
 from lmbook.toy import ToyLanguage
 from lmbook.widgets import ChainRuleExplorer, NextTokenDemo, ShannonGame
 from lmbook.widgets.base import read_words
-from lmbook.widgets.bundle import bundle
+from lmbook.widgets.bundle import bundle, modules, without_exports
 from lmbook.widgets.shannon import LETTERS, score_letters
 
 FOLDER = Path(lmbook.widgets.__file__).parent
-VIEWS = sorted(file.name for file in FOLDER.glob("*.js") if "export default" in file.read_text("utf-8"))
+VIEWS = sorted(
+    str(file.relative_to(FOLDER))
+    for file in FOLDER.rglob("*.js")
+    if "export default" in file.read_text("utf-8")
+)
+WORKERS = sorted(str(file.relative_to(FOLDER)) for file in FOLDER.glob("workers/*_worker.js"))
+TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:function\*? |const |let |class )(\w+)", re.MULTILINE)
 COIN = {  # a language small enough to know by heart: 2 words and a full stop, which never follows "b"
     "start": {"a": (0.75, "start"), "b": (0.125, "after b"), ".": (0.125, "start")},
     "after b": {"a": (0.5, "start"), "b": (0.5, "after b")},
@@ -173,10 +179,19 @@ class TestModules:
         assert not re.search(
             r"^\s*import\b|\bimport\(|\brequire\(|https?:|innerHTML", text, flags=re.MULTILINE
         )
-        names = re.findall(r"^(?:export )?(?:async )?(?:function\*? |const |class )(\w+)", text, re.MULTILINE)
+        names = TOP_LEVEL.findall(text)
         assert len(names) == len(set(names))  # all modules share one scope
         text = text.replace("export default {", "const view = {")
         assert run_module(tmp_path, text, "print(typeof view.render);") == "function"
+
+    @pytest.mark.parametrize("worker", WORKERS)
+    def test_a_worker_is_one_script_that_answers(self, worker, tmp_path):
+        text = "".join(map(without_exports, modules(worker)))
+        names = TOP_LEVEL.findall(text)
+        assert len(names) == len(set(names))
+        asked = "onmessage({ data: { id: 1, method: 'nothing' } });"
+        heard = f"globalThis.postMessage = ({{ error }}) => print(error.message); {asked}"
+        assert run_module(tmp_path, text, heard) == 'the worker has no method "nothing"'
 
     @pytest.mark.parametrize("view", VIEWS)
     def test_a_bundle_leaves_out_remarks_and_no_code(self, view):

@@ -3,17 +3,20 @@
 // A filter takes V logits and returns a new Float64Array. It either rescales all of them (temperature, penalties) or
 // sets those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
 // never removes the last token, −Infinity stays −Infinity, and of equals the lowest id wins.
-// Filters that depend on earlier tokens also take the ids so far.
+// Filters that depend on earlier tokens also take the ids so far. With 49,152 tokens a loop takes a tenth of the time of
+// Float64Array.from with a function.
 
 /** @typedef {Float64Array | Float32Array | number[]} Numbers */
 
 /** @param {Numbers} logits */
 export function softmax(logits) {
   let top = -Infinity;
-  for (const logit of logits) top = Math.max(top, logit);
-  const probs = Float64Array.from(logits, (logit) => Math.exp(logit - top));
-  const total = probs.reduce((a, b) => a + b, 0);
-  return probs.map((p) => p / total);
+  for (let id = 0; id < logits.length; id++) top = Math.max(top, logits[id]);
+  const probs = new Float64Array(logits.length);
+  let total = 0;
+  for (let id = 0; id < probs.length; id++) total += probs[id] = Math.exp(logits[id] - top);
+  for (let id = 0; id < probs.length; id++) probs[id] /= total;
+  return probs;
 }
 
 /**
@@ -23,7 +26,11 @@ export function softmax(logits) {
  */
 export function temperature(logits, tau) {
   demand(tau >= 0 && tau < Infinity, 'temperature', tau, 'at least 0 and finite');
-  if (tau >= 1e-30) return Float64Array.from(logits, (logit) => logit / tau);
+  if (tau >= 1e-30) {
+    const scaled = Float64Array.from(logits);
+    for (let id = 0; id < scaled.length; id++) scaled[id] /= tau;
+    return scaled;
+  }
   const best = bestToken(logits);
   return keepTokens(logits, (id) => id === best);
 }
@@ -35,7 +42,7 @@ export function temperature(logits, tau) {
  */
 export function topK(logits, k) {
   demand(k >= 1, 'k', k, 'at least 1');
-  const kept = new Set(fromBest(logits).slice(0, k));
+  const kept = new Set(fromBest(logits, Math.trunc(k)));
   return keepTokens(logits, (id) => kept.has(id));
 }
 
@@ -47,8 +54,10 @@ export function topK(logits, k) {
 export function topP(logits, p) {
   demand(p > 0 && p <= 1, 'p', p, 'above 0 and at most 1');
   if (p === 1) return Float64Array.from(logits);
-  const probs = softmax(logits);
-  const kept = new Set(untilMass(fromBest(logits), probs, p));
+  const sorted = softmax(logits).sort();
+  let [count, mass] = [0, 0];
+  while (count < sorted.length && mass < p) mass += sorted[sorted.length - ++count];
+  const kept = new Set(fromBest(logits, count));
   return keepTokens(logits, (id) => kept.has(id));
 }
 
@@ -76,7 +85,7 @@ export function typical(logits, p) {
   const probs = softmax(logits);
   const entropy = probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0);
   const distance = probs.map((q) => Math.abs(-Math.log(q) - entropy));
-  const order = [...probs.keys()].sort((a, b) => distance[a] - distance[b] || a - b);
+  const order = Uint32Array.from(probs.keys()).sort((a, b) => distance[a] - distance[b] || a - b);
   const within = untilMass(order, probs, p);
   const limit = distance[within[within.length - 1]];
   return keepTokens(logits, (id) => distance[id] <= limit);
@@ -151,16 +160,21 @@ export function bestToken(logits) {
 }
 
 /**
- * All ids, best first; of equals the lowest id first. Equals are compared by ===, because −∞ − (−∞) is NaN.
+ * The `count` best ids, best first; of equals the lowest id first. Equals are compared by ===, because −∞ − (−∞) is NaN.
+ * Numbers alone are sorted fast, so that finds the least of the best.
  * @param {Numbers} logits
+ * @param {number} count
  */
-function fromBest(logits) {
-  return [...logits.keys()].sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a]));
+function fromBest(logits, count) {
+  const least = Float64Array.from(logits).sort()[Math.max(logits.length - count, 0)];
+  const ids = [];
+  for (let id = 0; id < logits.length; id++) if (logits[id] >= least) ids.push(id);
+  return ids.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a])).slice(0, count);
 }
 
 /**
  * The first few ids of `order` whose probabilities together reach p.
- * @param {number[]} order
+ * @param {Uint32Array} order
  * @param {Float64Array} probs
  * @param {number} p
  */
@@ -175,7 +189,9 @@ function untilMass(order, probs, p) {
  * @param {(id: number) => boolean} isKept
  */
 function keepTokens(logits, isKept) {
-  return Float64Array.from(logits, (logit, id) => (isKept(id) ? logit : -Infinity));
+  const kept = new Float64Array(logits.length);
+  for (let id = 0; id < kept.length; id++) kept[id] = isKept(id) ? logits[id] : -Infinity;
+  return kept;
 }
 
 /**

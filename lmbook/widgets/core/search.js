@@ -15,6 +15,8 @@ import { bestToken } from './filters.js';
 /** @typedef {Found & { rank: number }} Finished */
 /** @typedef {{ length: number, beams: Found[], candidates: Candidate[], best: Finished | null }} SearchStep */
 
+const LARGE = 1000; // tokens, more than a view shows
+
 /** @param {Numbers} logits */
 export function logSoftmax(logits) {
   const top = logits[bestToken(logits)];
@@ -23,7 +25,9 @@ export function logSoftmax(logits) {
   for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id] - top);
   const norm = top + Math.log(total);
   if (!Number.isFinite(norm)) throw new RangeError(`logits must be numbers, got ${logits.find(Number.isNaN)}`);
-  return Float64Array.from(logits, (logit) => logit - norm);
+  const logProbs = Float64Array.from(logits);
+  for (let id = 0; id < logProbs.length; id++) logProbs[id] -= norm;
+  return logProbs;
 }
 
 /**
@@ -83,7 +87,7 @@ export function beamSearch(model, ids, numBeams, maxLength, { lengthPenalty = 0,
 /**
  * Beam search, step by step. A step is {length, beams, candidates, best}:
  *   beams       the prefixes that were kept, [{ids, logProb}]; at most numBeams, in the order of their ids
- *   candidates  what they were chosen from: the children of the beams before, best first,
+ *   candidates  what they were chosen from: the children of the beams before (see childrenOf), best first,
  *               [{parent, token, logProb, fate}]; parent is the place among the beams before, logProb that of the whole
  *               continuation, fate 'kept', 'ended' (with eos, among the best) or 'dropped'
  *   best        the best finished continuation so far, {ids, logProb, rank}, or null
@@ -106,7 +110,7 @@ export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0,
   /** @type {Finished | null} */
   let best = null;
   for (let length = 1; length <= maxLength; length++) {
-    const candidates = childrenOf(beams).sort(byLogProb);
+    const candidates = childrenOf(beams, numBeams).sort(byLogProb);
     const isEnd = (/** @type {Candidate} */ { token }) => token === eos;
     // A prefix among the best that ends with eos is finished, and another takes its place.
     const ended = candidates.slice(0, numBeams).filter(isEnd);
@@ -135,17 +139,25 @@ export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0,
 const byLogProb = (a, b) => b.logProb - a.logProb;
 
 /**
- * Every beam with every token that is possible after it.
+ * Every beam with every token that is possible after it; of a large vocabulary only with its best 2 · numBeams: no others
+ * can be among the best numBeams of all, even if each beam's best one ends the text.
  * @param {Beam[]} beams
+ * @param {number} numBeams
  */
-function childrenOf(beams) {
+function childrenOf(beams, numBeams) {
   return beams.flatMap(({ logProb, session }, parent) => {
     /** @type {Candidate[]} */
     const children = [];
     if (!session) return children;
-    logSoftmax(session.logits).forEach((more, token) => {
-      if (more > -Infinity) children.push({ parent, token, logProb: logProb + more, fate: 'dropped' });
-    });
+    const logProbs = logSoftmax(session.logits);
+    const size = logProbs.length;
+    const least = size > LARGE ? logProbs.toSorted()[Math.max(size - 2 * numBeams, 0)] : -Infinity;
+    for (let token = 0; token < size; token++) {
+      const more = logProbs[token];
+      if (more > -Infinity && more >= least) {
+        children.push({ parent, token, logProb: logProb + more, fate: 'dropped' });
+      }
+    }
     return children;
   });
 }

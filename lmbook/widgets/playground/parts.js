@@ -1,11 +1,15 @@
 // The parts of a playground: the growing text, the distribution, the sliders.
-import { button, formatProb, h, plural, roving, setBar, slider } from '../kit/kit.js';
+import { SHORT } from './desk.js';
+import { button, field, formatProb, h, line, plural, quiet, roving, setBar, slider } from '../kit/kit.js';
 
+/** @import { Table, TableLine, Wanted } from './desk.js' */
 /** @import { Dial, DialKey } from './settings.js' */
 /** @import { Spelled } from './text.js' */
 
-const SHORT = 10; // lines of the distribution at first
-const LONG = 128; // and at most
+/** @typedef {{ take: (id: number) => void, want: (wanted: Partial<Wanted>) => void }} Asks */
+
+const LONG = 128; // lines of the distribution at most
+const MANY = 500; // where a dial that may remove any token but one ends: beyond it there is nothing to see
 
 /**
  * The text: the prompt, then the written tokens. Each token is a button that goes back to it; the less likely it was,
@@ -29,7 +33,7 @@ export function textView(onpick) {
   }
   /**
    * @param {string} promptText
-   * @param {Spelled[]} tokens
+   * @param {(Spelled & { p: number })[]} tokens
    * @param {number} cursor the place whose distribution is shown, tokens.length at the end
    */
   function draw(promptText, tokens, cursor) {
@@ -74,66 +78,93 @@ function moveByKeys(written, places) {
 }
 
 /**
- * @typedef {object} Shown
- * @property {string} heading
- * @property {(id: number) => string} label names a token
- * @property {Float64Array} before
- * @property {Float64Array} after
- * @property {number} chosen the token that was taken here, or −1
+ * The distribution, before and after the filters: a line for each of the likeliest tokens, or of those that are looked
+ * for; a click takes the token.
+ * @param {Asks} asks
  */
-
-/**
- * The distribution, before and after the filters: a line for each of the likeliest tokens; a click takes the token.
- * @param {(id: number) => void} ontake
- */
-export function distributionView(ontake) {
+export function distributionView(asks) {
   const list = h('ol', { 'aria-label': 'Next token, likeliest first: choose one to take it' });
   const refresh = roving(list);
   const title = h('p', { class: 'lmp-title' });
   const rest = h('div', { class: 'lmw-row lmp-rest' });
-  const more = button('', toggle, { class: 'lmw-button lmp-more', 'aria-expanded': 'false' });
-  const node = h('div', { class: 'lmp-dist' }, title, distributionHead(), list, rest, more);
+  const further = listControls(asks);
+  const node = h('div', { class: 'lmp-dist' }, title, distributionHead(), list, rest, further.node);
   /** @type {ReturnType<typeof distributionLine>[]} */
   const lines = [];
-  let isLong = false;
-  /** @type {Shown | null} */
-  let last = null;
-  function toggle() {
-    isLong = !isLong;
-    more.setAttribute('aria-expanded', String(isLong));
-    if (last) draw(last);
-  }
   function grow() {
-    const line = distributionLine(ontake);
+    const line = distributionLine(asks.take);
     lines.push(line);
     list.append(line.item);
   }
-  /** @param {Shown} shown */
-  function draw(shown) {
-    last = shown;
-    const { heading, before, after } = shown;
-    const order = [...before.keys()].sort((a, b) => before[b] - before[a] || a - b);
-    const ids = order.slice(0, isLong ? LONG : SHORT);
-    const scale = Math.max(before[order[0]], after.reduce((a, b) => Math.max(a, b), 0));
-    title.textContent = heading;
-    while (lines.length < ids.length) grow();
+  /**
+   * @param {Table} table
+   * @param {number} chosen the token that was taken here, or −1
+   */
+  function draw(table, chosen) {
+    const where = chosen < 0 ? 'Next token' : `In place of “${table.chosen}”`;
+    title.textContent = `${where}: ${table.left} of ${table.total} left`;
+    while (lines.length < table.lines.length) grow();
     lines.forEach((line, i) => {
-      line.show(i < ids.length);
-      if (i < ids.length) line.write(ids[i], shown, scale);
+      line.show(i < table.lines.length);
+      if (i < table.lines.length) line.write(table.lines[i], table.scale, chosen);
     });
-    drawRest(rest, shown, order.slice(ids.length));
-    more.hidden = order.length <= SHORT;
-    more.textContent = isLong ? `Show ${SHORT}` : `Show ${order.length > LONG ? LONG : `all ${order.length}`}`;
+    drawRest(rest, table);
+    further.draw(table);
     refresh();
   }
   /** @param {string} heading */
   function empty(heading) {
-    last = null;
     title.textContent = heading;
     for (const line of lines) line.show(false);
-    rest.hidden = more.hidden = true;
+    rest.hidden = true;
+    further.hide();
   }
   return { node, draw, empty };
+}
+
+/**
+ * More lines or fewer; in a long list the next ones, and a field that looks for tokens.
+ * @param {Asks} asks
+ */
+function listControls({ want }) {
+  let isLong = false;
+  /** @type {Table | null} */
+  let last = null;
+  const more = button('', () => (isLong = !isLong, want({ from: 0, count: isLong ? LONG : SHORT })), {
+    class: 'lmw-button lmp-more',
+    'aria-expanded': 'false',
+  });
+  /** @param {number} pages */
+  const turn = (pages) => want({ from: Math.max((last?.wanted.from ?? 0) + pages * LONG, 0) });
+  const up = button('Further up', () => turn(-1), { class: 'lmw-button lmp-more' });
+  const down = button('Further down', () => turn(1), { class: 'lmw-button lmp-more' });
+  const search = h('input', { type: 'search', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none' });
+  search.addEventListener('input', () => want({ from: 0, find: search.value }));
+  const find = field('Find a token', search);
+  const places = quiet();
+  const node = h('div', { class: 'lmp-further' }, places, line(more, up, down, find));
+  /** @param {Table} table */
+  function draw(table) {
+    last = table;
+    const { wanted: { from, find: text }, found, total, lines } = table;
+    isLong = table.wanted.count > SHORT;
+    more.hidden = found <= SHORT;
+    more.setAttribute('aria-expanded', String(isLong));
+    more.textContent = isLong ? `Show ${SHORT}` : `Show ${found > LONG ? LONG : `all ${found}`}`;
+    up.hidden = down.hidden = !isLong || found <= LONG;
+    up.disabled = from === 0;
+    down.disabled = from + lines.length >= found;
+    find.hidden = total <= LONG;
+    if (search.value !== text) search.value = text;
+    const numbers = lines.map(({ place }) => place.toLocaleString('en'));
+    const contain = text ? `${found.toLocaleString('en')} tokens contain “${text}”. ` : '';
+    places.hidden = !text && from === 0;
+    places.textContent = contain + (lines.length ? `Places ${numbers[0]} to ${numbers[numbers.length - 1]}.` : '');
+  }
+  const hide = () => {
+    for (const one of [more, up, down, find, places]) one.hidden = true;
+  };
+  return { node, draw, hide };
 }
 
 function distributionHead() {
@@ -163,21 +194,21 @@ function distributionLine(ontake) {
     item.hidden = node.hidden = !isShown;
   };
   /**
-   * @param {number} id
-   * @param {Shown} shown
+   * @param {TableLine} line
    * @param {number} scale the probability that fills a bar
+   * @param {number} chosen
    */
-  function write(id, { label, before, after, chosen }, scale) {
-    const [name, pair] = [label(id), [before[id], after[id]]];
-    Object.assign(node.dataset, { token: id, before: pair[0], after: pair[1] });
+  function write({ id, label: name, place, before, after }, scale, chosen) {
+    Object.assign(node.dataset, { token: id, before, after, place });
     token.textContent = id === chosen ? `${name} ◂` : name;
-    node.classList.toggle('lmp-removed', pair[1] === 0);
-    pair.forEach((p, i) => {
+    node.title = `Place ${place.toLocaleString('en')}`;
+    node.classList.toggle('lmp-removed', after === 0);
+    [before, after].forEach((p, i) => {
       setBar(bars[i], p / scale);
       numbers[i].textContent = p === 0 ? '0' : p.toFixed(4);
     });
-    const says = pair[1] === 0 ? 'removed' : `${formatProb(pair[1])} after`;
-    node.setAttribute('aria-label', `${name}: ${formatProb(pair[0])} before the filters, ${says}. Take it`);
+    const says = after === 0 ? 'removed' : `${formatProb(after)} after`;
+    node.setAttribute('aria-label', `${name}: ${formatProb(before)} before the filters, ${says}. Take it`);
   }
   return { item, show, write };
 }
@@ -185,16 +216,14 @@ function distributionLine(ontake) {
 /**
  * The total of the tokens that have no line.
  * @param {HTMLElement} node
- * @param {Shown} shown
- * @param {number[]} others
+ * @param {Table} table
  */
-function drawRest(node, { before, after }, others) {
-  const [left, kept] = [before, after].map((dist) => others.reduce((sum, id) => sum + dist[id], 0));
-  node.hidden = others.length === 0;
+function drawRest(node, { rest: [before, after], total, lines }) {
+  node.hidden = total === lines.length;
   node.replaceChildren(
-    h('span', {}, plural(others.length, 'other')),
-    h('span', { class: 'lmp-before lmw-num' }, left.toFixed(4)),
-    h('span', { class: 'lmp-after lmw-num' }, kept.toFixed(4)),
+    h('span', {}, plural(total - lines.length, 'other')),
+    h('span', { class: 'lmp-before lmw-num' }, before.toFixed(4)),
+    h('span', { class: 'lmp-after lmw-num' }, after.toFixed(4)),
   );
 }
 
@@ -210,9 +239,10 @@ export function dialView({ key, name, from, to, step, off, digits }, onturn) {
   const node = h('label', { class: 'lmp-dial' }, h('span', {}, name, value), input);
   /**
    * @param {number} now
-   * @param {number} top the highest value where the vocabulary decides
+   * @param {number} vocabSize which decides the highest value, where `to` doesn't
    */
-  function draw(now, top) {
+  function draw(now, vocabSize) {
+    const top = Math.min(vocabSize, MANY);
     if (to === null) input.max = String(top);
     const at = to === null && (now === 0 || now > top) ? top : now;
     if (Number(input.value) !== at) input.value = String(at);

@@ -56,18 +56,20 @@ class Playground(BookWidget):
         prompt: what stands in the field at first, for one model.
         ids: as in `PlaygroundModel`, for one model.
         own_text: offer the corner where a pasted text becomes an n-gram.
+        smollm2: offer SmolLM2, which a reader loads on demand, 98 MB.
 
     Raises:
         TypeError: a model that can't continue a prompt, no tokenizer.
         ValueError: models larger than a page may carry, a prompt that can't be read or is too long.
     """
 
-    _esm = bundle("playground/view.js")
+    _esm = bundle("playground/view.js", workers=("model",))
     _css = style("kit/sentence.css", "playground/playground.css")
     headers = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     about = traitlets.List(traitlets.Dict()).tag(sync=True)  # of each model: name, prompts, note
     own_text = traitlets.Bool(True).tag(sync=True)
+    smollm2 = traitlets.Bool(True).tag(sync=True)
     state = traitlets.Dict().tag(sync=True)  # what the reader has done: model, prompt, ids, settings
 
     def __init__(
@@ -78,6 +80,7 @@ class Playground(BookWidget):
         prompt: str = "",
         ids: Tensor | None = None,
         own_text: bool = True,
+        smollm2: bool = True,
     ):
         if isinstance(model, Sequence):
             entries = list(model)
@@ -93,7 +96,7 @@ class Playground(BookWidget):
         check_size(sum(sizes), f"the models {', '.join(repr(e.name) for e in entries)} together")
         headers, weights = pack_models(_pack(entry) for entry in entries)
         about = [{"name": e.name, "prompts": list(e.prompts), "note": e.note} for e in entries]
-        super().__init__(headers=headers, weights=weights, about=about, own_text=own_text)
+        super().__init__(headers=headers, weights=weights, about=about, own_text=own_text, smollm2=smollm2)
         self._entries = entries
 
     def __repr__(self) -> str:

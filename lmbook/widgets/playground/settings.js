@@ -95,7 +95,7 @@ const UNITS = { words: 'word', word: 'word', char: 'character', byte: 'byte', bp
 
 /**
  * "1 word", "2 characters".
- * @param {{ tokenizer: Tokenizer }} model
+ * @param {{ tokenizer: { kind: TokenizerKind } }} model
  * @param {number} count
  */
 export function unitOf(model, count) {

@@ -2,8 +2,11 @@
 // player.js has the behaviour, controls.js the display; this file connects them and stores the state in the address.
 import { playgroundControls } from './controls.js';
 import { ownCorner } from './own_corner.js';
+import { deskHere, deskInWorker } from './desk.js';
 import { OWN, Player } from './player.js';
+import { SMOLLM2 } from '../core/smollm2.js';
 import { setter } from '../kit/kit.js';
+import { Smollm2Corner } from '../kit/smollm2_corner.js';
 import { readLink, writeLink } from './settings.js';
 
 const DELAY = 250; // milliseconds after the last change of a prompt or a dial, before the state is stored
@@ -17,6 +20,7 @@ function render({ model, el }) {
   const carried = { headers: model.get('headers'), weights: model.get('weights'), about: model.get('about') };
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
   const names = carried.headers.map((/** @type {{ name: string }} */ { name }) => name);
+  if (model.get('smollm2') && !names.includes(SMOLLM2.name)) names.push(SMOLLM2.name);
   if (model.get('own_text')) names.push(OWN);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let keeper;
@@ -24,12 +28,18 @@ function render({ model, el }) {
     clearTimeout(keeper);
     keeper = setTimeout(() => set({ state: player.playing }), DELAY);
   };
-  const corner = ownCorner(OWN, (net) => player.useOwn(net));
-  const view = playgroundControls(el, { names, corner: corner.node, isShareable }, {
+  const corner = ownCorner(OWN, (net) => player.useLoaded(OWN, deskHere(net)));
+  const real = new Smollm2Corner('model', {
+    onload: (worker, { about }) => player.useLoaded(SMOLLM2.name, deskInWorker(worker, about)),
+    onstate: (state) => player.showLoading(state),
+  });
+  const corners = new Map([[OWN, corner.node], [SMOLLM2.name, real.node]]);
+  const view = playgroundControls(el, { names, corners, isShareable }, {
     useModel: (name) => player.useModel(name),
     setPrompt: (words) => (player.setPrompt(words), keep()),
     lookAt: (place) => player.lookAt(place),
     take: (id) => player.take(id),
+    want: (wanted) => player.want(wanted),
     step: () => player.step(),
     play: () => player.play(),
     undo: () => player.undo(),
@@ -46,6 +56,7 @@ function render({ model, el }) {
   return () => {
     player.stop();
     corner.stop();
+    real.stop();
     clearTimeout(keeper);
     removeEventListener('hashchange', onhash);
     view.clear();
@@ -78,11 +89,11 @@ function openLink(player, names) {
   player.settings = link.settings;
   const isKnown = names.includes(link.model);
   player.useModel(isKnown ? link.model : names[0], link).then(() => {
-    const { view, current, nets } = player;
+    const { view, current, desk } = player;
     if (!isKnown) view.say(`There is no model “${link.model.slice(0, 40)}” here; this is ${names[0]}.`, true);
-    if (current === OWN && !nets.has(OWN)) {
-      view.say('This link was made with a text that it doesn’t carry: paste one.');
-    }
+    if (desk) return;
+    if (current === OWN) view.say('This link was made with a text that it doesn’t carry: paste one.');
+    if (current === SMOLLM2.name) view.say('This link was made with SmolLM2: load it to see what it wrote.');
   });
   player.view.root.scrollIntoView({ block: 'nearest' });
   return true;

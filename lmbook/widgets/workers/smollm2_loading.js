@@ -18,7 +18,7 @@ import { forgetFile, keepFile, keptFile, megabytes, PieceDigest, SMOLLM2 } from 
 /** @typedef {ReadableStream<Uint8Array<ArrayBuffer>>} Bytes */
 
 const TOLD_EVERY = 100; // milliseconds between two words about progress
-const SLICE = 50; // milliseconds until the worker hears Stop
+const HEAR_EVERY = 50; // milliseconds until the worker hears Stop
 
 /**
  * Loads the model and lets the browser keep its file. Progress is a LoadProgress.
@@ -53,7 +53,7 @@ export async function loadSmolLM2(source, { progress, signal }) {
   /** @param {number} share */
   const onProgress = (share) => progress({ stage: 'weights', share });
   const steps = loadPretrained(kernels, at, SMOLLM2.size, { name: SMOLLM2.name });
-  return { model: await inSlices(steps, { onProgress, signal, slice: SLICE }), isKept };
+  return { model: await inSlices(steps, { onProgress, signal, slice: HEAR_EVERY }), isKept };
 }
 
 /**
