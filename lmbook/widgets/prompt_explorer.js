@@ -2,6 +2,8 @@
 import { comparison } from './kit/sentence.js';
 import { announcer, dropDown, field, formatProb, frame, h, line, live, quiet, setter, slider } from './kit/kit.js';
 import { unpack } from './core/bytes.js';
+import { showToken } from './prompt_attention.js';
+import { liveCorner } from './prompt_live.js';
 
 /** @import { Drawn } from './kit/kit.js' */
 /** @import { Column } from './kit/sentence.js' */
@@ -62,14 +64,6 @@ export function readPrompt(get, prompt) {
 }
 
 /**
- * A token with signs for its white space.
- * @param {string} text
- */
-export function showToken(text) {
-  return text.replace(/ /g, '␣').replace(/\n/g, '↵').replace(/\t/g, '⇥') || '∅';
-}
-
-/**
  * A slider over the numbers of `grid`, with the chosen one in its label.
  * @param {string} name
  * @param {number[]} grid
@@ -96,6 +90,63 @@ function describeNucleus({ entropy, size, mass }) {
   }.`;
 }
 
+/**
+ * The saved prompts to choose from, and the reader's own once there is one.
+ * @param {string[]} prompts
+ * @param {(prompt: number) => void} onpick
+ */
+function promptChoice(prompts, onpick) {
+  const own = h('option', { value: '', hidden: true }, 'your own, below');
+  const node = dropDown((value) => value && onpick(Number(value)), prompts.map((text, i) => [i, text]));
+  node.append(own);
+  /** @param {number | null} prompt null: the reader's own */
+  function draw(prompt) {
+    own.hidden = prompt !== null;
+    node.value = String(prompt ?? '');
+  }
+  return { node, draw };
+}
+
+/**
+ * Both distributions of the next token, and a sentence about them.
+ * @param {number} vocabSize
+ */
+function answerPart(vocabSize) {
+  /** @type {Column[]} */
+  const columns = [['before', 'exact', 'T = 1'], ['after', 'other', 'With T and p']];
+  const table = comparison('Next token', columns, LINES);
+  const facts = h('p', { class: 'lmw-message' });
+  /**
+   * @param {Answer} answer
+   * @param {string[]} labels of its tokens, best first
+   */
+  function draw(answer, labels) {
+    const names = labels.map(showToken);
+    const shown = [...names.keys()].slice(0, LINES);
+    names.length = vocabSize;
+    table.draw(names, [answer.before, answer.after], shown);
+    facts.textContent = describeNucleus(answer);
+    return `Best token “${names[0]}”, ${formatProb(answer.after[0])}. ${facts.textContent}`;
+  }
+  return { table, facts, draw };
+}
+
+/**
+ * Both sliders.
+ * @param {(name: string) => any} get
+ * @param {(changes: Record<string, number>) => void} set
+ */
+function dials(get, set) {
+  const warmth = gridSlider('Temperature T', get('temperatures'), (temperature) => set({ temperature }));
+  const cut = gridSlider('Nucleus p', get('nuclei'), (nucleus) => set({ nucleus }));
+  function draw() {
+    warmth.draw(get('temperature'));
+    cut.draw(get('nucleus'));
+  }
+  const values = () => ({ tau: get('temperatures')[get('temperature')], p: get('nuclei')[get('nucleus')] });
+  return { node: line(warmth.node, cut.node), draw, values };
+}
+
 /** @param {Drawn} widget */
 function render({ model, el }) {
   const get = (/** @type {string} */ name) => model.get(name);
@@ -103,44 +154,59 @@ function render({ model, el }) {
   const prompts = get('prompts');
   const read = prompts.map((_, i) => readPrompt(get, i));
   const set = setter(model);
-  const choice = dropDown((prompt) => set({ prompt: Number(prompt) }), prompts.map((text, i) => [i, text]));
-  const warmth = gridSlider('Temperature T', get('temperatures'), (temperature) => set({ temperature }));
-  const cut = gridSlider('Nucleus p', get('nuclei'), (nucleus) => set({ nucleus }));
-  /** @type {Column[]} */
-  const columns = [['before', 'exact', 'T = 1'], ['after', 'other', 'With T and p']];
-  const table = comparison('Next token', columns, LINES);
-  const facts = h('p', { class: 'lmw-message' });
+  const choice = promptChoice(prompts, (prompt) => {
+    corner?.write(prompts[prompt]);
+    set({ prompt });
+    draw();
+  });
+  const sliders = dials(get, set);
+  const answers = answerPart(get('vocab_size'));
+  const mark = (/** @type {Record<string, string>} */ data) => Object.assign(root.dataset, data);
+  const corner = get('live') ? liveCorner({ redraw: draw, show: showOwn, mark }) : null;
   const [all, named] = [get('vocab_size').toLocaleString('en'), read[0].K];
   const root = frame(
     el,
     'prompt-explorer',
     'Temperature and nucleus on real prompts',
-    field('Prompt', choice),
-    line(warmth.node, cut.node),
-    facts,
-    table.node,
+    field('Prompt', choice.node),
+    sliders.node,
+    answers.facts,
+    answers.table.node,
     quiet(`␣ is a space. All ${all} tokens count in every number; the best ${named} of a prompt can be named.`),
+    corner ? corner.node : [],
   );
   const heard = announcer(root);
 
-  function draw() {
-    const [prompt, t, m] = [get('prompt'), get('temperature'), get('nucleus')];
-    /** @type {string[]} */
-    const names = get('labels')[prompt].map(showToken);
-    const answer = read[prompt].at(t, m);
-    const { before, after, entropy, size, mass } = answer;
-    names.length = get('vocab_size');
-    const shown = Array.from({ length: Math.min(LINES, read[prompt].K) }, (_, i) => i);
-    table.draw(names, [before, after], shown);
-    choice.value = String(prompt);
-    warmth.draw(t);
-    cut.draw(m);
-    facts.textContent = describeNucleus(answer);
+  /**
+   * @param {Answer} answer
+   * @param {string[]} labels
+   * @param {number | ''} prompt '': the reader's own
+   */
+  function show(answer, labels, prompt) {
+    heard.say(answers.draw(answer, labels));
+    const { entropy, size, mass } = answer;
     Object.assign(root.dataset, { prompt, size, entropy, mass });
-    heard.say(`Best token “${names[0]}”, ${formatProb(after[0])}. ${facts.textContent}`);
   }
 
-  return live(root, model, ['prompt', 'temperature', 'nucleus'], draw, heard.stop);
+  function isOwn() {
+    return Boolean(corner?.isOwn(prompts[get('prompt')]));
+  }
+  /** @type {(answer: Answer, labels: string[]) => void} */
+  function showOwn(answer, labels) {
+    if (isOwn()) show(answer, labels, '');
+  }
+
+  function draw() {
+    const prompt = get('prompt');
+    choice.draw(isOwn() ? null : prompt);
+    sliders.draw();
+    if (isOwn()) corner?.askNext({ ...sliders.values(), count: LINES });
+    else show(read[prompt].at(get('temperature'), get('nucleus')), get('labels')[prompt], prompt);
+  }
+
+  if (corner) mark({ state: 'idle' });
+  corner?.write(prompts[get('prompt')]);
+  return live(root, model, ['prompt', 'temperature', 'nucleus'], draw, heard.stop, () => corner?.stop());
 }
 
 export default { render };

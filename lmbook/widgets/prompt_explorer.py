@@ -23,6 +23,7 @@ from lmbook.widgets.bundle import bundle, style
 TEMPERATURES = [round(0.05 * i, 2) for i in range(41)]  # 0 … 2
 NUCLEI = [round(0.05 * i, 2) for i in range(1, 21)]  # 0.05 … 1
 MAX_PROMPTS = 12
+SMOLLM2_VOCABULARY = 49_152
 
 
 class PromptExplorer(BookWidget):
@@ -35,13 +36,14 @@ class PromptExplorer(BookWidget):
         top: tokens of each prompt that the page can name; the others are one line, their probability exact.
         temperature: at first, from 0 to 2 in steps of 0.05.
         p: of the nucleus at first, from 0.05 to 1 in steps of 0.05.
+        live: whether the reader can load SmolLM2 into the page and ask it anything; `logits` are SmolLM2's.
 
     Raises:
         ValueError: no or too many prompts, logits of another shape or not finite, a value out of range.
     """
 
-    _esm = bundle("prompt_explorer.js")
-    _css = style("kit/sentence.css")
+    _esm = bundle("prompt_explorer.js", workers=("prompt",))
+    _css = style("kit/sentence.css", "attention.css", "prompt_explorer.css")
     prompts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     labels = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)  # (P, K), best first
     vocab_size = traitlets.Int().tag(sync=True)
@@ -55,6 +57,7 @@ class PromptExplorer(BookWidget):
     prompt = traitlets.Int(0).tag(sync=True)
     temperature = traitlets.Int().tag(sync=True)  # place of the slider
     nucleus = traitlets.Int().tag(sync=True)
+    live = traitlets.Bool().tag(sync=True)
 
     def __init__(
         self,
@@ -65,9 +68,12 @@ class PromptExplorer(BookWidget):
         top: int = 200,
         temperature: float = 1.0,
         p: float = 0.9,
+        live: bool = False,
     ):
         prompts = list(prompts)
         _check(prompts, logits, top)
+        if live and logits.shape[1] != SMOLLM2_VOCABULARY:
+            raise ValueError(f"live needs SmolLM2's logits, V = {SMOLLM2_VOCABULARY}, got {logits.shape[1]}")
         places = [_place(temperature, TEMPERATURES, "temperature"), _place(p, NUCLEI, "p")]
         logits = logits.detach().cpu().double()
         ordered, ids = logits.sort(dim=-1, descending=True, stable=True)
@@ -87,6 +93,7 @@ class PromptExplorer(BookWidget):
             best=ordered[:, :top].float().numpy().astype("<f4").tobytes(),
             temperature=places[0],
             nucleus=places[1],
+            live=live,
             **packed,
         )
 

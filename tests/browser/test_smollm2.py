@@ -1,10 +1,19 @@
-"""SmolLM2 in Chromium against PyTorch; tests/widgets asks Deno. The file comes in through a file field."""
+"""SmolLM2 in Chromium against PyTorch; tests/widgets asks Deno. And the prompt explorer that asks it live.
+
+The file comes in through a file field.
+"""
 
 import lm_parity as parity
 import pytest
-from smollm2_parity import WRITE, check, prompts
+import torch
+from looks import assert_fits
+from playwright.sync_api import Locator, expect
+from smollm2_parity import WRITE, check, prompts, smollm2, tokenizer
+from widget_page import served
 
+from lmbook import filters
 from lmbook.smollm2 import _smollm2_path
+from lmbook.widgets import PromptExplorer
 
 OPEN = """
 const load = async (file) => {
@@ -39,3 +48,98 @@ def test_smollm2_says_in_chromium_what_it_says_in_pytorch(write):
 @pytest.mark.parametrize("part", range(15))
 def test_smollm2_says_and_writes_what_pytorch_does(write, part):
     check(write, prompts()[part::15], 64)
+
+
+# The prompt explorer, live
+
+BEGINNINGS = ["The capital of France is", "Once upon a time"]
+QUESTION = "What is the capital of Kenya?"
+LAYER, HEAD = 11, 4  # from 0
+
+
+def encoded(text: str) -> torch.Tensor:
+    return torch.tensor([tokenizer().encode(text)])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with torch.inference_mode():
+        logits = torch.stack([smollm2()(encoded(text))[0, -1] for text in BEGINNINGS])
+    widget = PromptExplorer(BEGINNINGS, logits, tokenizer(), live=True)
+    with served({"prompt-explorer": widget}, tmp_path_factory.mktemp("live")) as site:
+        yield site
+
+
+def check_next(root: Locator, text: str, tau: float, p: float) -> None:
+    """The table has PyTorch's probabilities of the next token after `text`."""
+    with torch.inference_mode():
+        logits = smollm2()(encoded(text))[0, -1].double()
+    order = logits.argsort(descending=True, stable=True)[:12]
+    kept = filters.top_p(filters.temperature(logits, tau), p)
+    lines = root.locator(".lmw-compare tbody tr").evaluate_all("(all) => all.map((n) => ({ ...n.dataset }))")
+    for line, before, after in zip(lines, logits.softmax(-1)[order], kept.softmax(-1)[order], strict=False):
+        assert float(line["before"]) == pytest.approx(before.item(), abs=2e-4)
+        assert float(line["after"]) == pytest.approx(after.item(), abs=2e-4)
+    assert int(root.get_attribute("data-size")) == pytest.approx(int(kept.isfinite().sum()), rel=0.02)
+
+
+def check_attention(root: Locator, text: str) -> None:
+    """The chosen head's shares are PyTorch's, seen from the last token."""
+    with torch.inference_mode():
+        shares = smollm2().attention_weights(encoded(text))[LAYER][0, HEAD, -1]
+    shown = root.locator(".lmw-words small")
+    expect(shown).to_have_count(len(shares))
+    told = [float(number) for number in shown.all_inner_texts()]
+    assert told == pytest.approx(shares.tolist(), abs=0.0051)
+    assert f"head {LAYER + 1}.{HEAD + 1} looks most" in root.locator("details .lmw-message").inner_text()
+
+
+def test_prompts_of_the_readers_own_are_answered_live(page, site, open_widgets):
+    open_widgets(page, site.http("index.html"))
+    root = page.locator("[data-lm-widget=prompt-explorer]")
+    assert root.get_attribute("data-state") == "idle"
+    assert not root.locator("textarea").is_visible()
+    root.locator("input[type=file]").set_input_files(_smollm2_path())
+    done = page.locator("[data-state=done][data-model=SmolLM2]")
+    done.wait_for(timeout=120_000)
+    check_next(root, BEGINNINGS[0], 1.0, 0.9)  # the saved logits still
+
+    root.locator("textarea").fill(QUESTION)
+    page.locator("[data-lm-widget][data-prompt='']").wait_for()
+    check_next(root, QUESTION, 1.0, 0.9)
+    root.get_by_label("a text to continue").press("ArrowRight")
+    reads = root.locator(".lmw-reads")
+    reads.wait_for()
+    chat = tokenizer().chat([{"role": "user", "content": QUESTION}])
+    assert reads.text_content() == chat
+    check_next(root, chat, 1.0, 0.9)
+    entropy = root.get_attribute("data-entropy")
+    root.locator("input[type=range]").first.press("ArrowRight")
+    expect(root).not_to_have_attribute("data-entropy", entropy)
+    check_next(root, chat, 1.05, 0.9)
+
+    root.get_by_role("button", name="Write 24 tokens").press("Enter")
+    page.locator("[data-state=running]").wait_for()
+    first = root.locator("[data-temperature='0'] td").first
+    expect(first).to_have_text("The capital of Kenya is Nairobi. ■", timeout=60_000)
+    root.get_by_role("button", name="Stop").press("Enter")
+    page.locator("[data-state=stopped]").wait_for()
+
+    root.locator("summary").press("Enter")
+    for name, place in (("Layer", LAYER), ("Head", HEAD)):
+        dial = root.get_by_label(name)
+        dial.press("Home")
+        for _ in range(place):
+            dial.press("ArrowRight")
+    check_attention(root, chat)
+    for theme, width in (("light", 1280), ("dark", 360)):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size({"width": width, "height": 800})
+        assert_fits(page, "prompt-explorer", scrolls=".lmw-heard")
+
+    root.locator("select").select_option("1")
+    page.locator("[data-lm-widget][data-prompt='1']").wait_for()
+    check_next(root, BEGINNINGS[1], 1.0, 0.9)
+    assert root.locator("textarea").input_value() == BEGINNINGS[1]
+    root.locator("textarea").fill("")
+    expect(root.get_by_text("write something").first).to_have_class("lmw-message lmw-wrong")

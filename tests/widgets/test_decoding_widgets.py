@@ -142,6 +142,7 @@ class TestPromptExplorer:
             (["a", "b"], {"top": 9}, "top must be from 10 to 1000, got 9"),
             (["a", "b"], {"temperature": 2.5}, "temperature must be from 0.0 to 2.0 .* got 2.5"),
             (["a", "b"], {"p": 0.0}, "p must be from 0.05 to 1.0 .* got 0.0"),
+            (["a", "b"], {"live": True}, "live needs SmolLM2's logits, V = 49152, got 87"),
         ],
     )
     def test_what_it_refuses(self, prompts, options, message):
