@@ -17,8 +17,8 @@ export const STORIES = [
   },
   {
     name: 'A rate too high',
-    runs: [{ rate: 0.1 }],
-    ask: 'The rate is 0.1 instead of 0.006. Which n-gram does the network end beside?',
+    runs: [{ rate: 1, steps: 150 }],
+    ask: 'The rate is 1 instead of 0.006. Does the loss fall at all, and when?',
   },
   {
     name: 'One layer against two',
