@@ -40,10 +40,10 @@ const open = (options = {}) => {
 @pytest.fixture
 def ask(tmp_path):
     """Run the body of a function of (open, data); open() is the model in the file data["path"]."""
-    names = ("kernels", "gguf", "pretrained")
+    names = ("kernels", "gguf", "pretrained", "prompting")
     files = [(parity.FOLDER / "core" / f"{name}.js").as_uri() for name in names]
     imports = [f"import * as m{i} from '{file}';" for i, file in enumerate(files)]
-    source = "\n".join([*imports, "const lib = { ...m0, ...m1, ...m2 };", parity.PRELUDE])
+    source = "\n".join([*imports, "const lib = { ...m0, ...m1, ...m2, ...m3 };", parity.PRELUDE])
 
     def answer(body, path, **data):
         script = f"{OPEN}\nprint(((data) => {{ {body} }})(saved));"
@@ -303,6 +303,17 @@ def test_smollm2_says_in_the_page_what_it_says_in_pytorch(write):
 def test_smollm2_says_and_writes_what_pytorch_does(write, part):
     assert len(prompts()) == 30
     check(write, prompts()[part::15], 64)
+
+
+def test_luck_that_the_chapter_tells_of(ask):
+    got = ask(
+        """const desk = new lib.PromptDesk(open());
+        const question = { prompt: 'The capital of France is', asChat: false, temperatures: [0.7], count: 3 };
+        return Array.from({ length: 6 }, (_, i) => [...desk.write({ ...question, seed: i + 1 })].at(-1).text);""",
+        PATH,
+    )
+    assert got[0] == " City of Light"
+    assert sum(text.startswith(" Paris") for text in got[1:]) >= 4
 
 
 def test_another_file_is_refused_with_a_sentence(ask, tmp_path):
