@@ -308,8 +308,8 @@ def test_smollm2_says_and_writes_what_pytorch_does(write, part):
 def test_luck_that_the_chapter_tells_of(ask):
     got = ask(
         """const desk = new lib.PromptDesk(open());
-        const question = { prompt: 'The capital of France is', asChat: false, temperatures: [0.7], count: 3 };
-        return Array.from({ length: 6 }, (_, i) => [...desk.write({ ...question, seed: i + 1 })].at(-1).text);""",
+        const asked = { prompt: 'The capital of France is', asChat: false, temperatures: [0.7], count: 3 };
+        return [1, 2, 3, 4, 5, 6].map((seed) => [...desk.write({ ...asked, seed })].at(-1).text);""",
         PATH,
     )
     assert got[0] == " City of Light"
