@@ -167,3 +167,32 @@ const REFUSED = [
 for (const [call, message] of REFUSED) {
   Deno.test(message, () => assert.throws(call, { name: 'RangeError', message }));
 }
+
+Deno.test('of a large vocabulary the best beams are found among few candidates', () => {
+  const size = 1500;
+  /** @param {number[]} ids */
+  const logits = (ids) => {
+    const turn = ids.reduce((sum, id, t) => sum + (t + 2) * id, 3);
+    return Array.from({ length: size }, (_, id) => Math.sin(id * id + turn) * 3 + (id === 0 ? 2 : 0));
+  };
+  /** @param {number[]} ids @returns {any} */
+  const session = (ids) => ({
+    ids,
+    logits: logits(ids),
+    push: (/** @type {number} */ id) => session([...ids, id]),
+    clone: () => session(ids),
+  });
+  const model = { contextLength: 9, session };
+  /** The same by trying every child. @type {{ ids: number[], logProb: number }[]} */
+  let beams = [{ ids: [], logProb: 0 }];
+  for (let length = 1; length <= 3; length++) {
+    const children = beams.flatMap(({ ids, logProb }) =>
+      [...logSoftmax(logits(ids))].map((more, id) => ({ ids: [...ids, id], logProb: logProb + more }))
+    );
+    beams = children.filter(({ ids }) => ids.at(-1) !== 0).sort((a, b) => b.logProb - a.logProb).slice(0, 3);
+  }
+  const last = [...beamSteps(model, [], 3, 3, { eos: 0, lengthPenalty: 9 })].at(-1);
+  const texts = (/** @type {{ ids: number[] }[]} */ all) => all.map(({ ids }) => String(ids)).sort();
+  assert.equal(last?.length, 3);
+  assert.deepEqual(texts(last.beams), texts(beams));
+});

@@ -18,6 +18,7 @@ function recorder(start = []) {
     reads,
     newMemory: () => ({
       length: 0,
+      rows: 8,
       keys: [new Float32Array(8)],
       values: [new Float32Array(8)],
       hidden: new Float32Array(8),

@@ -21,6 +21,7 @@ import { softmax } from './filters.js';
  * What a transformer stores about the tokens that it has read; keys and values by layer.
  * @typedef {object} Memory
  * @property {number} length
+ * @property {number} rows tokens that it has room for
  * @property {Float32Array[]} keys
  * @property {Float32Array[]} values
  * @property {Float32Array} hidden
@@ -106,14 +107,15 @@ export class CachedSession extends GrowingText {
   }
 
   clone() {
-    const { length, keys, values, hidden } = this.memory;
-    /** @param {Float32Array[]} arrays */
-    const copies = (arrays) => arrays.map((array) => array.slice());
+    const { length, rows, keys, values, hidden } = this.memory;
+    /** @param {Float32Array} numbers */
+    const used = (numbers) => numbers.slice(0, (numbers.length / rows) * length);
     const twin = new CachedSession(this.model, {
       length,
-      keys: copies(keys),
-      values: copies(values),
-      hidden: hidden.slice(),
+      rows: length,
+      keys: keys.map(used),
+      values: values.map(used),
+      hidden: used(hidden),
     });
     twin.ids = [...this.ids];
     return twin;

@@ -376,7 +376,7 @@ export class Transformer {
   /** @returns {Memory} */
   newMemory() {
     const rows = () => Array.from({ length: this.L }, () => new Float32Array(0));
-    const memory = { length: 0, keys: rows(), values: rows(), hidden: new Float32Array(0) };
+    const memory = { length: 0, rows: 0, keys: rows(), values: rows(), hidden: new Float32Array(0) };
     this.makeRoom(memory, Math.min(this.capacity, FIRST_ROWS));
     return memory;
   }
@@ -388,9 +388,8 @@ export class Transformer {
    */
   makeRoom(memory, length) {
     const { D, KE, capacity } = this;
-    const has = memory.hidden.length / D;
-    if (length <= has) return;
-    const rows = Math.min(capacity, Math.max(length, 2 * has));
+    if (length <= memory.rows) return;
+    const rows = memory.rows = Math.min(capacity, Math.max(length, 2 * memory.rows));
     memory.keys = memory.keys.map((numbers) => enlarged(numbers, rows * KE));
     memory.values = memory.values.map((numbers) => enlarged(numbers, rows * KE));
     memory.hidden = enlarged(memory.hidden, rows * D);

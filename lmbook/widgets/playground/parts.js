@@ -138,7 +138,7 @@ function listControls({ want }) {
   const turn = (pages) => want({ from: Math.max((last?.wanted.from ?? 0) + pages * LONG, 0) });
   const up = button('Further up', () => turn(-1), { class: 'lmw-button lmp-more' });
   const down = button('Further down', () => turn(1), { class: 'lmw-button lmp-more' });
-  const search = h('input', { type: 'search', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none' });
+  const search = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none' });
   search.addEventListener('input', () => want({ from: 0, find: search.value }));
   const find = field('Find a token', search);
   const places = quiet();
@@ -205,7 +205,7 @@ function distributionLine(ontake) {
     node.classList.toggle('lmp-removed', after === 0);
     [before, after].forEach((p, i) => {
       setBar(bars[i], p / scale);
-      numbers[i].textContent = p === 0 ? '0' : p.toFixed(4);
+      numbers[i].textContent = p === 0 ? '0' : p < 0.00005 ? p.toExponential(0) : p.toFixed(4);
     });
     const says = after === 0 ? 'removed' : `${formatProb(after)} after`;
     node.setAttribute('aria-label', `${name}: ${formatProb(before)} before the filters, ${says}. Take it`);
