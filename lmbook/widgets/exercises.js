@@ -1,5 +1,6 @@
 // A chapter's exercises and its quiz: a list to open and close, with hints, verdicts and, on demand, solutions.
 import { button, frame, h, line, newId, plural, quiet } from './kit/kit.js';
+import { choiceOrder } from './core/choices.js';
 import { askedIn, fill, judge, LETTERS } from './core/judging.js';
 
 /** @import { Item as Judged, Sentences } from './core/judging.js' */
@@ -12,21 +13,27 @@ import { askedIn, fill, judge, LETTERS } from './core/judging.js';
  */
 
 /** @typedef {{ state: string, answer: string, print: string }} Remembered what was done at an exercise */
-/** @typedef {{ recall: (id: string) => Remembered | null, record: (id: string, entry: object | null) => void }} Memory */
+/**
+ * @typedef {object} Memory
+ * @property {(id: string) => Remembered | null} recall
+ * @property {(id: string, entry: object | null) => void} record
+ * @property {() => number | null} seed of the order in which this reader sees choices; null: their own
+ */
 /** @typedef {(state: string, answer: string) => void} OnResult told of each verdict */
 /** @typedef {{ nodes: HTMLElement[], restore: (saved: Remembered) => void }} Task `restore` shows what was done before */
 
 /**
- * @typedef {object} Field for an answer; `read` gives the text that is judged
+ * @typedef {object} Field for an answer
  * @property {HTMLElement} node
- * @property {() => string} read
+ * @property {() => string} read the text that is judged
+ * @property {() => string} chosen what is remembered and said: of a choice its text, which keeps when places change
  * @property {(text: string) => void} write
  * @property {() => void} lock
  */
 
-// The site stores what was done; elsewhere nothing is stored.
+// The site stores what was done; elsewhere nothing is stored, and choices stand as `check` counts them.
 /** @type {Memory} */
-const forgetful = { recall: () => null, record() {} };
+const forgetful = { recall: () => null, record() {}, seed: () => null };
 /** @returns {Memory} */
 const memory = () => /** @type {any} */ (globalThis).lmProgress ?? forgetful;
 /** @type {Record<string, string>} */
@@ -112,26 +119,32 @@ function numberField(item, name, sentences, onenter) {
   const node = h('label', { class: 'lmw-field lmw-answer' }, label, input);
   /** @param {string} text */
   const write = (text) => (input.value = text);
-  return { node, read: () => input.value, write, lock: () => (input.readOnly = true) };
+  const read = () => input.value;
+  return { node, read, chosen: read, write, lock: () => (input.readOnly = true) };
 }
 
 /**
- * @param {NonNullable<Item['choices']>} choices
+ * @param {Item} item
  * @param {string} name
  * @param {() => void} onpick
  * @returns {Field}
  */
-function choiceField(choices, name, onpick) {
+function choiceField({ id, choices = [] }, name, onpick) {
   const group = newId('choices');
   const inputs = choices.map((_, i) => h('input', { type: 'radio', name: group, value: LETTERS[i], onchange: onpick }));
   const labels = choices.map((choice, i) =>
     h('label', { class: 'lmw-choice' }, inputs[i], h('span', {}, inline(choice.text)))
   );
-  const node = h('fieldset', { class: 'lmw-choices' }, h('legend', {}, name), labels);
-  const read = () => inputs.find((input) => input.checked)?.value ?? '';
-  /** @param {string} text */
-  const write = (text) => inputs.forEach((input) => (input.checked = input.value === text));
-  return { node, read, write, lock: () => inputs.forEach((input) => (input.disabled = true)) };
+  const shown = choiceOrder(id, choices.length, memory().seed()).map((i) => labels[i]);
+  const node = h('fieldset', { class: 'lmw-choices' }, h('legend', {}, name), shown);
+  const at = () => inputs.findIndex((input) => input.checked);
+  return {
+    node,
+    read: () => inputs[at()]?.value ?? '',
+    chosen: () => choices[at()]?.text ?? '',
+    write: (text) => choices.forEach((choice, i) => (inputs[i].checked = choice.text === text)),
+    lock: () => inputs.forEach((input) => (input.disabled = true)),
+  };
 }
 
 function verdictLine() {
@@ -157,14 +170,16 @@ function question(item, sentences, onresult) {
   const submit = () => {
     const judged = judge(item, field.read(), sentences);
     verdict.show(judged);
-    if (judged.state !== 'unreadable') onresult(judged.state, field.read());
+    if (judged.state !== 'unreadable') onresult(judged.state, field.chosen());
   };
   const field = item.choices
-    ? choiceField(item.choices, 'Choose one', verdict.clear)
+    ? choiceField(item, 'Choose one', verdict.clear)
     : numberField(item, 'Your answer', sentences, submit);
   const buttons = line(item.choices ? [] : field.node, button('Check', submit));
   /** @param {Remembered} saved */
-  const restore = ({ answer }) => (field.write(answer), answer && verdict.show(judge(item, answer, sentences)));
+  const restore = (
+    { answer },
+  ) => (field.write(answer), field.read() && verdict.show(judge(item, field.read(), sentences)));
   return { nodes: [...(item.choices ? [field.node] : []), buttons, verdict.node], restore };
 }
 
@@ -179,7 +194,7 @@ function prediction(item, sentences, onresult) {
   const verdict = verdictLine();
   const outcome = h('div', { class: 'lmw-outcome', hidden: true });
   const field = item.choices
-    ? choiceField(item.choices, 'Your prediction', verdict.clear)
+    ? choiceField(item, 'Your prediction', verdict.clear)
     : numberField(item, 'Your prediction', sentences, commit);
   const commitment = button('Commit', () => commit());
   const see = button('See what happens', () => reveal(), { hidden: true });
@@ -187,7 +202,7 @@ function prediction(item, sentences, onresult) {
     const judged = judge(item, field.read(), sentences);
     if (judged.state === 'unreadable') return verdict.show(judged);
     field.lock();
-    const given = item.choices ? `(${field.read()})` : field.read();
+    const given = field.chosen().replace(/\.$/, '');
     verdict.show({ state: 'noted', text: fill(sentences.noted, { given }).replace(/^Noted: /, '') });
     commitment.hidden = true;
     see.hidden = false;
@@ -204,11 +219,17 @@ function prediction(item, sentences, onresult) {
     see.hidden = true;
     verdict.show({ state: judged.state === 'right' ? 'right' : 'seen', text: judged.text });
     verdict.node.append(...markdown(item.right ?? ''));
-    onresult('seen', field.read());
+    onresult('seen', field.chosen());
   }
   const buttons = line(item.choices ? [] : field.node, commitment, see);
   /** @param {Remembered} saved */
-  const restore = ({ answer }) => answer && (field.write(answer), field.lock(), (commitment.hidden = true), reveal());
+  const restore = ({ answer }) => {
+    field.write(answer);
+    if (!field.read()) return;
+    field.lock();
+    commitment.hidden = true;
+    reveal();
+  };
   return { nodes: [...(item.choices ? [field.node] : []), buttons, outcome, verdict.node], restore };
 }
 
@@ -313,7 +334,12 @@ function exerciseCard(item, number, sentences) {
  */
 function quizCard(quiz, sentences) {
   const score = h('p', { class: 'lmw-quiet', role: 'status' });
-  const firsts = quiz.map((item) => memory().recall(item.id)?.state);
+  /** @param {Item} item what was done at it, unless it has changed since */
+  const recall = (item) => {
+    const saved = memory().recall(item.id);
+    return saved?.print === item.print ? saved : null;
+  };
+  const firsts = quiz.map((item) => recall(item)?.state);
   const tally = () => {
     const answered = firsts.filter(Boolean).length;
     const right = firsts.filter((state) => state === 'right').length;
@@ -326,13 +352,13 @@ function quizCard(quiz, sentences) {
       'ol',
       { class: 'lmw-quiz' },
       quiz.map((item, i) => {
-        const saved = memory().recall(item.id);
+        const saved = recall(item);
         const made = question(item, sentences, (state, answer) => {
           firsts[i] ??= state; // the first try counts
           memory().record(item.id, { state: firsts[i], answer, print: item.print });
           tally();
         });
-        if (saved && saved.print === item.print) made.restore(saved);
+        if (saved) made.restore(saved);
         const group = { role: 'group', 'aria-label': `Question ${i + 1}` };
         return h('li', {}, h('div', group, ...markdown(item.text), ...made.nodes));
       }),

@@ -1,16 +1,16 @@
 /* What the reader has done, kept in this browser's localStorage and sent nowhere. Only this file knows its key and
-   format: {version, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Widgets
-   reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
+   format: {version, seed, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Of a choice
+   the answer is its text; the seed gives the order in which this reader sees choices. Widgets reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
 /** @typedef {{ state: string, answer: string, print?: string, at: number }} Entry what was done at one exercise */
 /** @typedef {{ page: string, anchor: string, title: string, at: number }} Place where the reader was last */
-/** @typedef {{ version: number, done: Record<string, Entry>, place: Place | null }} Progress */
+/** @typedef {{ version: number, seed: number, done: Record<string, Entry>, place: Place | null }} Progress seed 0: none yet */
 /** @typedef {Storage & { lasts?: boolean }} Kept the browser's, or the stand-in that lasts as long as the page */
 (() => {
   const KEY = 'lm-book-progress';
   const VERSION = 1;
   const STATES = ['right', 'wrong', 'seen'];
   const COPY = `${KEY}-damaged`;
-  const fresh = () => /** @type {Progress} */ ({ version: VERSION, done: {}, place: null });
+  const fresh = () => /** @type {Progress} */ ({ version: VERSION, seed: 0, done: {}, place: null });
   const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
   const HERE = 'Kept in this browser only.';
   let state = fresh();
@@ -34,7 +34,8 @@
     const place = [page, anchor, title].every((part) => typeof part === 'string') && at > 0
       ? { page, anchor, title, at }
       : null;
-    return { version: VERSION, done: Object.fromEntries(Object.entries(data.done).filter(fine)), place };
+    const seed = Number.isInteger(data.seed) && data.seed > 0 && data.seed < 2 ** 32 ? data.seed : 0;
+    return { version: VERSION, seed, done: Object.fromEntries(Object.entries(data.done).filter(fine)), place };
   }
   /** @param {string} text */
   function parse(text) {
@@ -92,6 +93,10 @@
         if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, 500), at: Date.now() };
         else delete done[id];
       }),
+    seed() {
+      if (!state.seed) change((now) => (now.seed ||= 1 + Math.floor(Math.random() * (2 ** 32 - 1))));
+      return state.seed;
+    },
   };
   Object.assign(globalThis, { lmProgress: forWidgets });
 
@@ -186,6 +191,7 @@
       for (const [id, entry] of Object.entries(read.done)) {
         if (!(now.done[id]?.at >= entry.at)) now.done[id] = entry;
       }
+      now.seed ||= read.seed;
       if (read.place && !((now.place?.at ?? 0) >= read.place.at)) now.place = read.place;
     });
     showPlace();

@@ -7,6 +7,7 @@ from looks import assert_accessible
 from playwright.sync_api import Page, expect
 
 from lmbook.exercises import chapters, load
+from lmbook.exercises.specification import LETTERS
 
 PAGE = "chapters/01_probability.html"
 SHEET = load("probability")
@@ -46,6 +47,77 @@ def answer(card, text: str) -> None:
     field.press("Enter")
 
 
+def pick(part, number: int):
+    """Return the choice of that number in the file, wherever it is shown."""
+    return part.locator(f"input[type='radio'][value='{LETTERS[number]}']")
+
+
+def shown_orders(root) -> list[list[str]]:
+    """Return the letters of each question of the quiz in the order in which a reader sees them."""
+    card = open_card(root, len(SHEET.exercises))
+    groups = [card.get_by_role("group", name=f"Question {i + 1}", exact=True) for i in range(len(SHEET.quiz))]
+    tops = "(inputs) => inputs.map((one) => [one.getBoundingClientRect().top, one.value])"
+    seen = [group.locator("input[type='radio']").evaluate_all(tops) for group in groups]
+    return [[letter for _, letter in sorted(one)] for one in seen]
+
+
+OWN_ORDER = [list(LETTERS[: len(question.choices)]) for question in SHEET.quiz]
+
+
+def test_a_reader_always_sees_the_same_order_and_another_reader_another(new_page, sheet):
+    first = new_page()
+    orders = shown_orders(sheet(first))
+    assert [sorted(order) for order in orders] == OWN_ORDER
+    assert shown_orders(sheet(first)) == orders
+    second = shown_orders(sheet(new_page()))  # seven questions: alike once in about 10^6 runs
+    assert second != orders
+
+
+def test_the_keyboard_goes_through_the_order_that_is_shown(sheet):
+    root = sheet()
+    order = shown_orders(root)[0]
+    group = root.get_by_role("group", name="Question 1", exact=True)
+    pick(group, LETTERS.index(order[0])).press("ArrowDown")
+    expect(pick(group, LETTERS.index(order[1]))).to_be_checked()
+
+
+def test_print_keeps_the_order_of_the_file(page, sheet):
+    still = page.locator(".lm-still", has_text=SHEET.quiz[0].choices[0].text)
+    sheet()
+    page.emulate_media(media="print")
+    printed = " ".join(still.inner_text().split())
+    places = [printed.index(f"({LETTERS[i]}) {one.text}") for i, one in enumerate(SHEET.quiz[0].choices)]
+    assert places == sorted(places)
+
+
+def test_a_choice_is_remembered_wherever_it_stands(page, sheet):
+    at = len(SHEET.exercises)
+    question = SHEET.quiz[0]
+    group = open_card(sheet(), at).get_by_role("group", name="Question 1", exact=True)
+    pick(group, 0).press("Space")
+    group.get_by_role("button", name="Check").press("Enter")
+    page.evaluate(
+        "() => { const kept = JSON.parse(localStorage['lm-book-progress']); kept.seed = 7;"
+        " localStorage['lm-book-progress'] = JSON.stringify(kept); }"
+    )
+    assert question.choices[0].text in page.evaluate("localStorage['lm-book-progress']")
+    group = open_card(sheet(), at).get_by_role("group", name="Question 1", exact=True)
+    expect(pick(group, 0)).to_be_checked()
+    expect(group.locator(".lmw-verdict")).to_contain_text(question.choices[0].reason[:30])
+
+
+def test_a_question_that_has_changed_is_asked_anew(page, sheet):
+    page.goto(sheet().page.url)
+    ids = [question.id for question in SHEET.quiz]
+    done = {name: {"state": "right", "answer": "a", "print": "0", "at": 1} for name in ids}
+    page.evaluate(
+        "(done) => localStorage.setItem('lm-book-progress', JSON.stringify({ version: 1, done }))", done
+    )
+    card = open_card(sheet(), len(SHEET.exercises))
+    expect(card.locator("input:checked")).to_have_count(0)
+    expect(card).not_to_contain_text("Answered")
+
+
 def test_a_number_is_answered_by_keyboard(sheet):
     item = SHEET.exercises[find("number")]
     card = open_card(sheet(), find("number"))
@@ -82,7 +154,7 @@ def test_choices_say_why(sheet):
     card.get_by_role("button", name="Check").press("Enter")
     expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "unreadable")
     for i, choice in enumerate(SHEET.exercises[at].choices):
-        card.get_by_role("radio").nth(i).press("Space")
+        pick(card, i).press("Space")
         card.get_by_role("button", name="Check").press("Enter")
         expect(card.locator(".lmw-verdict")).to_have_attribute(
             "data-state", "right" if choice.right else "wrong"
@@ -124,8 +196,8 @@ def test_the_quiz_counts_first_tries(sheet):
     for i, question in enumerate(SHEET.quiz):
         group = card.get_by_role("group", name=f"Question {i + 1}", exact=True)
         right = next(k for k, choice in enumerate(question.choices) if choice.right)
-        for pick in [right] if i else [(right + 1) % len(question.choices), right]:
-            group.get_by_role("radio").nth(pick).press("Space")
+        for tried in [right] if i else [(right + 1) % len(question.choices), right]:
+            pick(group, tried).press("Space")
             group.get_by_role("button", name="Check").press("Enter")
         expect(group.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
     n = len(SHEET.quiz)
