@@ -163,3 +163,19 @@ def test_weights_travel_to_lmbook_and_back(bench, tmp_path):
     opener.set_input_files(path)
     bench.reach("failed")
     expect(bench.root.get_by_text(re.compile("the file is cut: "))).to_be_visible()
+
+
+@pytest.mark.parametrize("from_disk", [False, True], ids=["http", "file"])
+def test_a_model_goes_to_the_playground(page, site, open_widgets, from_disk):
+    open_widgets(page, (site.file if from_disk else site.http)(PAGE))
+    bench = Bench(page, page.locator("[data-lm-widget=laboratory]"))
+    bench.small(steps=20)
+    bench.press("Train")
+    bench.reach("done")
+    bench.press("Take it to the playground")
+    playground = page.locator("[data-lm-widget=playground]")
+    expect(playground.get_by_text("You trained it in the laboratory, for 20 steps.")).to_be_visible()
+    assert page.url.endswith("/playground.html")
+    expect(playground.get_by_label("Your prompt")).to_have_value("the gulls that")
+    playground.get_by_role("button", name="Step", exact=True).click()
+    expect(playground.locator(".lmp-token")).to_have_count(1)

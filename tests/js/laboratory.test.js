@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { checkSettings, infoOf, Run } from '../../lmbook/widgets/core/laboratory.js';
 import { DEFAULT_RUN } from '../../lmbook/widgets/core/laboratory_settings.js';
+import { loadModel } from '../../lmbook/widgets/core/models.js';
 import { readSafetensors, writeSafetensors } from '../../lmbook/widgets/core/safetensors.js';
 import { TrainingSession } from '../../lmbook/widgets/core/training_session.js';
 import { letterText } from '../../lmbook/widgets/core/training_text.js';
@@ -122,6 +123,20 @@ Deno.test('a saved run is opened again, and nothing else is', () => {
   tensors[3].value[0] = NaN;
   refused(writeSafetensors(tensors), /blocks\.0\.attention\.out\.weight has a number in the file that isn’t finite/);
   assert.deepEqual(again.model.values, before);
+});
+
+Deno.test('what goes to the playground is the same model in 16 bits, if the playground has such a model', () => {
+  const run = begin();
+  for (let i = 0; i < 3; i++) run.step();
+  const { header, bytes } = run.pack('mine');
+  const net = loadModel(/** @type {any} */ (header), new DataView(bytes.buffer));
+  assert.equal(net.name, 'mine');
+  assert.equal(net.tokenizer.decode([...TEXT.seen.subarray(0, 5)]), 'to be');
+  const [mine, its] = [run.next([3, 1, 4]), net.dist([3, 1, 4])];
+  mine.forEach((p, id) => assert.ok(Math.abs(p - its[id]) < 1e-3));
+  assert.throws(() => begin({ model: 'window' }).pack('w'), { message: /has no window model/ });
+  const broken = begin({ parts: { ...DEFAULT_RUN.parts, norms: false } });
+  assert.throws(() => broken.pack('b'), { message: /has all its parts, and this one was trained without one/ });
 });
 
 /** @param {object} [change] */

@@ -111,7 +111,7 @@ def test_a_configuration_and_ids_of_ones_own(tmp_path):
     )
     ids = torch.randint(11, (40, 60), generator=torch.Generator().manual_seed(0))
     widget = Laboratory(config=config, ids=ids)
-    assert repr(widget).endswith("a text of your own, 2,400 ids")
+    assert repr(widget).splitlines()[2] == "trains a model on 2,400 ids"
     script = """const ids = unpack(saved.ids, Uint16Array);
     const text = givenText(ids, saved.row_length, saved.names);
     const run = new Run(settingsOf({ model: 'given' }), text, saved.config);

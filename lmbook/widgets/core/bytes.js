@@ -27,3 +27,20 @@ export function readFloat16(view, offset, length) {
   }
   return floats;
 }
+
+/**
+ * The way back: numbers rounded to the nearest half-precision ones, of two equally near to the even one.
+ * @param {Float32Array} numbers of at most 65,504
+ */
+export function writeFloat16(numbers) {
+  const [bytes, scaled] = [new Uint8Array(2 * numbers.length), new Float32Array(1)];
+  const view = new DataView(bytes.buffer);
+  const bits = new Int32Array(scaled.buffer);
+  for (let i = 0; i < numbers.length; i++) {
+    if (!(Math.abs(numbers[i]) <= 65_504)) throw new RangeError(`16 bits hold numbers up to 65504, not ${numbers[i]}`);
+    scaled[0] = Math.abs(numbers[i]) * 2 ** -112; // now the 13 bits to drop are the last ones
+    const half = (bits[0] + 0x0fff + ((bits[0] >> 13) & 1)) >> 13;
+    view.setUint16(2 * i, half | (numbers[i] < 0 || Object.is(numbers[i], -0) ? 0x8000 : 0), true);
+  }
+  return bytes;
+}

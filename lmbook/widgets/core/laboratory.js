@@ -1,4 +1,5 @@
 // A run of the laboratory: a text, a model, an optimiser and the settings that say how, from the first weight on.
+import { writeFloat16 } from './bytes.js';
 import { softmax } from './filters.js';
 import { AdamW, SGD, warmupCosine } from './optimisers.js';
 import { sampleFrom, seededRandom } from './random.js';
@@ -220,6 +221,24 @@ export class Run {
       ...{ config: model.config, tokenizer: { kind, tokens }, settings, steps: this.steps, ...known },
     };
     return writeSafetensors(model.parameters, { format: 'pt', info: JSON.stringify(info) });
+  }
+
+  /**
+   * The model as a playground carries it: a header, and its weights in 16 bits.
+   * @param {string} name
+   */
+  pack(name) {
+    const { model, settings: { parts }, text } = this;
+    if (model instanceof TrainableWindow) {
+      throw new TypeError('The playground has no window model: train a transformer, or save this one.');
+    }
+    if (Object.values(parts).includes(false)) {
+      throw new TypeError('The playground’s transformer has all its parts, and this one was trained without one.');
+    }
+    const { config, values, vocabSize: vocab_size } = model;
+    const { kind, tokens } = text.tokenizer;
+    const header = { kind: 'transformer', name, vocab_size, config, tokenizer: { kind, tokens }, start: [], offset: 0 };
+    return { header, bytes: writeFloat16(values) };
   }
 
   /**

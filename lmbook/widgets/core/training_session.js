@@ -168,6 +168,16 @@ export class TrainingSession {
   }
 
   /**
+   * The run's model for a playground, with texts to begin from.
+   * @param {string} name
+   */
+  pack(name) {
+    const run = this.demand(this.run, 'a run');
+    const prompts = run.text.sentences.map((text) => text.split(/(?<=\s)/).slice(0, 3).join('').trim());
+    return { ...run.pack(name), prompts, steps: run.steps };
+  }
+
+  /**
    * A run that begins with the weights of a file.
    * @param {Settings} settings
    * @param {Uint8Array} bytes

@@ -6,6 +6,7 @@ import { openWorker } from '../kit/worker.js';
 /** @import { Level } from '../core/training_text.js' */
 /** @import { Described, Update } from '../core/training_session.js' */
 /** @import { WorkerClient } from '../kit/worker.js' */
+/** @import { Packed } from '../kit/handover.js' */
 /** @import { Drawing } from './chart.js' */
 /** @import { Looked } from './panels.js' */
 
@@ -232,6 +233,15 @@ export class Bench {
   save() {
     if (!this.worker) throw new TypeError('there is no run to save');
     return this.worker.call('save');
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<Packed>} the run's model for a playground
+   */
+  pack(name) {
+    if (!this.worker) throw new TypeError('there is no run to take along');
+    return this.worker.call('pack', name);
   }
 
   close() {

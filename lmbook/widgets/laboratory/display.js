@@ -81,12 +81,13 @@ function keptList(ondrop) {
 }
 
 /**
- * Weights to a file and back.
+ * Weights to a file and back, and to the playground.
  * @param {() => Promise<Uint8Array<ArrayBuffer>>} save
  * @param {(bytes: Uint8Array) => void} open
+ * @param {(() => Promise<void>) | null} leave takes the model to the playground, where there is one
  * @param {(text: string) => void} refuse
  */
-export function filePart(save, open, refuse) {
+export function filePart(save, open, leave, refuse) {
   const saver = button('Save the weights', async () => {
     const url = URL.createObjectURL(new Blob([await save()], { type: 'application/octet-stream' }));
     h('a', { href: url, download: 'laboratory.safetensors' }).click();
@@ -102,10 +103,18 @@ export function filePart(save, open, refuse) {
     }
     open(new Uint8Array(await file.arrayBuffer()));
   });
-  const node = line(saver, h('label', { class: 'lmp-file' }, h('span', {}, 'or open saved weights'), input));
+  const leaver = button('Take it to the playground', async () => {
+    try {
+      await leave?.();
+    } catch (error) {
+      refuse(error instanceof Error ? error.message : String(error));
+    }
+  });
+  leaver.hidden = !leave;
+  const node = line(saver, leaver, h('label', { class: 'lmp-file' }, h('span', {}, 'or open saved weights'), input));
   /** @param {Bench} bench */
   function draw(bench) {
-    saver.disabled = !bench.canGoOn;
+    saver.disabled = leaver.disabled = !bench.canGoOn;
     input.disabled = bench.isBusy;
   }
   return { node, draw };

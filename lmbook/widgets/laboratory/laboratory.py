@@ -98,10 +98,13 @@ class Laboratory(BookWidget):
 
     def __repr__(self) -> str:
         """Return what there is to train on."""
-        texts = ["the toy language", *([self.text["name"]] if self.text else []), "a text of your own"]
+        texts = ["the toy language, beside its exact floor"]
+        if self.text:
+            texts.append(f"{self.text['name']}, by letters")
         if self.ids:
             texts.append(f"{len(self.ids) // 2:,} ids")
-        return f"Laboratory, which needs a browser that runs scripts: trains a model on {', '.join(texts)}"
+        texts = [f"trains a model on {text}" for text in [*texts, "a text of your own, by letters"]]
+        return "\n".join(["Laboratory, which needs a browser that runs scripts:", *texts])
 
     @staticmethod
     def load_model(path: str | Path) -> tuple[CausalLM | WindowLM, TextCodec | None]:

@@ -1,5 +1,6 @@
 // The laboratory: settings, a run that is trained in a worker, and what it shows while it learns.
 import { announcer, button, frame, h, line, quiet } from '../kit/kit.js';
+import { FROM_LABORATORY, handOver } from '../kit/handover.js';
 import { messageLine } from '../kit/text_field.js';
 import { unpack } from '../core/bytes.js';
 import { DEFAULT_RUN } from '../core/laboratory_settings.js';
@@ -73,9 +74,9 @@ function render({ model, el }) {
     again: () => (form.write({ ...bench.settings, seed: (bench.settings?.seed ?? 0) + 1 }), train()),
     keep: () => bench.keep(),
   });
-  const files = filePart(() => bench.save(), async (bytes) => {
-    form.write(await bench.open(bytes, form.read(), ...now()));
-  }, (text) => status.tell(text, true));
+  const open = async (/** @type {Uint8Array} */ bytes) => form.write(await bench.open(bytes, form.read(), ...now()));
+  const leave = el.closest('.lm-widget') ? () => leaveFor(bench) : null; // a page of the book, beside the playground
+  const files = filePart(() => bench.save(), open, leave, (text) => status.tell(text, true));
   const shown = display(bench, (sentence) => bench.look(sentence));
   const parts = [stories.node, form.node, buttons.node, status.node, shown.node, files.node];
   const root = frame(el, 'laboratory', 'Laboratory', parts);
@@ -100,6 +101,12 @@ function render({ model, el }) {
     heard.stop();
     root.remove();
   };
+}
+
+/** @param {Bench} bench */
+async function leaveFor(bench) {
+  handOver(await bench.pack(FROM_LABORATORY));
+  location.href = new URL('playground.html', location.href).href;
 }
 
 /**

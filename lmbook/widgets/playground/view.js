@@ -5,6 +5,7 @@ import { ownCorner } from './own_corner.js';
 import { deskHere, deskInWorker } from './desk.js';
 import { OWN, Player } from './player.js';
 import { SMOLLM2 } from '../core/smollm2.js';
+import { withHandedOver } from '../kit/handover.js';
 import { setter } from '../kit/kit.js';
 import { Smollm2Corner } from '../kit/smollm2_corner.js';
 import { readLink, writeLink } from './settings.js';
@@ -17,8 +18,9 @@ const DELAY = 250; // milliseconds after the last change of a prompt or a dial, 
 function render({ model, el }) {
   const set = setter(model);
   const kept = model.get('state');
-  const carried = { headers: model.get('headers'), weights: model.get('weights'), about: model.get('about') };
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
+  const own = { headers: model.get('headers'), weights: model.get('weights'), about: model.get('about') };
+  const carried = isShareable ? withHandedOver(own) : own;
   const names = carried.headers.map((/** @type {{ name: string }} */ { name }) => name);
   if (model.get('smollm2') && !names.includes(SMOLLM2.name)) names.push(SMOLLM2.name);
   if (model.get('own_text')) names.push(OWN);

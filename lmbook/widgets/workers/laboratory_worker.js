@@ -52,6 +52,8 @@ answerCalls({
     const bytes = session.save();
     return new Handover(bytes, [bytes.buffer]);
   },
+  /** @param {string} name */
+  pack: (name) => session.pack(name),
   /** @param {Uint8Array} bytes */
   info: (bytes) => infoOf(bytes),
   /** @param {{ settings: Settings, bytes: Uint8Array }} file */
