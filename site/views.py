@@ -1,9 +1,10 @@
-"""The views of all widgets as one script and one style sheet, in the folder _static of the site.
+"""The views of the widgets as scripts, and their style sheet, in the folder _static of the site.
 
-The script has every file of `lmbook/widgets` once and a view for each class; static-widgets.js finds it by
-the name of the class. It is a classic script: a browser loads no modules from the disk. What runs in a worker
-is a file of its own, which a view loads when a reader asks for it. Nothing here needs Sphinx, so a changed
-view is in the site at once.
+One script, which all pages share, has every file of `lmbook/widgets` once and a view for each class;
+static-widgets.js finds it by the name of the class. A view with a folder of its own (the playground, the
+laboratory) is a script of its own, which only a page with this widget loads. What runs in a worker is a file
+of its own too, which a view loads when a reader asks for it. They are classic scripts: a browser loads no
+modules from the disk. Nothing here needs Sphinx, so a changed view is in the site at once.
 """
 
 import ast
@@ -59,30 +60,53 @@ def workers() -> dict[str, str]:
     return {name: bundler().worker_registration(name) for name in names}
 
 
+def has_own_script(view: str) -> bool:
+    return "/" in view
+
+
+def own_scripts() -> dict[str, str]:
+    """Return the scripts of the views in folders of their own, by the folders' names."""
+    scripts = {}
+    for view, names in filter(lambda item: has_own_script(item[0]), views().items()):
+        scripts[Path(view).parent.name] = registration(names, bundler().bundle(view))
+    return scripts
+
+
+def registration(names: list[str], view: str) -> str:
+    """Return a script that registers a view, the text of a module, for the classes of these names."""
+    assigned = "".join(f"lmViews[{json.dumps(name)}] = " for name in names)
+    return f"{assigned}(() => {{\n{view.replace('export default ', 'return ')}}})();\n"
+
+
 def checksum(text: str) -> str:
     return f"{crc32(text.encode()):08x}"
 
 
 def script(weights: bool = False) -> str:
-    """Return the script of all views: what they share, once, then each in a scope of its own.
+    """Return the script that all pages share: what its views share, once, then each in a scope of its own.
 
-    Shared files are one block, where two functions of one name are an error. In front stands where the
-    workers' scripts are, and SmolLM2's file if the site has `weights`: see kit/worker.js.
+    Shared files are one block, where two functions of one name are an error. In front stands where the other
+    views' and the workers' scripts are, and SmolLM2's file if the site has `weights`: see kit/worker.js.
     """
     bundle = bundler()
-    found = views()
+    found = {view: names for view, names in views().items() if not has_own_script(view)}
     drawn = {(WIDGETS / view).resolve(): names for view, names in found.items()}
+    sums = {name: checksum(text) for name, text in own_scripts().items()}
+    elsewhere = {
+        name: f"{folder}.js?v={sums[folder]}"
+        for view, names in views().items()
+        if (folder := Path(view).parent.name) in sums
+        for name in names
+    }
     places = {name: f"{name}_worker.js?v={checksum(text)}" for name, text in workers().items()}
-    site = json.dumps({"workers": places, "weights": f"../{WEIGHTS}" if weights else None})
-    site = f"{{ script: globalThis.document?.currentScript.src, ...{site} }}"
+    site = {"views": elsewhere, "workers": places, "weights": f"../{WEIGHTS}" if weights else None}
+    site = f"{{ script: globalThis.document?.currentScript.src, ...{json.dumps(site)} }}"
     parts = [f"'use strict';\nglobalThis.lmSite = {site};\nglobalThis.lmViews = {{}};\n{{\n"]
     for path in bundle.modules(*found):
         if path not in drawn:
             parts.append(bundle.without_exports(path))
             continue
-        text = bundle.without_exports(path).replace("export default ", "return ")
-        names = "".join(f"lmViews[{json.dumps(name)}] = " for name in drawn[path])
-        parts.append(f"{names}(() => {{\n{text}}})();\n")
+        parts.append(registration(drawn[path], bundle.without_exports(path)))
     return "".join([*parts, "}\n"])
 
 
@@ -96,6 +120,7 @@ def write_views(html: Path) -> dict[str, str]:
     """Write all files into the site at `html`; return the check sums of script and style, Sphinx's way."""
     texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists()), STYLE: style()}
     beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
+    beside |= {f"widgets/{name}.js": text for name, text in own_scripts().items()}
     (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)
     for name, text in (texts | beside).items():
         (html / "_static" / name).write_text(text, encoding="utf-8")

@@ -23,10 +23,22 @@ def test_every_widget_has_a_view_and_only_those():
 
 
 def test_the_script_registers_a_view_for_each_class(tmp_path):
-    asked = (
-        "(0, eval)(saved); print(Object.entries(lmViews).map(([name, view]) => [name, typeof view.render]));"
-    )
-    assert dict(run_module(tmp_path, "", asked, views.script())) == dict.fromkeys(DRAWN, "function")
+    kinds = "Object.entries(lmViews).map(([name, view]) => [name, typeof view.render])"
+    asked = f"saved.forEach((0, eval)); print({kinds});"
+    texts = [views.script(), *views.own_scripts().values()]
+    assert dict(run_module(tmp_path, "", asked, texts)) == dict.fromkeys(DRAWN, "function")
+
+
+def test_a_page_without_the_playground_and_the_laboratory_loads_none_of_them(tmp_path):
+    asked = "(0, eval)(saved); print([Object.keys(lmViews), Object.entries(lmSite.views)]);"
+    shared, elsewhere = run_module(tmp_path, "", asked, views.script())
+    assert views.own_scripts().keys() == {"playground", "laboratory"}
+    assert not set(shared) & dict(elsewhere).keys()
+    assert set(shared) | dict(elsewhere).keys() == DRAWN
+    views.write_views(tmp_path)
+    for address in dict(elsewhere).values():
+        file, _, known = address.partition("?v=")
+        assert known == _file_checksum(tmp_path / "_static" / "widgets", file)
 
 
 def test_the_style_sheet_has_all_that_the_widgets_bring():

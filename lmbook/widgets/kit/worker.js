@@ -12,9 +12,13 @@
 /** @typedef {{ transfer?: Transferable[], onProgress?: (value: any) => void, signal?: AbortSignal | null }} CallOptions */
 /** @typedef {{ resolve: (value: any) => void, reject: (reason: unknown) => void, onProgress: (value: any) => void }} Waiting */
 /**
- * What a page of the site brings (site/views.py): where its script of views is, and relative to it those of the workers
- * and SmolLM2's file, if the site has it.
- * @typedef {{ script: string, workers: Record<string, string>, weights: string | null }} SiteFiles
+ * What a page of the site brings (site/views.py): where its script of views is, and relative to it those of the views
+ * with scripts of their own, of the workers, and SmolLM2's file, if the site has it.
+ * @typedef {object} SiteFiles
+ * @property {string} script
+ * @property {Record<string, string>} [views]
+ * @property {Record<string, string>} workers
+ * @property {string | null} weights
  */
 /** @typedef {typeof globalThis & { lmSite?: SiteFiles, lmWorkers?: Record<string, string> }} Page */
 

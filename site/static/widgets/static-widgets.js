@@ -2,7 +2,7 @@
 
    A page carries the state of its widgets as JSON, and marks each place where one is shown by a script element just
    after a `div.lm-widget`. Every widget is an anywidget. The views of the book's own are in views.js, by the names of
-   their classes; a widget that a chapter makes itself brings its ES module and style in its state. Views run on a
+   their classes, or in a script of their own that views.js names; a widget that a chapter makes itself brings its ES module and style in its state. Views run on a
    stand-in for the Jupyter model. Two views of one model share it, as they do in Jupyter. */
 (() => {
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
@@ -23,6 +23,7 @@
    * @property {(drawn: Made & { el: HTMLElement }) => unknown} [render]
    */
   /** @typedef {(model?: Model, value?: unknown) => unknown} Handler */
+  /** @typedef {{ lmViews?: Record<string, Widget>, lmSite?: { script: string, views: Record<string, string> } }} Site */
 
   /** @param {string} base64 */
   const toView = (base64) => new DataView(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer);
@@ -113,12 +114,28 @@
     document.head.append(style);
   }
 
+  /** @type {Map<string, Promise<void>>} */
+  const scripts = new Map(); // address -> it has run
+
+  /** @param {string} src */
+  function run(src) {
+    const ready = scripts.get(src) ?? new Promise((resolve, reject) => {
+      const failed = () => reject(new Error('a part of this page could not be loaded'));
+      document.head.append(
+        Object.assign(document.createElement('script'), { src, onload: () => resolve(), onerror: failed }),
+      );
+    });
+    scripts.set(src, ready);
+    return ready;
+  }
+
   /** @param {Saved} saved */
   async function start(saved) {
     await new Promise((next) => setTimeout(next)); // the page is painted before its widgets are drawn, one by one
     addStyle(saved.state._css);
     const { _anywidget_id: name, _esm: source } = saved.state;
-    const { lmViews } = /** @type {{ lmViews?: Record<string, Widget> }} */ (globalThis);
+    const { lmViews, lmSite } = /** @type {Site} */ (globalThis);
+    if (lmSite?.views[name]) await run(new URL(lmSite.views[name], lmSite.script).href);
     const widget = lmViews?.[name] ?? (source && await load(source));
     if (!widget) throw new Error(`the site has no view of ${name}`);
     const model = new Model(saved);
