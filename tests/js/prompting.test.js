@@ -36,8 +36,24 @@ Deno.test('at 0 the first of the best tokens is certain', () => {
   assert.deepEqual([got.size, got.mass, got.entropy], [1, 1, 0]);
 });
 
+Deno.test('of equal tokens the first comes first, also of impossible ones', () => {
+  assert.deepEqual(askNextToken([-Infinity, 0, -Infinity, 0, -Infinity], 1, 1, 5).ids, [1, 3, 0, 2, 4]);
+});
+
+Deno.test('a nucleus ends where it reaches p, and is whole where nothing is left out', () => {
+  const quarters = [0, 0, 0, 0]; // sums of 1/4 are exact
+  assert.equal(askNextToken(quarters, 1, 0.5, 4).size, 2);
+  const named = askNextToken([0, 0, 0], 1, 1, 3);
+  assert.deepEqual([named.size, named.mass, named.after[3]], [3, 1, 0]);
+  const rounded = askNextToken([1 / 4, 1 / 21, 1 - 1 / 4 - 1 / 21].map(Math.log), 1, 1, 3).after;
+  assert.equal(rounded[3], 0); // where all are named there is no other, though they sum to 1 − 10⁻¹⁶
+});
+
 Deno.test('what has no probability is in no nucleus', () => {
   assert.equal(askNextToken([0, 0, -Infinity], 1, 1, 2).size, 2);
+  const tenths = Array.from({ length: 10 }, () => 0); // they sum to just below 1
+  assert.equal(askNextToken(tenths, 1, 1, 2).size, 10);
+  assert.equal(askNextToken([...tenths, -Infinity], 1, 1, 2).size, 10);
   for (const p of [0, 1.1, NaN]) assert.throws(() => askNextToken(LOGITS, 1, p, 2), /p must be above 0 and at most 1/);
   assert.throws(() => askNextToken(LOGITS, -1, 1, 2), /temperature must be at least 0/);
 });
@@ -132,6 +148,12 @@ Deno.test('the tail begins after the 50 likeliest tokens', () => {
   const tail = last?.text.split(',').filter((id) => Number(id) >= 50) ?? [];
   assert.equal(last?.tail, tail.length / 200);
   assert.ok(Math.abs(tail.length / 200 - 0.25) < 0.1, `${tail.length} of 200`);
+});
+
+Deno.test('the token 1 may be the one that ends', () => {
+  const always = new TableModel(2, () => Float64Array.of(0.1, 0.9));
+  const options = { temperatures: [0], count: 4, seed: 1, eos: 1 };
+  assert.deepEqual([...writeWithOneLuck(always.session([0]), [0], options)].map(({ token }) => token), [1]);
 });
 
 Deno.test('the desk says what it can’t read', () => {

@@ -47,7 +47,7 @@ export function askNextToken(logits, tau, p, count) {
     b,
   ) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a]));
   let [size, mass] = [0, 0];
-  while (size < order.length && mass < p && probs[order[size]] > 0) mass += probs[order[size++]];
+  while (mass < p && probs[order[size]] > 0) mass += probs[order[size++]]; // behind the last is nothing above 0
   const ids = [...order.subarray(0, count)];
   const kept = ids.map((id, rank) => (rank < size ? probs[id] / mass : 0));
   return {
