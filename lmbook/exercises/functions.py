@@ -33,8 +33,9 @@ def judge_function(item: Exercise, function: Any, seconds: int | float) -> Judge
             if got == Outcome():
                 return Judgement("unreadable", "The function returns nothing yet (None).")
             known = _known_mistake(item, calls, outcomes)
-            told = f"{show_call(item.function, args)} {problem}."
-            return Judgement("wrong", known or told.replace("?.", "?"))
+            told = f"This call {problem}.".replace("?.", "?")
+            call = show_call(item.function, args)
+            return Judgement("wrong", known or f"{told}\n\n```python\n{call}\n```")
     if any(outcome.changed for outcome in outcomes):
         text = "The values are right, but the function writes into what it is given: whoever called it finds "
         return Judgement("wrong", f"{text}their list or tensor changed. Work on a copy.")

@@ -586,13 +586,47 @@ class TestCheck:
         assert "writes into what it is given" in check(self.CODE, careless).text
         assert torch.equal(calls[0][0], before)
 
-    def test_what_a_function_prints_is_not_seen(self, capfd):
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_what_a_function_prints_is_seen(self, forks, capsys, monkeypatch):
         def loud(logits, ids):
-            print("hello")
+            print("length", len(ids))
             return logits.log_softmax(-1)[:-1].gather(1, ids[1:, None]).mean().neg().exp()
 
+        monkeypatch.setattr(trial, "FORKS", forks and trial.FORKS)
         assert check(self.CODE, loud)
-        assert capfd.readouterr() == ("", "")
+        calls, _ = reference(exercise(self.CODE))
+        expected = "".join(f"length {len(ids)}\n" for _, ids in calls)
+        assert capsys.readouterr() == (expected, "")
+
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_prints_without_end_are_cut_and_seen_before_the_end(self, forks, capsys, monkeypatch):
+        def endless(*_):
+            while True:
+                print("again")
+
+        monkeypatch.setattr(trial, "FORKS", forks and trial.FORKS)
+        monkeypatch.setattr(trial, "PRINTED", 100)
+        assert "had not finished" in check(self.CODE, endless, seconds=1).text
+        printed = capsys.readouterr().out
+        assert printed.startswith("again\nagain\n")
+        assert printed.endswith("… and more\n")
+        assert len(printed) < 120
+
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_a_recursion_that_branches_is_told_from_a_loop(self, forks, monkeypatch):
+        def cuts(word, tokens):
+            return sum(cuts(word[n:], tokens) for n in range(1, len(word) + 1)) if word else 1
+
+        def branching(*_):
+            return cuts("a" * 40, ())
+
+        def loop_inside(depth):
+            return loop_inside(depth - 1) if depth else forever()
+
+        monkeypatch.setattr(trial, "FORKS", forks and trial.FORKS)
+        assert "`cuts` calls itself again and again" in check(self.CODE, branching, seconds=1).text
+        for function in (forever, lambda *_: loop_inside(5)):
+            assert "is there a loop that never ends" in check(self.CODE, function, seconds=1).text
 
     @pytest.mark.parametrize("answer", [4, 4.0, "4", torch.tensor(4.0), torch.tensor([[4]])])
     def test_a_number_in_any_form(self, answer):
@@ -825,18 +859,37 @@ class TestWhateverIsGiven:
         assert "ends the whole process" in check("probability-5", mute, seconds=1).text
 
 
-def test_a_failing_call_can_be_pasted():
-    names = {"torch": torch, "number_of_cuts": lambda *args: args, "attend": lambda *args: args}
-    for id in ("tokens-9", "causal-9"):
-        calls, _ = reference(exercise(id))
-        for args in calls[:2]:
-            again = eval(trial.show_call(exercise(id).function, args), dict(names))
-            for one, other in zip(args, again, strict=True):
-                same = torch.allclose(one, other) if isinstance(one, torch.Tensor) else one == other
-                assert same
-                assert type(one) is type(other)
-    assert trial.show_call("f", (torch.zeros(100, 7),)) == "f(<a tensor (100, 7) of torch.float32>)"
-    assert trial.show_call("f", ((1, [2]), set())) == "f((1, [2]), set())"
+@each(CODE)
+def test_a_failing_call_can_be_pasted(item):
+    names = {"torch": torch, item.function: lambda *args: args}
+    for args in reference(item)[0]:
+        again = eval(trial.show_call(item.function, args), dict(names))
+        assert repr(trial.plain(again)) == repr(trial.plain(args))
+        assert same_types(again, args)
+
+
+def same_types(one: object, other: object) -> bool:
+    if isinstance(other, torch.Tensor):
+        return isinstance(one, torch.Tensor) and (one.dtype, one.shape) == (other.dtype, other.shape)
+    if isinstance(other, list | tuple):
+        return type(one) is type(other) and all(map(same_types, one, other))
+    return type(one) is type(other)
+
+
+def test_a_failing_call_is_shown_in_lines_as_it_is_typed():
+    verdict = check("tokens-9", lambda *_: -1)
+    call = repr(verdict).partition("\n\n")[2]
+    args = reference(exercise("tokens-9"))[0][0]
+    assert eval(call, {"number_of_cuts": lambda *args: args}) == args
+    assert "This call gives -1, it should be " in repr(verdict)
+
+
+def test_odd_values_in_a_call():
+    assert trial.show_call("f", (torch.zeros(100, 70),)) == "f(<a tensor (100, 70) of torch.float32>)"
+    assert trial.show_call("f", ((1, [2]), set(), (3,))) == "f((1, [2]), set(), (3,))"
+    special = [torch.tensor([-math.inf, 1]), {"a": math.inf}, [float("nan")], "two  spaces"]
+    again = eval(trial.show_call("f", (special,)), {"f": lambda arg: arg, "torch": torch})
+    assert repr(again) == repr(special)
 
 
 class TestTrial:
