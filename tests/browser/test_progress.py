@@ -130,6 +130,21 @@ def test_entries_of_another_edition_do_no_harm(page, site, open_widgets):
     expect(card.get_by_role("textbox")).to_have_value("")
 
 
+@pytest.mark.parametrize(
+    ("seed", "kept"), [(7, True), ("7", False), (-1, False), (0.5, False), (2**32, False)]
+)
+def test_the_seed_of_the_order_of_choices_is_kept_if_it_is_one(page, site, open_widgets, seed, kept):
+    page.goto(site.http(OTHER), wait_until="networkidle")
+    fill(page, json.dumps({"version": 1, "seed": seed, "done": {"probability-1": DONE}, "place": None}))
+    open_widgets(page, site.http(PAGE))
+    page.locator(".lmw-cards > li").last.locator(".lmw-card").click()
+    now = stored(page)
+    assert "probability-1" in now["done"]
+    assert (now["seed"] == seed) == kept
+    assert 0 < now["seed"] < 2**32
+    assert isinstance(now["seed"], int)
+
+
 def test_with_storage_switched_off_it_says_so_and_lasts_as_long_as_the_page(new_page, site, open_widgets):
     page = new_page()
     page.add_init_script(
