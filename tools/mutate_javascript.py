@@ -30,11 +30,15 @@ TESTS = {
     "blocks": "kernels",
     "kernels_plain": "kernels",
     "kernels_binary": "",
+    "laboratory_settings": "laboratory",
     "optimisers": "training",
     "passes": "gradients",
+    "places": "training",
     "trainable": "training gradients",
     "training_binary": "",
+    "training_session": "laboratory",
     "transformer": "transformer kernels",
+    "window": "laboratory",
 }
 
 

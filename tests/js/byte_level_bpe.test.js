@@ -142,6 +142,9 @@ Deno.test('what can not be read is named, and what was before it is read', () =>
   const after = few.encode('ééb');
   assert.equal(after.problem, 'Character 3, “b” (U+0062), has no token in this model.');
   assert.equal(after.at, 2);
+  const rest = BYTES.filter((char) => char !== 'b');
+  const one = byteLevelTokenizer({ tokens: rest, merges: [], specialIds: [], eosTokenId: 0, chatTemplate: '' });
+  assert.deepEqual([one.encode('ab').unknown, one.encode('ac').unknown], ['b', null]);
 });
 
 Deno.test('parts that do not fit together are refused', () => {
