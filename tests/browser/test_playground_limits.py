@@ -260,7 +260,7 @@ class TestSpeed:
             one.press("Play")
             one.find(".lmp-token").nth(30).wait_for()
             one.press("Stop")
-            rates[name] = float(one.root.get_attribute("data-rate"))
+            rates[name] = float(one.root.get_attribute("data-tokens-per-second"))
         with capsys.disabled():
             print("\ntokens/s on the page:", {name: round(rate) for name, rate in rates.items()})
         assert min(rates.values()) >= 300
@@ -272,13 +272,23 @@ class TestSpeed:
             one.choose(name)
             for key in ("temperature", "k", "p", "minP", "typical"):
                 times = one.dial(key).evaluate(
-                    """(slider) => Array.from({ length: 40 }, (_, i) => {
-                      const start = performance.now();
-                      slider.value = Number(slider.min) + (slider.max - slider.min) * (i % 20) / 20;
-                      slider.dispatchEvent(new Event('input', { bubbles: true }));
-                      slider.closest('section').getBoundingClientRect();
-                      return performance.now() - start;
-                    })"""
+                    """async (slider) => {
+                      const { port1, port2 } = new MessageChannel();
+                      const turn = () => new Promise((done) => {
+                        port1.onmessage = done;
+                        port2.postMessage(0);
+                      });
+                      const took = [];
+                      for (let i = 0; i < 40; i++) {
+                        const start = performance.now();
+                        slider.value = Number(slider.min) + (slider.max - slider.min) * (i % 20) / 20;
+                        slider.dispatchEvent(new Event('input', { bubbles: true }));
+                        await turn(); // the model has answered
+                        slider.closest('section').getBoundingClientRect();
+                        took.push(performance.now() - start);
+                      }
+                      return took;
+                    }"""
                 )
                 took[f"{name}, {key}"] = sorted(times)[0], sorted(times)[20]
         with capsys.disabled():

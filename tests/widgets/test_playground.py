@@ -115,10 +115,11 @@ class TestPython:
             PlaygroundModel(name="b", model=ngram, tokenizer=CHARACTERS, ids=ids),
             PlaygroundModel(name="c", model=LANGUAGE, tokenizer=LANGUAGE, prompts=["the gull"]),
         ]
-        widget = Playground(entries, own_text=False)
+        widget = Playground(entries, own_text=False, smollm2=False)
         assert [header["kind"] for header in widget.headers] == ["transformer", "ngram", "automaton"]
         assert "b: no prompt yet" in repr(widget)
-        assert not widget.own_text
+        assert (widget.own_text, widget.smollm2) == (False, False)
+        assert Playground(entries).smollm2
 
     @pytest.mark.parametrize(
         ("make", "error", "message"),
