@@ -230,6 +230,7 @@ Deno.test('what a file may leave out has its standard', () => {
     writeFile(makeTensors(), { 'llama.rope.scaling.type': 'none', 'tokenizer.chat_template': '' }),
   );
   assert.throws(() => model.tokenizer.chat([{ role: 'user', content: 'Hi' }]), /no chat template/);
+  assert.equal(load(writeFile(makeTensors(), { 'tokenizer.ggml.merges': [] })).model.vocabSize, V);
   // As many heads for keys as for queries: then the matrix of keys is as large.
   const random = seededRandom(4);
   const large = Object.fromEntries(
@@ -319,6 +320,15 @@ Deno.test('each wrong tensor has its sentence', () => {
   assertRefused(
     writeFile({ ...tensors, output: makeTensor('f32', [V, D], random) }), // without .weight
     'the file has a tensor that the model has no place for: "output"',
+  );
+  const more = {
+    'tokenizer.ggml.tokens': [...BYTES, 'ab', 'ba', 'bb', 'abab', 'aa'],
+    'tokenizer.ggml.token_type': Array(261).fill(1),
+  };
+  const odd = { ...tensors, 'token_embd.weight': makeTensor('q8', [261, D], random) }; // blocks are for four rows
+  assertRefused(
+    writeFile(odd, more),
+    'the file’s tensor "token_embd.weight" is of a kind or in a place that this page can’t read',
   );
   for (const [row, number] of [[0, NaN], [3, Infinity], [63, -65_505], [63, 65_505]]) {
     const broken = makeTensor('f32', [D], random);
