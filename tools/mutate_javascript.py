@@ -27,7 +27,7 @@ CORE = ROOT / "lmbook" / "widgets" / "core"
 STRYKER = VENV / "node" / "node_modules" / "@stryker-mutator" / "core" / "bin" / "stryker.js"
 # Modules whose tests are elsewhere than in the file of their name; the binaries hold WebAssembly.
 TESTS = {
-    "blocks": "kernels",
+    "blocks": "kernels pretrained",
     "kernels_plain": "kernels",
     "kernels_binary": "",
     "laboratory_settings": "laboratory",
