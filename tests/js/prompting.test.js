@@ -135,6 +135,20 @@ Deno.test('the desk writes lines that grow, up to the end of the text', () => {
   for (const { text, tokens } of ended) assert.equal(text.length, tokens - 1); // the end itself isn't shown
 });
 
+Deno.test('a question in the middle of a line doesn’t change what is written', () => {
+  const question = { prompt: 'a', asChat: false, temperatures: [0, 1], count: 5, seed: 4 };
+  const byLength = new TableModel(4, (ids) => Float64Array.from(TABLE[ids.length % 3]));
+  const [calm, disturbed] = [0, 1].map(() =>
+    new PromptDesk(/** @type {any} */ (Object.assign(byLength, { tokenizer })))
+  );
+  const lines = [];
+  for (const line of disturbed.write(question)) {
+    lines.push(line);
+    disturbed.next({ prompt: 'ba', asChat: false, tau: 1, p: 1, count: 2 });
+  }
+  assert.deepEqual(lines, [...calm.write(question)]);
+});
+
 Deno.test('the tail begins after the 50 likeliest tokens', () => {
   const probs = Float64Array.from({ length: 100 }, (_, id) => (100 - id) / 5050); // likelier in the order of the ids
   const hundred = {

@@ -72,7 +72,7 @@ function withRest(named, total) {
  * Continues `ids` at each temperature, one after another; yields each token. The luck is the same for all: Gumbel noise
  * times the temperature is added to the logits, and the best token is taken, which draws it with its probability at that
  * temperature; at 0 it is greedy decoding. `nats` and `rank` are those at T = 1. A text ends with `eos`.
- * @param {Session} session afterwards its text is the last one written
+ * @param {Session} session
  * @param {number[]} ids
  * @param {{ temperatures: number[], count: number, seed: number, eos: number }} options
  * @returns {Generator<Written, void, void>}
@@ -80,12 +80,11 @@ function withRest(named, total) {
 export function* writeWithOneLuck(session, ids, { temperatures, count, seed, eos }) {
   for (const tau of temperatures) {
     const random = seededRandom(seed);
-    let token = -1;
-    session.follow(ids);
-    for (let n = 0; n < count && token !== eos; n++) {
-      if (n > 0) session.push(token);
-      const { logits } = session;
+    const text = [...ids];
+    for (let token = -1; text.length < ids.length + count && token !== eos;) {
+      const { logits } = session.follow(text); // another question may have moved it since the last token
       token = drawWithNoise(logits, tau, random);
+      text.push(token);
       yield { tau, token, ...standing(logits, token) };
     }
   }
