@@ -69,9 +69,10 @@ def test_a_run_by_keyboard(bench):
     assert 1.6 < float(data["floor"]) < 1.9 < float(data["unseenLoss"]) < 4
     assert float(data["loss"]) < 4
     assert float(data["tokensPerSecond"]) > 0
-    expect(
-        bench.root.get_by_text(re.compile(r"Step 40 of 40; loss .* above the exact floor"))
-    ).to_be_visible()
+    told = bench.root.locator(
+        ".lmw-message", has_text=re.compile(r"Step 40 of 40; loss .* above the exact floor")
+    )
+    expect(told).to_be_visible()
     assert "exact floor 1.7" in bench.root.locator(".lml-chart").inner_text()
     assert bench.root.locator(".lml-sample").inner_text().startswith("the ")
     words = bench.root.locator(".lml-sentence .lmw-place")
@@ -125,6 +126,9 @@ def test_what_cannot_be_is_said_and_mended(bench):
     bench.press("Train")
     bench.reach("failed")
     expect(bench.root.get_by_text("the rate must be in (0, 100], got 0")).to_be_visible()
+    bench.set(Learning_rate="0,01")
+    bench.press("Train")
+    expect(bench.root.locator(".lmw-message", has_text="(0, 100], got 0,01")).to_be_visible()
     bench.set(Text="own")
     bench.press("Train")
     bench.reach("failed")
@@ -163,6 +167,9 @@ def test_weights_travel_to_lmbook_and_back(bench, tmp_path):
     opener.set_input_files(path)
     bench.reach("failed")
     expect(bench.root.get_by_text(re.compile("the file is cut: "))).to_be_visible()
+    bench.press("One step")  # the run that was there still is
+    bench.reach("stopped")
+    assert bench.data()["step"] == "1"
 
 
 @pytest.mark.parametrize("from_disk", [False, True], ids=["http", "file"])

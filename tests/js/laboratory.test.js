@@ -32,6 +32,8 @@ function finish(steps) {
 Deno.test('settings that no run can have are refused with value and limit', () => {
   const refused = (/** @type {object} */ change, /** @type {string} */ message) =>
     assert.throws(() => checkSettings(settingsOf(change), 20), { name: 'RangeError', message });
+  refused({ model: 'giant' }, 'the model must be one of transformer, window, given, got giant');
+  refused({ optimiser: '' }, 'the optimiser must be one of adamw, sgd, got ');
   refused({ layers: 0 }, 'the number of layers must be a whole number from 1 to 6, got 0');
   refused({ context: 129 }, 'the context must be a whole number from 4 to 128, got 129');
   refused({ batch: 2.5 }, 'the number of rows in a batch must be a whole number from 1 to 64, got 2.5');

@@ -27,6 +27,7 @@ const RUN_LIMITS = {
   batch: ['the number of rows in a batch', 1, 64],
   seed: ['the seed', 0, 2 ** 31],
 };
+const KINDS = { model: ['transformer', 'window', 'given'], optimiser: ['adamw', 'sgd'] };
 const MAX_RATE = 100;
 const MAX_WEIGHTS = 4_000_000; // with derivatives and two means for each, 64 MB
 
@@ -42,6 +43,10 @@ export function checkSettings(settings, vocabSize, given = null) {
     if (!(Number.isInteger(value) && value >= least && value <= most)) {
       throw new RangeError(`${name} must be a whole number from ${least} to ${most}, got ${value}`);
     }
+  }
+  for (const [key, known] of Object.entries(KINDS)) {
+    const value = /** @type {Record<string, any>} */ (settings)[key];
+    if (!known.includes(value)) throw new RangeError(`the ${key} must be one of ${known.join(', ')}, got ${value}`);
   }
   const { rate, warmup, steps, width, heads, model } = settings;
   if (!(rate > 0 && rate <= MAX_RATE)) throw new RangeError(`the rate must be in (0, ${MAX_RATE}], got ${rate}`);

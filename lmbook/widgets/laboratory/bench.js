@@ -28,6 +28,7 @@ export class Bench {
   described = null;
   /** @type {Settings | null} of the present run, once it has begun */
   settings = null;
+  isLost = false; // whether the present run ended in an error, and can't go on
   /** @type {Drawing | null} */
   run = null;
   /** @type {Drawing[]} */
@@ -50,7 +51,7 @@ export class Bench {
   }
 
   get canGoOn() {
-    return this.settings !== null && (this.state === 'stopped' || this.state === 'done');
+    return this.settings !== null && !this.isLost && !this.isBusy;
   }
 
   get isBusy() {
@@ -117,14 +118,15 @@ export class Bench {
   train(settings, key, source) {
     return this.act(async (worker, signal) => {
       await this.take(worker, key, source, signal);
-      await worker.call('begin', settings, { signal });
+      await worker.call('begin', settings); // of a moment; Stop waits for it
       await this.start(worker, settings);
       return this.follow(worker, {}, signal);
     });
   }
 
   /**
-   * The same, but from the weights of a file, and stopped there. Returns the settings that the file names.
+   * The same, but from the weights of a file, and stopped there. Returns the settings that the file names, or `settings`
+   * if it can't be opened.
    * @param {Uint8Array} bytes
    * @param {Settings} settings
    * @param {string} key
@@ -135,8 +137,10 @@ export class Bench {
     await this.act(async (worker, signal) => {
       await this.take(worker, key, source, signal);
       const info = await worker.call('info', bytes, { signal });
-      found = { ...settings, ...info?.settings };
-      await worker.call('open', { settings: found, bytes }, { signal });
+      const named = { ...settings, ...info?.settings };
+      named.parts = { ...settings.parts, ...info?.settings?.parts };
+      await worker.call('open', { settings: named, bytes });
+      found = named;
       await this.start(worker, found);
       return this.follow(worker, { count: 0 }, signal);
     });
@@ -155,14 +159,11 @@ export class Bench {
    * @param {AbortSignal} signal
    */
   async take(worker, key, source, signal) {
-    this.settings = null;
     this.enter('loading');
     if (this.taken === key) return;
     this.taken = null;
-    this.described = await worker.call('take', source(), { signal });
-    this.taken = key;
-    this.kept = []; // of another text
-    this.run = null;
+    const described = await worker.call('take', source(), { signal }); // until then the run before can go on
+    Object.assign(this, { described, taken: key, settings: null, run: null, kept: [] });
   }
 
   /**
@@ -170,7 +171,7 @@ export class Bench {
    * @param {Settings} settings
    */
   async start(worker, settings) {
-    this.settings = settings;
+    [this.settings, this.isLost] = [settings, false];
     this.goal = settings.steps;
     this.run = { name: this.nameOf(settings), seen: new Curve(), unseen: new Curve(), steps: 0 };
     this.newest = {};
@@ -197,7 +198,12 @@ export class Bench {
       this.hear(update);
       this.onchange();
     };
-    return /** @type {State} */ (await worker.call('train', steps, { signal, onProgress }));
+    try {
+      return /** @type {State} */ (await worker.call('train', steps, { signal, onProgress }));
+    } catch (error) {
+      this.isLost = !signal.aborted;
+      throw error;
+    }
   }
 
   /** @param {Update} update */

@@ -70,9 +70,7 @@ export function settingsForm(sources, hasGiven) {
 
   /** @returns {Settings} */
   function read() {
-    const numbers = Object.fromEntries(
-      Object.entries(inputs).map(([key, { node }]) => [key, node.value.trim() === '' ? NaN : Number(node.value)]),
-    );
+    const numbers = Object.fromEntries(Object.entries(inputs).map(([key, { node }]) => [key, numberIn(node.value)]));
     const chosen = { model: model.value, optimiser: optimiser.value };
     return /** @type {any} */ ({ ...DEFAULT_RUN, ...numbers, ...chosen, parts: parts.read() });
   }
@@ -95,6 +93,15 @@ export function settingsForm(sources, hasGiven) {
     source.value = value;
     arrange();
   }
+}
+
+/**
+ * The number that a text says; a text that says none stays one, for the sentence that refuses it.
+ * @param {string} text
+ */
+function numberIn(text) {
+  const number = text.trim() === '' ? NaN : Number(text);
+  return Number.isNaN(number) ? text.trim() || 'nothing' : number;
 }
 
 /**
