@@ -68,14 +68,18 @@ function keptList(ondrop) {
   let drawn = null;
   /** @param {Bench} bench */
   function draw({ kept }) {
-    if (drawn === kept) return;
+    if (drawn !== kept) node.replaceChildren(...kept.map(item));
     drawn = kept;
-    node.replaceChildren(...kept.map((run, i) => {
-      const end = run.unseen.points.at(-1)?.[1];
+    kept.forEach((run, i) => {
+      const end = run.unseen.points.at(-1)?.[1]; // a run that was kept may have gone on
       const text = `${run.name}: ${end === undefined ? '–' : end.toFixed(3)} after ${run.steps} steps`;
-      const drop = button('Remove', () => ondrop(run), { 'aria-label': `Remove the run ${run.name}` });
-      return h('li', {}, h('span', { class: `lml-key-kept lml-kept-${i}` }, text), drop);
-    }));
+      node.children[i].children[0].textContent = text;
+    });
+  }
+  /** @type {(run: Bench['kept'][0], i: number) => HTMLElement} */
+  function item(run, i) {
+    const drop = button('Remove', () => ondrop(run), { 'aria-label': `Remove the run ${run.name}` });
+    return h('li', {}, h('span', { class: `lml-key-kept lml-kept-${i}` }), drop);
   }
   return { node, draw };
 }
