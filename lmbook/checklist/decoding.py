@@ -227,7 +227,7 @@ def check_search(search: Search, model: LanguageModel, ids: Ids, max_length: int
     check_fits(model, prompt.shape[1] + max_length, "prompt plus max_length")
     with evaluating(model):
         vocab_size = logits_of(model, prompt, "the prompt").shape[-1]
-    if max_length * math.log10(max(2, vocab_size)) > 6:
+    if max_length > 6 / math.log10(max(2, vocab_size)):  # this way round no int is too large for a float
         what = f"{vocab_size} ** {max_length}"
         raise ValueError(f"check_search tries at most 1,000,000 continuations, got {what}")
     every = torch.tensor(list(itertools.product(range(vocab_size), repeat=max_length)))

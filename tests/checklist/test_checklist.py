@@ -579,6 +579,10 @@ def test_a_search_through_too_many_continuations_is_refused_at_once(as_readers_r
     model = CausalLM(7, 8, 2, 1).eval()
     with pytest.raises(ValueError, match=r"at most 1,000,000 continuations, got 7 \*\* 50"):
         check.check_search(beam_search, model, torch.tensor([[1, 2]]), 50)
+    with pytest.raises(ValueError, match=r"at most 1,000,000 continuations, got 3 \*\* 10{400}"):
+        check.check_search(
+            lambda *_: None, lambda x: torch.zeros(*x.shape, 3), torch.zeros(1, 2).long(), 10**400
+        )
 
 
 def test_a_model_without_modes_has_no_decoder_to_check(as_readers_run_it):
