@@ -67,8 +67,8 @@ export class Player {
     /** @type {{ stop: AbortController, done: Promise<void> } | null} what is to be drawn next */
     this.looking = null;
     this.isStale = false; // whether it must be asked for again
-    /** @type {string} the model that is being loaded */
-    this.loading = '';
+    /** @type {Set<string>} the models that are being loaded */
+    this.loading = new Set();
   }
 
   get prompt() {
@@ -137,7 +137,7 @@ export class Player {
   async load(name) {
     const header = this.headers[this.names.indexOf(name)];
     this.view.say('Loading …');
-    this.loading = name;
+    this.loading.add(name);
     await this.run(async (signal) => {
       /** @param {number} share */
       const onProgress = (share) => {
@@ -147,7 +147,7 @@ export class Player {
       const net = await inSlices(loadInSteps(header, this.weights), { onProgress, signal });
       this.desks.set(name, deskHere(net));
     });
-    if (this.loading === name) this.loading = '';
+    this.loading.delete(name);
   }
 
   /**
@@ -259,7 +259,7 @@ export class Player {
 
   showState() {
     const isRunning = this.busy !== null || this.looking !== null;
-    const state = this.loading === this.current ? 'loading' : isRunning ? 'running' : this.ended;
+    const state = this.loading.has(this.current) ? 'loading' : isRunning ? 'running' : this.ended;
     this.view.drawState(state, this.current, this.seen?.rate ?? 0);
   }
 
@@ -268,7 +268,7 @@ export class Player {
    * @param {PlayerState} state
    */
   showLoading(state) {
-    this.loading = state === 'loading' ? REAL : '';
+    this.loading[state === 'loading' ? 'add' : 'delete'](REAL);
     if (this.current === REAL) this.ended = state === 'done' ? 'idle' : state;
     this.showState();
   }
