@@ -93,6 +93,15 @@ Deno.test('a large file is not read for ever either', () => {
   assertRefused(new DataView(twice.buffer), /its lists have no end/);
 });
 
+Deno.test('numbers of every type are read, one behind the other', () => {
+  const file = begin(0, 8).setting('u16', 2).number(0xfffe, 2).setting('i16', 3).number(0xfffe, 2);
+  file.setting('u32', 4).number(0xfffffffe, 4).setting('i32', 5).number(0xfffffffe, 4).setting('u8', 0).number(254, 1);
+  file.setting('f64', 12).number(0, 4).number(0xbff80000, 4).setting('i64', 11).number(0xfffffffe, 4);
+  file.number(0xffffffff, 4).setting('no', 7).number(0, 1);
+  const want = { u16: 65_534, i16: -2, u32: 4_294_967_294, i32: -2, u8: 254, f64: -1.5, i64: -2n, no: false };
+  assert.deepEqual(Object.fromEntries(readGguf(file.view()).settings), want);
+});
+
 Deno.test('lists in lists end', () => {
   const file = begin(0, 1).setting('a', 9);
   for (let depth = 0; depth < 90; depth++) file.number(9, 4).number(1, 8);
