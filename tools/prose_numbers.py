@@ -17,7 +17,7 @@ shown by chance, so after a change read the listing too.
 
 Not looked at are whole numbers up to twelve and numbers in words (they count what is in the text), years,
 displayed formulas, whole numbers below 100 in other formulas, code, links, and numbers that belong to a name
-(chapter 3, GPT-2, 5-gram, line 7).
+(chapter 4, GPT-2, 5-gram, line 7).
 """
 
 import io
