@@ -2,6 +2,8 @@
 
 /** @typedef {typeof DEFAULT_RUN} Settings */
 
+export const OWN_LIMIT = 1_000_000; // characters of a reader's own text that a run can read
+
 /** The run that `lmbook.training.recipes` calls toy-causal, but for its length. `parts` are what can be switched off. */
 export const DEFAULT_RUN = {
   model: /** @type {'transformer' | 'window' | 'given'} */ ('transformer'), // given: a configuration from Python

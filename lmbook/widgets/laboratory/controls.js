@@ -1,6 +1,6 @@
 // The settings of a run, as controls: what is read, which model, how it learns, and the switches that break it.
-import { DEFAULT_RUN } from '../core/laboratory_settings.js';
-import { dropDown, field, h, line } from '../kit/kit.js';
+import { DEFAULT_RUN, OWN_LIMIT } from '../core/laboratory_settings.js';
+import { dropDown, field, h, line, quiet } from '../kit/kit.js';
 import { textSource } from '../playground/own_corner.js';
 
 /** @import { Settings } from '../core/laboratory_settings.js' */
@@ -46,7 +46,8 @@ const OF_MODEL = {
  */
 export function settingsForm(sources, hasGiven) {
   const own = textSource(() => {});
-  const ownText = h('div', { hidden: true }, own.node, own.file, own.message);
+  const limit = quiet(`A run reads the first ${OWN_LIMIT.toLocaleString('en')} characters.`);
+  const ownText = h('div', { hidden: true }, own.node, own.file, limit, own.message);
   const source = dropDown(arrange, sources);
   /** @type {[string, string][]} */
   const models = [['transformer', 'Transformer'], ['window', 'Window of tokens']];

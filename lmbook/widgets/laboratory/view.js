@@ -3,7 +3,7 @@ import { announcer, button, frame, h, line, quiet } from '../kit/kit.js';
 import { FROM_LABORATORY, handOver } from '../kit/handover.js';
 import { messageLine } from '../kit/text_field.js';
 import { unpack } from '../core/bytes.js';
-import { DEFAULT_RUN } from '../core/laboratory_settings.js';
+import { DEFAULT_RUN, OWN_LIMIT } from '../core/laboratory_settings.js';
 import { Bench } from './bench.js';
 import { nameOfRun, settingsForm } from './controls.js';
 import { carry, display, filePart, report, runButtons } from './display.js';
@@ -11,8 +11,6 @@ import { STORIES } from './stories.js';
 
 /** @import { Drawn, WidgetModel } from '../kit/kit.js' */
 /** @import { Story } from './stories.js' */
-
-const OWN_LIMIT = 1_000_000; // characters of a pasted text that a run can read
 
 /**
  * The texts of this widget: names, and what the worker is sent of each.
