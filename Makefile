@@ -40,13 +40,13 @@ test-all:
 mutants: $(READY)
 	@$(RUN) tools/mutate_javascript.py
 	@$(MUTATE)/interface.py tests/test_interface.py
-	@for module in ngram evaluation; do $(MUTATE)/$$module.py tests/test_$$module.py || exit 1; done
+	@for module in ngram evaluation comparison window; do $(MUTATE)/$$module.py tests/test_$$module.py || exit 1; done
 	@for module in language grammar; do $(MUTATE)/toy/$$module.py tests/toy || exit 1; done
 	@for module in base bpe; do $(MUTATE)/tokenizer/$$module.py tests/tokenizer || exit 1; done
 	@for module in cache causal; do $(MUTATE)/transformer/$$module.py tests/transformer/test_causal.py $(CHANGED) || exit 1; done
 	@for module in masked single_token; do $(MUTATE)/transformer/$$module.py tests/transformer/test_$$module.py $(CHANGED) || exit 1; done
 	@$(MUTATE)/transformer/model.py tests/transformer/test_model.py tests/transformer/test_causal.py tests/transformer/test_single_token.py $(CHANGED)
-	@for module in filters sampling speculative search; do $(MUTATE)/decoding/$$module.py tests/decoding/test_$$module.py || exit 1; done
+	@for module in filters sampling streaming constraints speculative search; do $(MUTATE)/decoding/$$module.py tests/decoding/test_$$module.py || exit 1; done
 	@$(MUTATE)/decoding/incremental.py tests/decoding/test_incremental.py tests/decoding/test_sampling.py
 	@for module in objectives loop; do $(MUTATE)/training/$$module.py tests/training/test_objectives.py tests/training/test_masked_objective.py tests/training/test_loop.py || exit 1; done
 	@for module in asking decoding model training; do $(MUTATE)/checklist/$$module.py tests/checklist || exit 1; done

@@ -29,6 +29,7 @@ os.environ.update(OMP_NUM_THREADS="1", JAXTYPING_DISABLE="1")  # before torch: f
 HEAVY = ["pytest", "torch", "hypothesis", "jaxtyping", "beartype", "scipy.stats", "transformers"]
 QUIETLY = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:playwright"]
 QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+MEMORY = 4 << 30  # bytes that a mutant may take
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
 COMPARISONS |= {ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
@@ -118,6 +119,7 @@ def run_tests(path: Path, source: str, tests: list[str], limit: int = resource.R
     if pid := os.fork():
         return pid
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))  # a mutant that never ends is noticed too
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # and one that grows without end
     sys.dont_write_bytecode = True
     load_instead(path, source)
     with (
