@@ -84,7 +84,7 @@ rerun: $(READY)
 
 browser: book
 	@echo "Testing the built site in Chromium."
-	@$(RUN) tools/ensure_chromium.py && $(RUN) -m pytest -q -n 2 --dist loadgroup $(SELECT) tests/browser
+	@$(RUN) tools/ensure_chromium.py && $(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests/browser
 
 refresh: $(READY)
 	@$(RUN) tools/refresh.py $(CHAPTERS)

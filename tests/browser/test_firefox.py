@@ -12,12 +12,9 @@ from lmbook import greedy_decode
 from lmbook.training.recipes import load_trained
 from lmbook.widgets.packing import rounded
 
-pytestmark = [
-    pytest.mark.xdist_group("firefox"),
-    pytest.mark.skipif(
-        firefox.find() is None, reason="no Firefox is installed (Debian: apt-get install firefox-esr)"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    firefox.find() is None, reason="no Firefox is installed (Debian: apt-get install firefox-esr)"
+)
 READY = """
   const until = async (what) => {
     while (!what()) await new Promise((resolve) => setTimeout(resolve, 50));

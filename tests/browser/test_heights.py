@@ -11,9 +11,6 @@ LIMIT = 8  # pixels: half of the smallest line of text, so that a line more or l
 ELSEWHERE = 0.1  # of the height, on a machine whose fonts are others: there lines end elsewhere
 
 
-pytestmark = pytest.mark.xdist_group("heights")
-
-
 @pytest.fixture(scope="module")
 def heights(browser) -> tuple[dict, dict]:
     """What is stored, and what is measured now."""

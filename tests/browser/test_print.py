@@ -5,8 +5,6 @@ import print_book
 import pypdf
 import pytest
 
-pytestmark = pytest.mark.xdist_group("print")  # it takes long, so one process prints it, once
-
 
 @pytest.fixture(scope="module")
 def pdf(browser) -> pypdf.PdfReader:

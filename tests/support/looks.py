@@ -39,7 +39,7 @@ def assert_accessible(page: Page, part: str = "html", only: list[str] | None = N
     """Assert that axe-core has nothing against what stands in `part`, a CSS selector.
 
     Args:
-        only: the groups of rules that are tried, such as "cat.color"; all if None.
+        only: the rules that are tried, such as "color-contrast"; all if None.
     """
     options = {"preload": False, "resultTypes": ["violations"]}  # what passed would take twice as long
     found = Axe().run(page, context=part, options=options | ({"runOnly": only} if only else {})).response
