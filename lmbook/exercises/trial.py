@@ -245,8 +245,11 @@ def _stack(frame: FrameType | None) -> list[FrameType]:
 
 
 def _branching(before: list[FrameType], now: list[FrameType]) -> str:
-    """Return the name of a function that calls itself, returned meanwhile and was called again; or ""."""
-    codes = [frame.f_code for frame in now]
+    """Return the name of a function that calls itself, returned meanwhile and was called again; or "".
+
+    A comprehension within the function does the same, but its name would tell the reader nothing.
+    """
+    codes = [frame.f_code for frame in now if not frame.f_code.co_name.endswith(("comp>", "expr>"))]
     for code in dict.fromkeys(codes):
         innermost = [next((f for f in stack if f.f_code is code), None) for stack in (before, now)]
         if codes.count(code) > 1 and innermost[0] is not innermost[1]:
