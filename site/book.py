@@ -72,8 +72,8 @@ class Repository:
 def lead_to_pages(html: str, folder: str = "") -> str:
     """Make links to notebooks in an output lead to the pages of the site in `folder`.
 
-    >>> lead_to_pages('<a href="04_causal.ipynb#growing">', "https://site/chapters/")
-    '<a href="https://site/chapters/04_causal.html#growing">'
+    >>> lead_to_pages('<a href="05_causal.ipynb#growing">', "https://site/chapters/")
+    '<a href="https://site/chapters/05_causal.html#growing">'
     """
     return NOTEBOOK_LINK.sub(rf"\1{folder}\2.html", html)
 

@@ -289,7 +289,7 @@ class Book:
 
     def by_chapter(self, name: str, paragraph: str, claim: Claim) -> str:
         """Name a chapter that the paragraph names and that prints a claim; nothing if there is none."""
-        named = {f"0{digit}" for digit in re.findall(r"[Cc]hapter (\d)", paragraph)}
+        named = {f"{int(number):02}" for number in re.findall(r"[Cc]hapter (\d+)", paragraph)}
         for other in self.cells:
             asked = other[:2] in named or name in self.pages
             if asked and any(contains(claim, rows) for rows in self.printed[other]):

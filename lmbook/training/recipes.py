@@ -1,6 +1,6 @@
 """The book's own small models: the recipe of each, and the results, which widgets and the playground show.
 
-`train_recipe` follows a recipe from the first random weight to the last step; chapters 4 and 5 do so on the
+`train_recipe` follows a recipe from the first random weight to the last step; chapters 5 and 6 do so on the
 page. `load_trained` reads what `make models` stored, in float16, so that a page shows a trained model without
 training one.
 

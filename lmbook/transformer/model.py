@@ -1,7 +1,7 @@
 """The book's transformer: a configuration, and the trunk that both training objectives share.
 
 A token's embedding passes through blocks. Each block adds the output of attention, then that of a small
-network. The architecture is Llama's, so that a published model (chapter 7) fits into the same class: RMSNorm
+network. The architecture is Llama's, so that a published model (chapter 9) fits into the same class: RMSNorm
 before each part, rotary positions, grouped-query attention, SwiGLU, embeddings shared by input and output.
 
 Every tensor is made on the device of the input.

@@ -43,7 +43,7 @@ class Stop:
 
     Attributes:
         name: a few words.
-        link: "chapter#section", such as "04_causal#growing".
+        link: "chapter#section", such as "05_causal#growing".
         note: a second line.
         nats: the height on the ladder; None for a step.
     """

@@ -74,24 +74,24 @@ def test_a_stamped_notebook_installs_its_own_commit_before_anything_runs():
 
 def test_links_of_outputs_lead_from_colab_to_the_site():
     chapter = notebook()
-    data = {"text/html": '<a href="04_causal.ipynb#growing">', "text/plain": "04_causal.ipynb"}
+    data = {"text/html": '<a href="05_causal.ipynb#growing">', "text/plain": "05_causal.ipynb"}
     chapter.cells[1].outputs = [nbformat.v4.new_output("display_data", data)]
     stamped = stamp_colab.stamped(chapter, HERE, "abc123", PAGE)
     shown = stamped.cells[2].outputs[0].data
     folder = "https://someone.github.io/a.book/chapters/"
-    assert shown["text/html"] == f'<a href="{folder}04_causal.html#growing">'
-    assert shown["text/plain"] == "04_causal.ipynb"
+    assert shown["text/html"] == f'<a href="{folder}05_causal.html#growing">'
+    assert shown["text/plain"] == "05_causal.ipynb"
     assert f'os.environ["LMBOOK_SITE"] = "{folder}"' in stamped.cells[1].source
 
 
 @pytest.mark.parametrize(
     ("notebooks", "pages"),
     [
-        ('<a href="04_causal.ipynb#growing">', '<a href="04_causal.html#growing">'),
-        ('<a href="08_bugs.ipynb" title="">', '<a href="08_bugs.html" title="">'),
+        ('<a href="05_causal.ipynb#growing">', '<a href="05_causal.html#growing">'),
+        ('<a href="10_bugs.ipynb" title="">', '<a href="10_bugs.html" title="">'),
         ('<a href="https://else.org/x.ipynb">', '<a href="https://else.org/x.ipynb">'),
         ('<a href="../_sources/x.ipynb">', '<a href="../_sources/x.ipynb">'),
-        ("see 04_causal.ipynb", "see 04_causal.ipynb"),
+        ("see 05_causal.ipynb", "see 05_causal.ipynb"),
     ],
 )
 def test_on_the_site_links_of_outputs_lead_to_pages(notebooks, pages):

@@ -13,7 +13,7 @@ CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 GLOSSARY = (CHAPTERS / "glossary.md").read_text(encoding="utf-8").partition("````{glossary}\n")[2]
 # Words of every day, or of the book's own: used far oftener than in the sense of the glossary.
 EVERYDAY = re.compile("layer|block|head|key|value|state|batch|query|merge|floor|bit|decoding|replay")
-OTHER_SENSE = {"02_tokens": {"prefix"}, "08_bugs": {"surprise"}, "09_next": {"surprise"}}  # in these pages
+OTHER_SENSE = {"02_tokens": {"prefix"}, "10_bugs": {"surprise"}, "11_next": {"surprise"}}  # in these pages
 NOT_PROSE = re.compile(
     r"^(```+|~~~+|:::+).*?^\1\s*$|^\$\$.*?^\$\$|^#.*?$|^\|.*?$|(`+).+?\2|\$[^$\n]+\$|\]\([^)]*\)|\*[^*\n]+\*",
     re.DOTALL | re.MULTILINE,

@@ -1,4 +1,4 @@
-"""Chapter 7 where the package with the weights isn't installed."""
+"""Chapter 9 where the package with the weights isn't installed."""
 
 import importlib.util
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-CHAPTER = Path(__file__).resolve().parents[2] / "chapters" / "07_real_model.ipynb"
+CHAPTER = Path(__file__).resolve().parents[2] / "chapters" / "09_real_model.ipynb"
 
 
 def test_without_the_weights_the_page_says_how_to_get_them(monkeypatch):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from playwright.sync_api import expect
 
-PAGE = "chapters/09_next.html"
+PAGE = "chapters/11_next.html"
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])

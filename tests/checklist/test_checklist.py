@@ -499,7 +499,7 @@ TREE = {(): [0.52, 0.48, 0], (0,): [0.34, 0.33, 0.33], (1,): [0.5, 0.5, 0], (0, 
 
 
 def tree():
-    """The example of chapter 7; what was read before the tree begins is one token, 2."""
+    """The example of chapter 9; what was read before the tree begins is one token, 2."""
     return SizedFunctionModel(lambda read: TREE.get(read[1:], [0.34, 0.33, 0.33]), 3)
 
 

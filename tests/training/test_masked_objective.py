@@ -88,7 +88,7 @@ def test_a_long_gradient_is_shortened_and_no_bar_is_shown_unasked(capsys):
 
 @pytest.mark.slow
 def test_a_two_layer_model_comes_within_a_tenth_of_a_nat_of_the_exact_posterior():
-    """The recipe of chapter 4: about a minute on two cores."""
+    """The recipe of chapter 6: about a minute on two cores."""
     language, draws = ToyLanguage(), generator()
     batches = list(language.sample(32 * 2400, 64, generator=draws).split(32))
     held = language.sample(400, 64, generator=draws)

@@ -250,7 +250,7 @@ def test_autocast_trains_in_bfloat16_with_float32_weights():
 
 @pytest.mark.slow
 def test_a_two_layer_model_comes_within_a_twentieth_of_a_nat_of_the_exact_language():
-    """The recipe of chapter 3: about 20 s on two cores."""
+    """The recipe of chapter 5: about 20 s on two cores."""
     language, draws = ToyLanguage(), torch.Generator().manual_seed(0)
     batches = list(language.sample(32 * 450, 64, generator=draws).split(32))
     held = language.sample(400, 64, generator=draws)

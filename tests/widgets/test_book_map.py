@@ -13,12 +13,12 @@ from lmbook.widgets.book_map import BookMap, Stop, spread
 
 STEPS = [
     Stop(name="Tokens & more", link="02_tokens#byte-pairs", note="1 < 2"),
-    Stop(name="Bugs", link="08_bugs"),
+    Stop(name="Bugs", link="10_bugs"),
 ]
 LADDER = [
     Stop(name="exact", link="01_probability#the-floor", nats=1.72),
     Stop(name="counted", link="01_probability#counting", nats=2.42),
-    Stop(name="trained", link="04_causal#down-to-the-floor", nats=1.75),
+    Stop(name="trained", link="05_causal#down-to-the-floor", nats=1.75),
 ]
 
 
@@ -30,9 +30,9 @@ def test_each_part_is_a_link_to_a_notebook_that_says_what_it_is():
     links = [(a["href"], " ".join(a.get_text(" ").split())) for a in drawn().select("a")]
     assert links == [
         ("02_tokens.ipynb#byte-pairs", "chapter 2 Tokens & more 1 < 2"),
-        ("08_bugs.ipynb", "chapter 8 Bugs"),
+        ("10_bugs.ipynb", "chapter 10 Bugs"),
         ("01_probability.ipynb#counting", "chapter 1 2.42 counted"),
-        ("04_causal.ipynb#down-to-the-floor", "chapter 4 1.75 trained"),
+        ("05_causal.ipynb#down-to-the-floor", "chapter 5 1.75 trained"),
         ("01_probability.ipynb#the-floor", "chapter 1 1.72 exact"),
     ]
 
@@ -47,7 +47,7 @@ def test_where_a_site_is_named_links_lead_there(monkeypatch):
     monkeypatch.setenv("LMBOOK_SITE", "https://site/chapters/")
     assert [a["href"] for a in drawn().select("a")][:2] == [
         "https://site/chapters/02_tokens.html#byte-pairs",
-        "https://site/chapters/08_bugs.html",
+        "https://site/chapters/10_bugs.html",
     ]
 
 
