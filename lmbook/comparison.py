@@ -27,6 +27,7 @@ from lmbook.interface import (
     check_int,
     check_number,
     check_shape,
+    evaluating,
     is_floats,
     kind_of,
     list_of,
@@ -109,32 +110,60 @@ def score_choices(
             raise TypeError(f"{name} must be a text, got {text!r}")
     if isinstance(choices, str) or not texts or not all(texts):
         raise ValueError(f"choices must be a list of at least 1 text, none empty; got {choices!r}")
-    new = [_continued(tokenizer, prompt, text) for text in texts]
-    before = [] if prior_prompt is None else [_continued(tokenizer, prior_prompt, text) for text in texts]
+    head, tails = _continued(tokenizer, prompt, texts)
+    before = None if prior_prompt is None else _continued(tokenizer, prior_prompt, texts)
     return ChoiceScores(
-        log_prob=_log_probs(model, new),
-        num_tokens=torch.tensor([len(ids) - start for ids, start in new]),
+        log_prob=_log_probs(model, head, tails),
+        num_tokens=torch.tensor([len(tail) for tail in tails]),
         num_bytes=torch.tensor([len(text.encode()) for text in texts]),
-        prior=_log_probs(model, before) if before else None,
+        prior=_log_probs(model, *before) if before else None,
     )
 
 
-def _continued(tokenizer: TextCodec, prompt: str, choice: str) -> tuple[list[int], int]:
-    """Ids of both together, and how many of them are the prompt's."""
-    ids, head = tokenizer.encode(prompt + choice), tokenizer.encode(prompt)
+def _continued(tokenizer: TextCodec, prompt: str, choices: list[str]) -> tuple[list[int], list[list[int]]]:
+    """Ids of the prompt, and those that each choice adds to them."""
+    head = tokenizer.encode(prompt)
     if not head:
         raise ValueError(f"a prompt must have at least 1 token, got {prompt!r}")
-    if ids[: len(head)] != head or len(ids) == len(head):
-        raise ValueError(
-            f"the prompt's end must be a token's end, whatever follows; got {prompt[-20:]!r} + {choice!r}"
-        )
-    return ids, len(head)
+    tails = []
+    for choice in choices:
+        ids = tokenizer.encode(prompt + choice)
+        if ids[: len(head)] != head or len(ids) == len(head):
+            raise ValueError(
+                f"the prompt's end must be a token's end, whatever follows; got {prompt[-20:]!r} + {choice!r}"
+            )
+        tails.append(ids[len(head) :])
+    return head, tails
 
 
-def _log_probs(model: LanguageModel, texts: list[tuple[list[int], int]]) -> Float[Tensor, " N"]:
-    """Log P of the ids from `start` on, given those before, for each (ids, start)."""
-    nats = [surprisal(model, torch.tensor([ids]))[0, start - 1 :].sum() for ids, start in texts]
-    return -torch.stack(nats)
+class _After:
+    """A model with a cache that has read `ids`, once for all rows, and predicts what follows them."""
+
+    def __init__(self, model: LanguageModel, ids: list[int]):
+        self.model, self.num_read = model, len(ids)
+        self.vocab_size = getattr(model, "vocab_size", None)
+        self.cache = model.new_cache(1)
+        with evaluating(model):
+            model(torch.tensor([ids]), cache=self.cache)
+
+    def __call__(self, input_ids: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+        self.cache.select(torch.zeros(len(input_ids), dtype=torch.int64))
+        with evaluating(self.model):
+            logits = self.model(input_ids, cache=self.cache)
+        self.cache.truncate(self.num_read)
+        return logits
+
+
+def _log_probs(model: LanguageModel, head: list[int], tails: list[list[int]]) -> Float[Tensor, " N"]:
+    """Log P of each tail given the head, which a model with a cache reads once."""
+    lengths = torch.tensor([len(tail) for tail in tails])
+    width = int(lengths.max())
+    rows = torch.tensor([head + tail + [0] * (width - len(tail)) for tail in tails])  # nobody looks ahead
+    limit = getattr(model, "context_length", None)
+    if len(head) > 1 and hasattr(model, "new_cache") and (limit is None or rows.shape[1] <= limit):
+        model, rows = _After(model, head[:-1]), rows[:, len(head) - 1 :]
+    nats = surprisal(model, rows)[:, -width:]
+    return -nats.where(torch.arange(width) < lengths[:, None], 0.0).sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)

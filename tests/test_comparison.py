@@ -8,11 +8,13 @@ import pytest
 import torch
 from table_models import TableModel
 
-from lmbook import ToyLanguage
+from lmbook import CausalLM, ToyLanguage
 from lmbook.comparison import ChoiceScores, paired_bootstrap, score_choices
+from lmbook.evaluation import surprisal
 from lmbook.tokenizer import BPETokenizer, ByteTokenizer
 
 NAN, INF = math.nan, math.inf
+BYTES = ByteTokenizer()
 
 
 def seeded(seed=0):
@@ -59,6 +61,24 @@ def test_choices_of_the_language_have_their_exact_probabilities():
         scores.against_prior  # noqa: B018
 
 
+def test_a_model_with_a_cache_reads_the_prompt_once_and_scores_the_same(monkeypatch):
+    monkeypatch.setattr("lmbook.evaluation.MAX_LOGITS", 2 * 9 * 256)  # two rows at a time
+    torch.manual_seed(2)
+    model, prompt = CausalLM(256, 16, 2, 2, context_length=24).double(), "the cat"
+    choices = [" sat", " on a mat", " é"]
+    heads = []
+    model.blocks[0].register_forward_pre_hook(lambda _, given: heads.append(given[0].shape[:2]))
+    scores = score_choices(model, BYTES, prompt, choices)
+    assert heads == [(1, 6), (2, 9), (1, 9)]  # all but the prompt's last byte; then that and the choices
+    assert model.training
+    for text, log_prob in zip(choices, scores.log_prob.tolist(), strict=True):
+        ids = BYTES.encode(prompt + text)
+        assert log_prob == pytest.approx(plain_log_prob(model, ids, len(prompt)), abs=1e-9)
+    long = score_choices(model, BYTES, "a" * 20 + prompt, choices)  # beyond the context: by windows
+    ids = torch.tensor([BYTES.encode("a" * 20 + prompt + choices[1])])
+    assert long.log_prob[1].item() == pytest.approx(-surprisal(model, ids)[0, 26:].sum().item(), abs=1e-9)
+
+
 def test_the_winner_depends_on_the_measure():
     one = torch.ones(3, dtype=torch.float64)
     scores = ChoiceScores(
@@ -73,7 +93,6 @@ def test_the_winner_depends_on_the_measure():
     assert winners == [0, 1, 2, 1]
 
 
-BYTES = ByteTokenizer()
 CHOICES = [
     (("", ["a"]), ValueError, "a prompt must have at least 1 token, got ''"),
     (("a", []), ValueError, r"choices must be a list of at least 1 text, none empty; got \[\]"),
