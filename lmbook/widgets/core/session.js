@@ -18,22 +18,17 @@ import { softmax } from './filters.js';
  */
 
 /**
- * What a transformer stores about the tokens that it has read; keys and values by layer.
- * @typedef {object} Memory
- * @property {number} length
- * @property {number} rows tokens that it has room for
- * @property {Float32Array[]} keys
- * @property {Float32Array[]} values
- * @property {Float32Array} hidden
+ * What a transformer stores about the tokens that it has read, one array each: key and value of each layer, then the
+ * vector from which logits are made. It never changes, so several texts share what they have in common.
+ * @typedef {Float32Array[]} Memory
  */
 
 /**
  * @typedef {object} CachingModel
  * @property {number[]} start ids that it reads before the first token of any text
- * @property {() => Memory} newMemory
  * @property {(ids: number[], memory: Memory) => void} read
  * @property {(ids: number[], past: number) => void} check
- * @property {(hidden: Float32Array, t: number) => Float32Array} unembed
+ * @property {(kept: Float32Array) => Float32Array} unembed
  */
 
 class GrowingText {
@@ -66,7 +61,7 @@ export class CachedSession extends GrowingText {
    * @param {CachingModel} model
    * @param {Memory} [memory]
    */
-  constructor(model, memory = model.newMemory()) {
+  constructor(model, memory = []) {
     super();
     this.model = model;
     this.memory = memory;
@@ -107,16 +102,7 @@ export class CachedSession extends GrowingText {
   }
 
   clone() {
-    const { length, rows, keys, values, hidden } = this.memory;
-    /** @param {Float32Array} numbers */
-    const used = (numbers) => numbers.slice(0, (numbers.length / rows) * length);
-    const twin = new CachedSession(this.model, {
-      length,
-      rows: length,
-      keys: keys.map(used),
-      values: values.map(used),
-      hidden: used(hidden),
-    });
+    const twin = new CachedSession(this.model, [...this.memory]);
     twin.ids = [...this.ids];
     return twin;
   }
@@ -125,7 +111,7 @@ export class CachedSession extends GrowingText {
   computeLogits() {
     const { model, memory } = this;
     if (memory.length === 0) throw new RangeError('the model predicts from what stands there: it needs a token');
-    return model.unembed(memory.hidden, memory.length - 1);
+    return model.unembed(memory[memory.length - 1]);
   }
 }
 

@@ -28,7 +28,6 @@ import { CachedSession } from './session.js';
 
 // Tokens of a causal model that are read at a time: each product reads its weights once for all of them.
 const TOKENS_AT_ONCE = 32;
-const FIRST_ROWS = 256; // tokens that a new memory has room for
 
 /**
  * @typedef {object} TransformerConfig lmbook.transformer.model's, as far as the page needs it
@@ -103,27 +102,6 @@ export function rotaryTables(length, width, base) {
     }
   }
   return { cos, sin };
-}
-
-/**
- * The first `length` numbers of `from`, with a loop where they are few: a view and its copy cost more.
- * @param {Float32Array} to
- * @param {Float32Array} from
- * @param {number} length
- */
-function copyInto(to, from, length) {
-  if (length > 256) to.set(from.subarray(0, length));
-  else for (let i = 0; i < length; i++) to[i] = from[i];
-}
-
-/**
- * @param {Float32Array} numbers
- * @param {number} length
- */
-function enlarged(numbers, length) {
-  const more = new Float32Array(length);
-  more.set(numbers);
-  return more;
 }
 
 /**
@@ -214,8 +192,7 @@ export class Transformer {
     const sizes = {
       normed: atOnce * D,
       qkv: atOnce * (D + 2 * KE),
-      keys: capacity * KE,
-      values: capacity * KE,
+      keysValues: capacity * 2 * KE,
       scores: atOnce * capacity,
       context: atOnce * D,
       wide: atOnce * 2 * F,
@@ -235,16 +212,14 @@ export class Transformer {
   }
 
   /**
-   * Reads `ids` after the tokens in `memory` and adds them to it: their keys and values, and in `hidden` the vectors
-   * from which logits are made. `record(layer, head, query, shares)` is called with the attention weights. Read at once
-   * or one by one, the numbers are the same to the last bit.
+   * Reads `ids` after the tokens in `memory` and adds them to it. `record(layer, head, query, shares)` is called with the
+   * attention weights. Read at once or one by one, the numbers are the same to the last bit.
    * @param {number[]} ids
    * @param {Memory} memory
    * @param {AttentionRecord | null} [record]
    */
   read(ids, memory, record = null) {
     this.check(ids, memory.length);
-    this.makeRoom(memory, memory.length + ids.length);
     const { atOnce } = this.work;
     for (let t = 0; t < ids.length; t += atOnce) this.readSome(ids.slice(t, t + atOnce), memory, record);
   }
@@ -255,31 +230,30 @@ export class Transformer {
    * @param {AttentionRecord | null} record
    */
   readSome(ids, memory, record) {
-    const { D, kernels, work: { x, context, added }, weights: { embedding, blocks, norm } } = this;
+    const { D, KE, L, kernels, work: { x, context, added }, weights: { embedding, blocks, norm } } = this;
     const past = memory.length;
     ids.forEach((id, t) => kernels.copyRow(x, t * D, embedding, id));
+    for (const _ of ids) memory.push(new Float32Array(2 * KE * L + D));
     blocks.forEach((block, layer) => {
-      const [keys, values] = [memory.keys[layer], memory.values[layer]];
-      this.project(block, ids.length, past, keys, values);
-      this.attend(ids.length, past, keys, values, record && ((...what) => record(layer, ...what)));
+      this.project(block, layer, ids.length, past, memory);
+      this.attend(layer, ids.length, past, memory, record);
       kernels.multiply(added.at, 4 * D, context.at, 4 * D, ids.length, block.out);
       for (let i = 0; i < ids.length * D; i++) x[i] += added.view[i];
       this.feedForward(block, ids.length);
     });
-    for (let t = 0; t < ids.length; t++) normalise(memory.hidden, (past + t) * D, x, t * D, norm, this.eps);
-    memory.length += ids.length;
+    ids.forEach((_, t) => normalise(memory[past + t], 2 * KE * L, x, t * D, norm, this.eps));
   }
 
   /**
    * Query, key and value of `count` new tokens after `past` others. Rotary positions: numbers i and i + E / 2 of a head
    * are a point in the plane, rotated by position × frequency; query · key depends on the difference of positions.
    * @param {Block} block
+   * @param {number} layer
    * @param {number} count
    * @param {number} past
-   * @param {Float32Array} keys
-   * @param {Float32Array} values
+   * @param {Memory} memory
    */
-  project(block, count, past, keys, values) {
+  project(block, layer, count, past, memory) {
     const { D, E, KE, eps, kernels, work: { x, normed, qkv }, rotary: { cos, sin } } = this;
     const [half, row, numbers] = [E / 2, D + 2 * KE, qkv.view];
     for (let t = 0; t < count; t++) normalise(normed.view, t * D, x, t * D, block.attentionNorm, eps);
@@ -293,41 +267,51 @@ export class Transformer {
           numbers[head + i + half] = b * cos[turn + i] + a * sin[turn + i];
         }
       }
-      for (let i = 0; i < KE; i++) {
-        keys[(past + t) * KE + i] = numbers[t * row + D + i];
-        values[(past + t) * KE + i] = numbers[t * row + D + KE + i];
-      }
+      const [kept, from, to] = [memory[past + t], t * row + D, 2 * KE * layer];
+      for (let i = 0; i < 2 * KE; i++) kept[to + i] = numbers[from + i];
     }
   }
 
   /**
    * Each head of the new tokens compares its query with the keys of the tokens that it sees and sums their values,
    * weighted by attention. A causal model's token sees itself and the earlier ones; the weights of later ones are 0.
+   * @param {number} layer
    * @param {number} count
    * @param {number} past
-   * @param {Float32Array} keys
-   * @param {Float32Array} values
-   * @param {((head: number, query: number, shares: Float32Array) => void) | null} watch
+   * @param {Memory} memory
+   * @param {AttentionRecord | null} record
    */
-  attend(count, past, keys, values, watch) {
+  attend(layer, count, past, memory, record) {
     const { D, H, K, E, KE, kernels: { run }, work } = this;
-    const { qkv, scores, context } = work;
+    const { qkv, keysValues, scores, context } = work;
     const all = past + count;
-    const [queryStep, rowStep, scoreStep] = [4 * (D + 2 * KE), 4 * KE, 4 * all];
-    copyInto(work.keys.view, keys, all * KE);
-    copyInto(work.values.view, values, all * KE);
+    const [queryStep, rowStep, scoreStep] = [4 * (D + 2 * KE), 8 * KE, 4 * all];
+    this.gather(layer, memory);
     context.view.fill(0, 0, count * D);
     for (let head = 0; head < H; head++) {
       const group = 4 * Math.floor((head * K) / H) * E; // several query heads may share a key/value head
       const own = 4 * head * E;
-      run.products(scores.at, scoreStep, qkv.at + own, queryStep, count, work.keys.at + group, rowStep, all, E);
+      run.products(scores.at, scoreStep, qkv.at + own, queryStep, count, keysValues.at + group, rowStep, all, E);
       for (let t = 0; t < count; t++) {
         const seen = this.causal ? past + t + 1 : all;
         shareOut(scores.view, t * all, seen, 1 / Math.sqrt(E));
         scores.view.fill(0, t * all + seen, (t + 1) * all);
-        watch?.(head, past + t, scores.view.subarray(t * all, t * all + seen));
+        record?.(layer, head, past + t, scores.view.subarray(t * all, t * all + seen));
       }
-      run.combine(context.at + own, 4 * D, scores.at, scoreStep, 4, count, work.values.at + group, rowStep, all, E);
+      const values = keysValues.at + 4 * KE + group;
+      run.combine(context.at + own, 4 * D, scores.at, scoreStep, 4, count, values, rowStep, all, E);
+    }
+  }
+
+  /**
+   * Brings the keys and values of one layer, which lie token by token, into the kernels' memory.
+   * @param {number} layer
+   * @param {Memory} memory
+   */
+  gather(layer, memory) {
+    const [width, numbers] = [2 * this.KE, this.work.keysValues.view];
+    for (let s = 0; s < memory.length; s++) {
+      numbers.set(memory[s].subarray(layer * width, layer * width + width), s * width);
     }
   }
 
@@ -349,12 +333,12 @@ export class Transformer {
   }
 
   /**
-   * @param {Float32Array} hidden
-   * @param {number} t
+   * The logits of one token.
+   * @param {Float32Array} kept what the memory stores of it
    */
-  unembed(hidden, t) {
-    const { D, kernels, vocabSize, work: { normed, logits } } = this;
-    normed.view.set(hidden.subarray(t * D, (t + 1) * D));
+  unembed(kept) {
+    const { KE, L, kernels, vocabSize, work: { normed, logits } } = this;
+    normed.view.set(kept.subarray(2 * KE * L));
     kernels.multiply(logits.at, 0, normed.at, 0, 1, [this.weights.unembedding]);
     return logits.view.slice(0, vocabSize);
   }
@@ -373,36 +357,15 @@ export class Transformer {
     }
   }
 
-  /** @returns {Memory} */
-  newMemory() {
-    const rows = () => Array.from({ length: this.L }, () => new Float32Array(0));
-    const memory = { length: 0, rows: 0, keys: rows(), values: rows(), hidden: new Float32Array(0) };
-    this.makeRoom(memory, Math.min(this.capacity, FIRST_ROWS));
-    return memory;
-  }
-
-  /**
-   * Lets a memory have room for `length` tokens; it doubles, up to the context.
-   * @param {Memory} memory
-   * @param {number} length
-   */
-  makeRoom(memory, length) {
-    const { D, KE, capacity } = this;
-    if (length <= memory.rows) return;
-    const rows = memory.rows = Math.min(capacity, Math.max(length, 2 * memory.rows));
-    memory.keys = memory.keys.map((numbers) => enlarged(numbers, rows * KE));
-    memory.values = memory.values.map((numbers) => enlarged(numbers, rows * KE));
-    memory.hidden = enlarged(memory.hidden, rows * D);
-  }
-
   /**
    * T rows of V logits. Row t of a causal model predicts the token after t, of a masked one token t itself.
    * @param {number[]} ids
    */
   logits(ids) {
-    const memory = this.newMemory();
+    /** @type {Memory} */
+    const memory = [];
     this.read(ids, memory);
-    return ids.map((_, t) => this.unembed(memory.hidden, t));
+    return memory.map((kept) => this.unembed(kept));
   }
 
   /**
@@ -413,7 +376,7 @@ export class Transformer {
     const T = ids.length;
     const heads = () => Array.from({ length: this.H }, () => new Float32Array(T * T));
     const weights = Array.from({ length: this.L }, heads);
-    this.read(ids, this.newMemory(), (layer, head, t, shares) => weights[layer][head].set(shares, t * T));
+    this.read(ids, [], (layer, head, t, shares) => weights[layer][head].set(shares, t * T));
     return weights;
   }
 
