@@ -13,6 +13,7 @@ from lmbook.widgets.beam_tree import BeamTree
 from lmbook.widgets.chain_rule import ChainRuleExplorer
 from lmbook.widgets.decoding_explorer import DecodingExplorer
 from lmbook.widgets.exercises import Exercises
+from lmbook.widgets.forward_pass import ForwardPass
 from lmbook.widgets.laboratory import Laboratory
 from lmbook.widgets.masked_explorer import MaskedExplorer
 from lmbook.widgets.next_token import NextTokenDemo
@@ -30,6 +31,7 @@ __all__ = [
     "ChainRuleExplorer",
     "DecodingExplorer",
     "Exercises",
+    "ForwardPass",
     "Laboratory",
     "MaskedExplorer",
     "NextTokenDemo",
