@@ -4,6 +4,7 @@ import { DEFAULT_RUN } from '../../lmbook/widgets/core/laboratory_settings.js';
 import { loadModel } from '../../lmbook/widgets/core/models.js';
 import { readSafetensors, writeSafetensors } from '../../lmbook/widgets/core/safetensors.js';
 import { TrainingSession } from '../../lmbook/widgets/core/training_session.js';
+import { loadTrained } from '../../lmbook/widgets/core/trained_model.js';
 import { letterText } from '../../lmbook/widgets/core/training_text.js';
 
 /** @import { Settings } from '../../lmbook/widgets/core/laboratory_settings.js' */
@@ -127,7 +128,7 @@ Deno.test('a saved run is opened again, and nothing else is', () => {
   assert.deepEqual(again.model.values, before);
 });
 
-Deno.test('what goes to the playground is the same model in 16 bits, if the playground has such a model', () => {
+Deno.test('what goes to the playground is the same model in 16 bits', () => {
   const run = begin();
   for (let i = 0; i < 3; i++) run.step();
   const { header, bytes } = run.pack('mine');
@@ -136,9 +137,23 @@ Deno.test('what goes to the playground is the same model in 16 bits, if the play
   assert.equal(net.tokenizer.decode([...TEXT.seen.subarray(0, 5)]), 'to be');
   const [mine, its] = [run.next([3, 1, 4]), net.dist([3, 1, 4])];
   mine.forEach((p, id) => assert.ok(Math.abs(p - its[id]) < 1e-3));
-  assert.throws(() => begin({ model: 'window' }).pack('w'), { message: /has no window model/ });
-  const broken = begin({ parts: { ...DEFAULT_RUN.parts, norms: false } });
-  assert.throws(() => broken.pack('b'), { message: /has all its parts, and this one was trained without one/ });
+});
+
+Deno.test('a window, and a network without one of its parts, go there too', () => {
+  const without = Object.keys(DEFAULT_RUN.parts).map((part) => ({ parts: { ...DEFAULT_RUN.parts, [part]: false } }));
+  for (const change of [{ model: 'window' }, ...without]) {
+    const run = begin(change);
+    for (let i = 0; i < 3; i++) run.step();
+    const { header, bytes } = run.pack('mine');
+    const behind = new DataView(Uint8Array.of(7, 7, ...bytes).buffer);
+    const net = loadTrained(/** @type {any} */ ({ ...header, offset: 2 }), behind);
+    const session = net.session([3, 1, 4, 1, 5]);
+    for (const prefix of [[3], [3, 1, 4], [3, 1, 4, 1, 5]]) {
+      const its = session.follow(prefix).dist();
+      run.next(prefix).forEach((p, id) => assert.ok(Math.abs(p - its[id]) < 1e-3, JSON.stringify(change)));
+    }
+    assert.throws(() => net.dist([]), { message: /needs a token/ });
+  }
 });
 
 /** @param {object} [change] */

@@ -229,21 +229,21 @@ export class Run {
   }
 
   /**
-   * The model as a playground carries it: a header, and its weights in 16 bits.
+   * The model as a playground carries it: a header, and its weights in 16 bits. What isn't a whole transformer is of the
+   * kind that trained_model.js reads.
    * @param {string} name
    */
   pack(name) {
-    const { model, settings: { parts }, text } = this;
-    if (model instanceof TrainableWindow) {
-      throw new TypeError('The playground has no window model: train a transformer, or save this one.');
-    }
-    if (Object.values(parts).includes(false)) {
-      throw new TypeError('The playground’s transformer has all its parts, and this one was trained without one.');
-    }
-    const { config, values, vocabSize: vocab_size } = model;
-    const { kind, tokens } = text.tokenizer;
-    const header = { kind: 'transformer', name, vocab_size, config, tokenizer: { kind, tokens }, start: [], offset: 0 };
+    const { model: { config, values, vocabSize: vocab_size }, text: { tokenizer: { kind, tokens } } } = this;
+    const header = { ...this.ownKind(), name, vocab_size, config, tokenizer: { kind, tokens }, start: [], offset: 0 };
     return { header, bytes: writeFloat16(values) };
+  }
+
+  ownKind() {
+    const { model, settings: { parts } } = this;
+    if (model instanceof TrainableWindow) return { kind: 'trained', model: 'window' };
+    const isWhole = !Object.values(parts).includes(false);
+    return isWhole ? { kind: 'transformer' } : { kind: 'trained', model: 'transformer', parts };
   }
 
   /**

@@ -7,6 +7,7 @@ import { loadTokenizer } from './tokenizers.js';
 import { readTransformer } from './transformer.js';
 
 /** @import { ByteMerges, TokenList, Tokenizer } from './tokenizers.js' */
+/** @import { TrainedModel } from './trained_model.js' */
 /** @import { Transformer, TransformerHeader } from './transformer.js' */
 
 /** @typedef {{ largest: number, nats: number }} Rounding how far the float16 weights are from those of Python */
@@ -39,7 +40,7 @@ import { readTransformer } from './transformer.js';
  *   dist(prefix)      Float64Array (V): P(next token | prefix)
  *   session(prefix)   a text that grows: {ids, logits, dist(), push(id), truncate(n), follow(ids), clone()}
  * A masked transformer has neither of the last two; its `logits(ids)` predict the token in each place.
- * @typedef {TransformerModel | NGramModel | ExactModel} Model
+ * @typedef {TransformerModel | NGramModel | ExactModel | TrainedModel} Model
  */
 
 /**

@@ -8,6 +8,7 @@ import { exactFloor, ngramLevels } from './training_text.js';
 /** @import { TransformerConfig } from './transformer.js' */
 
 const REPORT_EVERY = 100; // milliseconds
+const MEASURED_FOR = 50; // milliseconds of training, before which no speed is told
 const LOOKS = 20; // at the unseen text in a run
 const SAMPLES = 5; // in a run
 const MEAN_OF = 10; // steps, whose loss is shown
@@ -105,17 +106,18 @@ export class TrainingSession {
     const end = Math.min(run.steps + count, count === Infinity ? this.goal : Infinity);
     const every = Math.max(1, Math.round(settings.steps / LOOKS));
     if (this.unseen === null) report(yield* this.examine(run, true));
-    let [reported, began, from] = [performance.now(), performance.now(), run.steps];
+    let [reported, spent, taken] = [performance.now(), 0, 0];
     while (run.steps < end) {
+      const began = performance.now();
       this.note(run.step());
+      spent += performance.now() - began;
+      taken += run.tokensPerStep;
       yield run.steps / end;
       const [now, looks] = [performance.now(), run.steps % every === 0 || run.steps === end];
       if (now - reported < REPORT_EVERY && !looks) continue;
-      const tokensPerSecond = ((run.steps - from) * run.tokensPerStep) / ((now - began) / 1000);
-      report({ ...this.news(run), tokensPerSecond });
+      report({ ...this.news(run), ...(spent < MEASURED_FOR ? {} : { tokensPerSecond: taken / (spent / 1000) }) });
       if (looks) report(yield* this.examine(run, run.steps % (every * (LOOKS / SAMPLES)) === 0 || run.steps === end));
       reported = performance.now();
-      if (looks) [began, from] = [reported, run.steps]; // the time of looking is no time of training
     }
     return run.steps >= this.goal ? 'done' : 'stopped';
   }

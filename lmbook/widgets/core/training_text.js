@@ -25,7 +25,7 @@ export const MIN_LETTERS = 1500;
 const MAX_KINDS = 250; // different letters
 const TOY_ROWS = 2000;
 const UNSEEN_ROWS = 48;
-const MAX_COUNTED = 250_000; // tokens that n-grams are counted on
+const MAX_COUNTED = 300_000; // tokens that n-grams are counted on
 const ORDER_NAMES = ['', '1-gram', '2-gram', '3-gram', '4-gram', '5-gram'];
 const ENOUGH = 1e-12; // an n-gram's P of a token that it gives none, because of rounding
 

@@ -2,9 +2,10 @@
 // the tab; nothing is asked for it, and nothing of it leaves the browser.
 
 /** @import { Header } from '../core/models.js' */
+/** @import { PackedTrained } from '../core/trained_model.js' */
 
 /** @typedef {{ header: object, bytes: Uint8Array, prompts: string[], steps: number }} Packed */
-/** @typedef {{ headers: Header[], weights: DataView, about: { name: string, prompts: string[], note: string }[] }} Carried */
+/** @typedef {{ headers: (Header | PackedTrained)[], weights: DataView, about: { name: string, prompts: string[], note: string }[] }} Carried */
 
 const PLACE = 'lm-from-the-laboratory';
 const MAX_BYTES_OVER = 3e6; // a browser's storage has 5 MB, and base64 takes a third more

@@ -54,6 +54,10 @@ export class Bench {
     return this.settings !== null && !this.isLost && !this.isBusy;
   }
 
+  get isFull() {
+    return this.kept.length >= MAX_KEPT;
+  }
+
   get isBusy() {
     return this.working !== null;
   }
@@ -222,10 +226,10 @@ export class Bench {
     this.working?.abort();
   }
 
-  /** The present run stays in the picture while others come. */
+  /** The present run stays in the picture while others come, as long as there is room. */
   keep() {
-    if (!this.run || this.kept.includes(this.run)) return;
-    this.kept = [...this.kept, this.run].slice(-MAX_KEPT);
+    if (!this.run || this.kept.includes(this.run) || this.isFull) return;
+    this.kept = [...this.kept, this.run];
     this.onchange();
   }
 

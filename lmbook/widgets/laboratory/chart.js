@@ -80,6 +80,6 @@ function lossLegend() {
     h('span', { class: 'lml-key-seen' }, 'on the batches it learns from'),
     '. Dashed: the ',
     h('span', { class: 'lmw-exact' }, 'exact floor'),
-    ', where the language is known; dotted: n-grams counted on the same text.',
+    ', where the language is known; dotted: n-grams counted on the same text (of a long one, its first 300,000 tokens).',
   );
 }

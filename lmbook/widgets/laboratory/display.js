@@ -53,7 +53,8 @@ export function runButtons(acts) {
     nodes.stop.disabled = !bench.isBusy;
     nodes.goOn.disabled = nodes.step.disabled = bench.isBusy || !bench.canGoOn;
     nodes.again.disabled = bench.isBusy || !bench.settings;
-    nodes.keep.disabled = !bench.run || bench.kept.includes(bench.run);
+    nodes.keep.disabled = !bench.run || bench.kept.includes(bench.run) || bench.isFull;
+    nodes.keep.title = bench.isFull ? 'The picture is full: remove a run first' : '';
   }
   return { node: line(Object.values(nodes)), draw };
 }

@@ -119,7 +119,8 @@ function storyPart(form, bench, train) {
   const group = h('div', { role: 'group', 'aria-label': 'Runs to try' }, line(h('span', {}, 'Try'), buttons));
   /** @param {Story} story */
   async function play({ runs, ask }) {
-    text.textContent = ask;
+    if (runs.length > 1 && bench.isFull) return tell('The picture is full: remove one of the runs first.');
+    tell(ask);
     form.setSource('toy');
     for (const [i, change] of runs.entries()) {
       if (i > 0) bench.keep();

@@ -1,5 +1,6 @@
 // The behaviour of a playground: model, prompt, settings, and writing. Only one task runs at a time.
 import { loadInSteps, roundingNote } from '../core/models.js';
+import { loadTrained } from '../core/trained_model.js';
 import { inSlices, pause } from '../core/slices.js';
 import { SMOLLM2 } from '../core/smollm2.js';
 import { plural } from '../kit/kit.js';
@@ -8,12 +9,13 @@ import { cutPrompt, MAX_PROMPT, MAX_WRITTEN, plainSettings, unitOf } from './set
 import { Writing } from './text.js';
 
 /** @import { Header, Model } from '../core/models.js' */
+/** @import { PackedTrained } from '../core/trained_model.js' */
 /** @import { Controls } from './controls.js' */
 /** @import { AskedDesk, Look, LookQuestion, Wanted } from './desk.js' */
 /** @import { Playing, Settings } from './settings.js' */
 
 /** @typedef {{ name: string, prompts: string[], note: string }} About */
-/** @typedef {{ headers: Header[], weights: DataView, about: About[] }} Carried what came from Python */
+/** @typedef {{ headers: (Header | PackedTrained)[], weights: DataView, about: About[] }} Carried what came from Python */
 /** @typedef {Look & LookQuestion & { shares: number[] }} Seen with the probability of each written token */
 /** @typedef {'idle' | 'loading' | 'running' | 'stopped' | 'done' | 'failed'} PlayerState */
 
@@ -144,7 +146,9 @@ export class Player {
         this.view.say('Counting its text …');
         this.view.progress(share);
       };
-      const net = await inSlices(loadInSteps(header, this.weights), { onProgress, signal });
+      const net = header.kind === 'trained'
+        ? loadTrained(header, this.weights)
+        : await inSlices(loadInSteps(header, this.weights), { onProgress, signal });
       this.desks.set(name, deskHere(net));
     });
     this.loading.delete(name);

@@ -115,7 +115,7 @@ export function readPrompt(model, text) {
     const [has, most] = [unitOf(model, ids.length), contextLength.toLocaleString('en')];
     return { ids, problem: `The prompt has ${has}; this model reads at most ${most}: leave some out.`, note: '' };
   }
-  if (!ids.length && model.kind === 'transformer') {
+  if (!ids.length && (model.kind === 'transformer' || model.kind === 'trained')) {
     const one = UNITS[tokenizer.kind];
     return {
       ids,
