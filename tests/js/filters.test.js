@@ -24,6 +24,11 @@ const REFUSED = [
   [() => filters.presencePenalty(X, [], Infinity), 'penalty must be finite, got Infinity'],
   [() => filters.noRepeatNgram(X, [], 0), 'n must be at least 1, got 0'],
   [() => filters.noRepeatNgram(X, [], NaN), 'n must be at least 1, got NaN'],
+  [() => filters.topNSigma(X, -1), 'top-n-sigma n must be at least 0 and finite, got -1'],
+  [() => filters.topNSigma(X, NaN), 'top-n-sigma n must be at least 0 and finite, got NaN'],
+  [() => filters.logitBias([0, 1], [[0, NaN]]), 'a bias must be finite, got NaN'],
+  [() => filters.logitBias([0, 1], [[2, 1]]), 'an id in bias must be from 0 to 1, got 2'],
+  [() => filters.logitBias([0, 1], [[0.5, 1]]), 'an id in bias must be from 0 to 1, got 0.5'],
 ];
 
 for (const [call, message] of REFUSED) {
@@ -127,4 +132,26 @@ Deno.test('limits that may be reached', () => {
   assert.throws(() => filters.repetitionPenalty([0], [], Infinity), {
     message: 'penalty must be above 0 and finite, got Infinity',
   });
+});
+
+Deno.test('tokens within n deviations of the best', () => {
+  // Logits 0, 2, 4: their deviation is √(8/3) = 1.633; an impossible token doesn't count.
+  assert.deepEqual(kept(filters.topNSigma([0, 2, 4, GONE], 1)), [2]);
+  assert.deepEqual(kept(filters.topNSigma([0, 2, 4, GONE], 1.3)), [1, 2]);
+  assert.deepEqual(kept(filters.topNSigma([0, 2, 4, GONE], 2.5)), [0, 1, 2]);
+  assert.deepEqual(kept(filters.topNSigma([3, 3, 1], 0)), [0, 1]);
+});
+
+Deno.test('a bias is added, and forbids nothing that stands alone', () => {
+  assert.deepEqual([...filters.logitBias([1, 2, GONE], [[0, 5], [2, 5]])], [6, 2, GONE]);
+  assert.deepEqual([...filters.logitBias([1], [[7, -100]])], [1]);
+});
+
+Deno.test('penalties may leave the prompt out', () => {
+  const ids = [0, 1, 0];
+  assert.deepEqual([...filters.repetitionPenalty([4, 4, 4], ids, 2, 2)], [2, 4, 4]);
+  assert.deepEqual([...filters.frequencyPenalty([4, 4, 4], ids, 1, 1)], [3, 3, 4]);
+  assert.deepEqual([...filters.presencePenalty([4, 4, 4], ids, 1, 9)], [4, 4, 4]);
+  assert.deepEqual(kept(filters.noRepeatNgram([4, 4, 4], ids, 2)), [0, 2]);
+  assert.deepEqual(kept(filters.noRepeatNgram([4, 4, 4], ids, 2, 1)), [0, 1, 2]);
 });

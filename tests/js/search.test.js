@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { TableModel } from '../../lmbook/widgets/core/models.js';
-import { beamSearch, beamSteps, decodeSteps, greedyDecode, logSoftmax } from '../../lmbook/widgets/core/search.js';
+import {
+  beamSearch,
+  beamSteps,
+  bestSteps,
+  decodeSteps,
+  greedyDecode,
+  logSoftmax,
+} from '../../lmbook/widgets/core/search.js';
 
 /** @type {(probs: number[]) => TableModel} a model that always says the same */
 const always = (probs) => new TableModel(probs.length, () => Float64Array.from(probs));
@@ -148,6 +155,7 @@ const model = always([0.5, 0.5]);
 const short = Object.assign(always([0.5, 0.5]), { contextLength: 4 });
 /** @type {[() => unknown, string][]} */
 const REFUSED = [
+  [() => bestSteps(model, [0], 2, 3, { count: 3 }).next(), 'count must be from 1 to 2, got 3'],
   [() => beamSearch(model, [0], 0, 3), 'num_beams must be at least 1, got 0'],
   [() => beamSearch(model, [0], NaN, 3), 'num_beams must be at least 1, got NaN'],
   [() => beamSearch(model, [0], 1, 3, { lengthPenalty: -1 }), 'length_penalty must be at least 0 and finite, got -1'],
@@ -195,4 +203,23 @@ Deno.test('of a large vocabulary the best beams are found among few candidates',
   const texts = (/** @type {{ ids: number[] }[]} */ all) => all.map(({ ids }) => String(ids)).sort();
   assert.equal(last?.length, 3);
   assert.deepEqual(texts(last.beams), texts(beams));
+});
+
+Deno.test('the best of a beam in order', () => {
+  const steps = bestSteps(always([0.5, 0.3, 0.2]), [0], 4, 2, { count: 3 });
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  assert.deepEqual(step.value.map(({ ids }) => ids), [[0, 0, 0], [0, 0, 1], [0, 1, 0]]);
+  step.value.forEach(({ logProb }, i) => near(logProb, Math.log([0.25, 0.15, 0.15][i])));
+});
+
+Deno.test('as many as were asked for are waited for', () => {
+  const all = (/** @type {number} */ count) => {
+    const steps = bestSteps(always([0.1, 0.5, 0.4]), [0], 2, 3, { eos: 2, count });
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    return step.value.map(({ ids }) => ids);
+  };
+  assert.deepEqual(all(1), [[0, 2]]);
+  assert.deepEqual(all(2), [[0, 2], [0, 1, 2]]);
 });

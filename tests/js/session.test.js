@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CachedSession, TableSession } from '../../lmbook/widgets/core/session.js';
+import { CachedSession, TableSession, withinContext } from '../../lmbook/widgets/core/session.js';
 
 /** @import { Memory } from '../../lmbook/widgets/core/session.js' */
 
@@ -124,4 +124,16 @@ Deno.test('a text of a model that looks up', () => {
   assert.deepEqual(session.ids, [3, 3]);
   const own = [1];
   assert.notEqual(session.follow(own).ids, own);
+});
+
+Deno.test('a text that outgrows the context loses a quarter of it at a time', () => {
+  const ids = (/** @type {number} */ count) => Array.from({ length: count }, (_, id) => id);
+  const seen = (/** @type {number} */ count, room = 0) => {
+    const window = withinContext(ids(count), 8, room);
+    return [window[0], window.length];
+  };
+  assert.deepEqual([7, 8, 9, 10, 11, 12].map((count) => seen(count)), [[0, 7], [0, 8], [2, 7], [2, 8], [4, 7], [4, 8]]);
+  assert.deepEqual([seen(5, 3), seen(5, 4), seen(5, 7), seen(5, 50)], [[0, 5], [2, 3], [4, 1], [4, 1]]);
+  assert.deepEqual(withinContext(ids(4), 3), [1, 2, 3]);
+  assert.deepEqual(withinContext(ids(999), Infinity, 40).length, 999);
 });

@@ -206,21 +206,24 @@ def filter_cases(count: int = 600) -> list[dict]:
                 "min_p": float(draw.choice([0, draw.uniform(0.001, 0.9), 1])),
                 "penalty": float(draw.choice([0.5, 1, 1.3, -0.7])),
                 "n": int(draw.integers(1, 5)),
+                "sigma": float(draw.choice([0, 0.5, 1, 2.5])),
+                "bias": [[int(id), float(draw.normal(0, 9))] for id in set(draw.integers(0, size, 3))],
+                "ignored": int(draw.integers(0, 23)),
             }
         )
     return cases
 
 
+PENALTIES = ("repetition", "frequency", "presence", "no_repeat")
 FILTERS = (
     "temperature",
     "top_k",
     "top_p",
     "min_p",
     "typical",
-    "repetition",
-    "frequency",
-    "presence",
-    "no_repeat",
+    "top_n_sigma",
+    "logit_bias",
+    *(f"{name}{of}" for of in ("", " of what is written") for name in PENALTIES),
 )
 
 
@@ -233,23 +236,34 @@ def filtered(case: dict) -> list[Tensor]:
         filters.top_p(x, case["p"]),
         filters.min_p(x, case["min_p"]),
         filters.typical(x, case["p"]),
-        filters.repetition_penalty(x, ids, abs(case["penalty"])),
-        filters.frequency_penalty(x, ids, case["penalty"]),
-        filters.presence_penalty(x, ids, case["penalty"]),
-        filters.no_repeat_ngram(x, ids, case["n"]),
+        filters.top_n_sigma(x, case["sigma"]),
+        filters.logit_bias(x, dict(case["bias"])),
+        *(
+            penalise(x, ids, value, ignored)
+            for ignored in (0, case["ignored"])
+            for penalise, value in (
+                (filters.repetition_penalty, abs(case["penalty"])),
+                (filters.frequency_penalty, case["penalty"]),
+                (filters.presence_penalty, case["penalty"]),
+                (filters.no_repeat_ngram, case["n"]),
+            )
+        ),
         x.softmax(-1),
     ]
 
 
 def answer_filters(run: Run, cases: list[dict]) -> list[list[np.ndarray]]:
     script = """
-      return data.map(({ logits, ids, tau, k, p, min_p, penalty, n }) => {
+      return data.map(({ logits, ids, tau, k, p, min_p, penalty, n, sigma, bias, ignored }) => {
         const x = fromBase64(logits, Float64Array);
         const before = [...x];
         const made = [lib.temperature(x, tau), lib.topK(x, k), lib.topP(x, p), lib.minP(x, min_p),
-          lib.typical(x, p),
-          lib.repetitionPenalty(x, ids, Math.abs(penalty)), lib.frequencyPenalty(x, ids, penalty),
-          lib.presencePenalty(x, ids, penalty), lib.noRepeatNgram(x, ids, n), lib.softmax(x)];
+          lib.typical(x, p), lib.topNSigma(x, sigma), lib.logitBias(x, bias),
+          ...[0, ignored].flatMap((prompt) => [
+            lib.repetitionPenalty(x, ids, Math.abs(penalty), prompt),
+            lib.frequencyPenalty(x, ids, penalty, prompt), lib.presencePenalty(x, ids, penalty, prompt),
+            lib.noRepeatNgram(x, ids, n, prompt)]),
+          lib.softmax(x)];
         const isPure = made.every((y) => y !== x) && before.every((value, id) => value === x[id]);
         if (!isPure) throw new Error('a filter must not write into what it is given, nor return it');
         return made.map(toBase64);
@@ -287,6 +301,13 @@ def check_searches(run: Run, model: CausalLM, rows: list[list[int]], length: int
         greedy: [null, 3].map((eos) => lib.greedyDecode(model, row, data.length, { eos })),
         beams: data.searches.map(({ beams, penalty, eos }) =>
           lib.beamSearch(model, row, beams, data.length, { lengthPenalty: penalty, eos })),
+        lists: data.searches.map(({ beams, penalty, eos }) => {
+          const count = Math.ceil(beams / 2);
+          const steps = lib.bestSteps(model, row, beams, data.length, { lengthPenalty: penalty, eos, count });
+          let step = steps.next();
+          while (!step.done) step = steps.next();
+          return step.value;
+        }),
       }));
     """
     found = run(script, data | {"searches": SEARCHES})
@@ -296,7 +317,22 @@ def check_searches(run: Run, model: CausalLM, rows: list[list[int]], length: int
         for eos, got in zip((None, 3), answer["greedy"], strict=True):
             want = greedy_decode(twin, ids, length, eos_token_id=eos)[0].tolist()
             assert got + [eos] * (len(want) - len(got)) == want
-        for search, got in zip(SEARCHES, answer["beams"], strict=True):
+        for search, got, listed in zip(SEARCHES, answer["beams"], answer["lists"], strict=True):
+            count = (search["beams"] + 1) // 2
+            texts, scores = beam_search(
+                twin,
+                ids,
+                search["beams"],
+                length,
+                length_penalty=search["penalty"],
+                eos_token_id=search["eos"],
+                num_return_sequences=count,
+            )
+            possible = scores.isfinite()
+            assert len(listed) == int(possible.sum())
+            for one, text, score in zip(listed, texts[possible], scores[possible], strict=True):
+                assert one["ids"] + [search["eos"]] * (len(text) - len(one["ids"])) == text.tolist()
+                assert abs(one["logProb"] - float(score)) < 1e-5
             want, score = beam_search(
                 twin,
                 ids,

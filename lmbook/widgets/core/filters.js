@@ -3,7 +3,8 @@
 // A filter takes V logits and returns a new Float64Array. It either rescales all of them (temperature, penalties) or
 // sets those of the tokens that it removes to −Infinity; softmax then shares their probability among the rest. A filter
 // never removes the last token, −Infinity stays −Infinity, and of equals the lowest id wins.
-// Filters that depend on earlier tokens also take the ids so far. With 49,152 tokens a loop takes a tenth of the time of
+// Filters that depend on earlier tokens also take the ids so far; `ignored`, Python's prompt_ignore_length, leaves so
+// many out at the beginning of them. With 49,152 tokens a loop takes a tenth of the time of
 // Float64Array.from with a function.
 
 /** @typedef {Float64Array | Float32Array | number[]} Numbers */
@@ -74,6 +75,28 @@ export function minP(logits, p) {
 }
 
 /**
+ * Keep the tokens whose logit is at most n standard deviations below the best one, those of the possible tokens.
+ * @param {Numbers} logits
+ * @param {number} n
+ */
+export function topNSigma(logits, n) {
+  demand(n >= 0 && n < Infinity, 'top-n-sigma n', n, 'at least 0 and finite');
+  const best = logits[bestToken(logits)];
+  let [count, sum, squares] = [0, 0, 0];
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id] === -Infinity) continue;
+    count++;
+    sum += best - logits[id];
+  }
+  const mean = sum / count;
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id] > -Infinity) squares += (best - logits[id] - mean) ** 2;
+  }
+  const least = best - n * Math.sqrt(squares / count);
+  return keepTokens(logits, (id) => logits[id] === best || logits[id] >= least);
+}
+
+/**
  * Keep the tokens whose surprise, −log P, is nearest to its mean, the entropy: the fewest that reach probability p.
  * Equally distant tokens stay or go together. The best token may be removed if it is too predictable.
  * @param {Numbers} logits
@@ -85,56 +108,85 @@ export function typical(logits, p) {
   const probs = softmax(logits);
   const entropy = probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0);
   const distance = probs.map((q) => Math.abs(-Math.log(q) - entropy));
-  const order = Uint32Array.from(probs.keys()).sort((a, b) => distance[a] - distance[b] || a - b);
-  const within = untilMass(order, probs, p);
-  const limit = distance[within[within.length - 1]];
-  return keepTokens(logits, (id) => distance[id] <= limit);
+  // How far to go: numbers alone are sorted fast, so the masses of equals are added up first.
+  const places = distance.slice().sort();
+  const masses = new Map();
+  for (let id = 0; id < probs.length; id++) {
+    if (probs[id] > 0) masses.set(distance[id], (masses.get(distance[id]) ?? 0) + probs[id]);
+  }
+  let [at, mass] = [0, masses.get(places[0]) ?? 0];
+  while (mass < p && at + 1 < places.length) {
+    at++;
+    if (places[at] !== places[at - 1]) mass += masses.get(places[at]) ?? 0;
+  }
+  return keepTokens(logits, (id) => distance[id] <= places[at]);
+}
+
+/**
+ * Add a number to the logits of some tokens: −100 all but forbids a token. One token alone keeps its probability of 1.
+ * @param {Numbers} logits
+ * @param {Iterable<[id: number, bias: number]>} bias
+ */
+export function logitBias(logits, bias) {
+  const biased = Float64Array.from(logits);
+  for (const [id, value] of bias) {
+    demand(Number.isFinite(value), 'a bias', value, 'finite');
+    if (biased.length === 1) continue;
+    demand(Number.isInteger(id) && id in biased, 'an id in bias', id, `from 0 to ${biased.length - 1}`);
+    biased[id] += value;
+  }
+  return biased;
 }
 
 /**
  * Make tokens that occur in `ids` less likely: divide logits above 0 by `penalty`, multiply those below.
  * @param {Numbers} logits
- * @param {Iterable<number>} ids
+ * @param {number[]} ids
  * @param {number} penalty
+ * @param {number} [ignored]
  */
-export function repetitionPenalty(logits, ids, penalty) {
+export function repetitionPenalty(logits, ids, penalty, ignored = 0) {
   demand(penalty > 0 && penalty < Infinity, 'penalty', penalty, 'above 0 and finite');
-  const seen = new Set(ids);
+  const seen = new Set(ids.slice(ignored));
   return Float64Array.from(logits, (x, id) => (!seen.has(id) ? x : x < 0 ? x * penalty : x / penalty));
 }
 
 /**
  * Subtract `penalty` for each time that a token occurs in `ids`; a negative one favours repetition.
  * @param {Numbers} logits
- * @param {Iterable<number>} ids
+ * @param {number[]} ids
  * @param {number} penalty
+ * @param {number} [ignored]
  */
-export function frequencyPenalty(logits, ids, penalty) {
+export function frequencyPenalty(logits, ids, penalty, ignored = 0) {
   demand(Number.isFinite(penalty), 'penalty', penalty, 'finite');
   const penalised = Float64Array.from(logits);
-  for (const id of ids) if (id in penalised) penalised[id] -= penalty;
+  for (const id of ids.slice(ignored)) if (id in penalised) penalised[id] -= penalty;
   return penalised;
 }
 
 /**
  * Subtract `penalty` once from each token that occurs in `ids`.
  * @param {Numbers} logits
- * @param {Iterable<number>} ids
+ * @param {number[]} ids
  * @param {number} penalty
+ * @param {number} [ignored]
  */
-export function presencePenalty(logits, ids, penalty) {
-  return frequencyPenalty(logits, new Set(ids), penalty);
+export function presencePenalty(logits, ids, penalty, ignored = 0) {
+  return frequencyPenalty(logits, [...new Set(ids.slice(ignored))], penalty);
 }
 
 /**
- * Remove each token that would complete a sequence of n tokens which `ids` already holds, unless none would be left.
+ * Remove each token that would complete a sequence of n tokens which `all` already holds, unless none would be left.
  * A sequence with an id outside the vocabulary doesn't count.
  * @param {Numbers} logits
- * @param {number[]} ids
+ * @param {number[]} all
  * @param {number} n
+ * @param {number} [ignored]
  */
-export function noRepeatNgram(logits, ids, n) {
+export function noRepeatNgram(logits, all, n, ignored = 0) {
   demand(n >= 1, 'n', n, 'at least 1');
+  const ids = all.slice(ignored);
   const last = ids.length - n + 1; // where the n-gram that the next token completes would begin
   const banned = new Set();
   /** @param {number} id */
@@ -170,18 +222,6 @@ function fromBest(logits, count) {
   const ids = [];
   for (let id = 0; id < logits.length; id++) if (logits[id] >= least) ids.push(id);
   return ids.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a])).slice(0, count);
-}
-
-/**
- * The first few ids of `order` whose probabilities together reach p.
- * @param {Uint32Array} order
- * @param {Float64Array} probs
- * @param {number} p
- */
-function untilMass(order, probs, p) {
-  let [count, mass] = [0, 0];
-  while (count < order.length && mass < p) mass += probs[order[count++]];
-  return order.slice(0, count);
 }
 
 /**

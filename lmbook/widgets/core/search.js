@@ -100,37 +100,65 @@ export function beamSearch(model, ids, numBeams, maxLength, { lengthPenalty = 0,
  * @returns {Generator<SearchStep, Found, void>}
  */
 export function* beamSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0, eos = null } = {}) {
+  const [best] = yield* bestSteps(model, ids, numBeams, maxLength, { lengthPenalty, eos });
+  return best;
+}
+
+/**
+ * The same, and returns the `count` best that the beam finds, by falling rank; of equals the earlier first.
+ * @param {SearchModel} model
+ * @param {number[]} ids
+ * @param {number} numBeams
+ * @param {number} maxLength
+ * @param {{ lengthPenalty?: number, eos?: number | null, count?: number }} [options]
+ * @returns {Generator<SearchStep, Found[], void>}
+ */
+export function* bestSteps(model, ids, numBeams, maxLength, { lengthPenalty = 0, eos = null, count = 1 } = {}) {
   if (!(numBeams >= 1)) throw new RangeError(`num_beams must be at least 1, got ${numBeams}`);
   if (!(lengthPenalty >= 0 && lengthPenalty < Infinity)) {
     throw new RangeError(`length_penalty must be at least 0 and finite, got ${lengthPenalty}`);
   }
+  if (!(count >= 1 && count <= numBeams)) throw new RangeError(`count must be from 1 to ${numBeams}, got ${count}`);
   checkRoom(model, ids, maxLength);
   /** @type {Beam[]} */
   let beams = [{ ids: [...ids], logProb: 0, session: maxLength ? model.session(ids) : null }];
-  /** @type {Finished | null} */
-  let best = null;
+  /** @type {Finished[]} */
+  let finished = [];
   for (let length = 1; length <= maxLength; length++) {
     const candidates = childrenOf(beams, numBeams).sort(byLogProb);
     const isEnd = (/** @type {Candidate} */ { token }) => token === eos;
     // A prefix among the best that ends with eos is finished, and another takes its place.
     const ended = candidates.slice(0, numBeams).filter(isEnd);
     const kept = candidates.filter((child) => !isEnd(child)).slice(0, numBeams);
-    if (ended.length) {
-      const [{ parent, logProb }] = ended;
-      const rank = logProb / length ** lengthPenalty;
-      if (!best || rank > best.rank) best = { ids: [...beams[parent].ids, ended[0].token], logProb, rank };
-    }
+    const texts = ended.map(({ parent, token, logProb }) => ({ ids: [...beams[parent].ids, token], logProb }));
+    finished = ranked(finished, texts, length ** lengthPenalty, count);
     for (const child of ended) child.fate = 'ended';
     for (const child of kept) child.fate = 'kept';
     const hopes = kept.length ? kept[0].logProb / maxLength ** lengthPenalty : -Infinity;
-    const isDecided = best !== null && hopes <= best.rank;
+    const toBeat = finished.length === count ? finished[count - 1].rank : -Infinity;
+    const isDecided = hopes <= toBeat;
     beams = grow(beams, kept, isDecided || length === maxLength);
-    yield { length, beams: beams.map(({ ids, logProb }) => ({ ids, logProb })), candidates, best };
-    if (best && isDecided) return { ids: best.ids, logProb: best.logProb };
+    yield { length, beams: beams.map(({ ids, logProb }) => ({ ids, logProb })), candidates, best: finished[0] ?? null };
+    if (isDecided) return finished.map(asFound);
   }
-  const [{ ids: found, logProb }] = [...beams].sort(byLogProb);
-  return { ids: found, logProb };
+  const rest = [...beams].sort(byLogProb);
+  return ranked(finished, rest, Math.max(maxLength, 1) ** lengthPenalty, count).map(asFound);
 }
+
+/**
+ * The `count` best of those `finished` before and of `texts`, by falling rank; of equals the earlier first.
+ * @param {Finished[]} finished
+ * @param {Found[]} texts
+ * @param {number} divisor
+ * @param {number} count
+ */
+function ranked(finished, texts, divisor, count) {
+  const more = texts.map(({ ids, logProb }) => ({ ids, logProb, rank: logProb / divisor }));
+  return [...finished, ...more].sort((a, b) => b.rank - a.rank).slice(0, count);
+}
+
+/** @type {(one: Finished) => Found} */
+const asFound = ({ ids, logProb }) => ({ ids, logProb });
 
 /**
  * Best first; of equals (sort is stable) the one that came first, whose ids are lower.

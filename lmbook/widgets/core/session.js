@@ -31,6 +31,21 @@ import { softmax } from './filters.js';
  * @property {(kept: Float32Array) => Float32Array} unembed
  */
 
+/**
+ * The end of a text that has outgrown a model's context: the whole text while it fits with `room` tokens more. The
+ * beginning is dropped a quarter of the context at a time, because nothing that was computed for a text can be kept
+ * when its first token goes.
+ * @param {number[]} ids
+ * @param {number} contextLength
+ * @param {number} [room]
+ */
+export function withinContext(ids, contextLength, room = 0) {
+  const beyond = ids.length + room - contextLength;
+  if (beyond <= 0) return ids;
+  const step = Math.max(Math.floor(contextLength / 4), 1);
+  return ids.slice(Math.min(Math.ceil(beyond / step) * step, ids.length - 1));
+}
+
 class GrowingText {
   /** @type {number[]} */
   ids = [];
