@@ -246,7 +246,7 @@ function divergingWords(onpick) {
    */
   function draw({ words, distances }, place) {
     row.write(words.map((word, t) => {
-      const number = Math.abs(distances[t].divergence).toFixed(2);
+      const number = distances[t].divergence.toFixed(2);
       const shares = [distances[t].divergence / FULL];
       const marked = t === place;
       return { word, number, shares, pressed: marked, current: marked, say: `${word}: after it ${number} nats` };

@@ -9,7 +9,7 @@ const NUMBERS = ['word', 'number'];
 const BY_HEAD = ['head', 'word', 'number'];
 export const PAIRS = ['head', 'word', 'word'];
 export const NEXT = ['word', 'next word'];
-const ROTATED = 'turned, pair of numbers by pair, by an angle that grows with the word’s position (rotary positions).';
+const ROTATED = 'rotated, pair of numbers by pair, by an angle that grows with the word’s position (rotary positions).';
 
 /**
  * The tensors of a block.
@@ -24,8 +24,8 @@ const IN_BLOCK = {
   query: { label: 'query', axes: BY_HEAD, told: 'What each word looks for.' },
   key: { label: 'key', axes: BY_HEAD, told: 'What each word is found by.' },
   value: { label: 'value', axes: BY_HEAD, told: 'What each word hands over where it is looked at.' },
-  rotated_query: { label: 'turned query', axes: BY_HEAD, told: `The query, ${ROTATED}` },
-  rotated_key: { label: 'turned key', axes: BY_HEAD, told: `The key, ${ROTATED}` },
+  rotated_query: { label: 'rotated query', axes: BY_HEAD, told: `The query, ${ROTATED}` },
+  rotated_key: { label: 'rotated key', axes: BY_HEAD, told: `The key, ${ROTATED}` },
   scores: {
     label: 'scores',
     axes: PAIRS,

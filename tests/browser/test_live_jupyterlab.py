@@ -7,6 +7,7 @@ control of each is moved by keyboard, and what it shows is compared with the sam
 
 import ast
 import json
+import math
 import os
 import socket
 import subprocess
@@ -37,7 +38,7 @@ SETTINGS = {  # every cell is drawn at once, and Lab asks nobody for news
 }
 SETUP = """\
 import torch
-from lmbook import NGramLM, ToyLanguage
+from lmbook import NGramLM, ToyLanguage, TransformerConfig
 from lmbook.tokenizer import BPETokenizer
 from lmbook.training.recipes import load_trained
 from lmbook.widgets.book_map import BookMap, Stop
@@ -60,6 +61,7 @@ WIDGETS = {  # data-lm-widget: the cell that makes it
     "shannon": "ShannonGame([passage], NGramLM(3, 27).fit(letters))",
     "token-merges": "TokenMerges(BPETokenizer.train(passage * 3, 270), passage * 3, passage)",
     "attention": "AttentionExplorer(causal, language)",
+    "forward-pass": "ForwardPass(causal, language)",
     "training-replay": "TrainingReplay(recorder)",
     "masked-explorer": "MaskedExplorer(masked, language, ids)",
     "exercises": "Exercises('probability')",
@@ -68,6 +70,8 @@ WIDGETS = {  # data-lm-widget: the cell that makes it
     "prompt-explorer": "PromptExplorer(['the gulls'], causal(ids[:1, :7])[:, -1].detach(), language, top=50)",
     "decoding-explorer": "DecodingExplorer(causal, language)",
     "training-panel": "TrainingPanel(language, steps=10)",
+    "word-vectors": "WordVectors(language.vocab, causal.embedding.weight[None, :87].detach(), word='gulls')",
+    "laboratory": "Laboratory(config=TransformerConfig(87, 32, 2, 1, context_length=16), ids=ids)",
 }
 
 pytestmark = pytest.mark.slow
@@ -343,6 +347,24 @@ def test_training_panel(notebook, python):
     here.start()
     assert here.wait(60.0)
     assert status.inner_text() == here.status.value
+
+
+def test_word_vectors(widget, python):
+    view, near = widget("word-vectors"), made(python, "word-vectors").nearest
+    press(view, "[data-word=oak]" if view.locator("[data-word=oak]").count() else "select", "Enter")
+    shown = view.locator(".lmw-nearest b").all_inner_texts()
+    assert shown == [word for word, _ in near(0, python.language.vocab.index("gulls"))]
+
+
+def test_laboratory(widget, python):
+    """A reader's own configuration and ids are trained in the notebook's page."""
+    view = widget("laboratory")
+    view.get_by_label("Steps", exact=True).fill("40")
+    press(view, "button.lmp-main", "Enter")
+    expect(view).to_have_attribute("data-state", "done", timeout=60_000)
+    assert view.get_attribute("data-step") == "40"
+    assert float(view.get_attribute("data-unseen-loss")) < math.log(87)
+    assert view.get_by_role("button", name="Take it to the playground").count() == 0  # there is none beside it
 
 
 def test_links_of_the_map_open_the_notebook_beside_this_one(notebook):

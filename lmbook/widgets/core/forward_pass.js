@@ -297,5 +297,5 @@ export function distanceOf(p, logits) {
     crossEntropy += share * (logTotal - logits[w]);
     entropy -= share * Math.log(share);
   });
-  return { crossEntropy, entropy, divergence: crossEntropy - entropy };
+  return { crossEntropy, entropy, divergence: Math.max(crossEntropy - entropy, 0) }; // never −10⁻¹⁶
 }
