@@ -216,7 +216,7 @@ function prediction(vocab) {
     const { ids, words, exact, distances, tensors } = run;
     const [mine, truth, next] = [rowOf(tensors, 'probabilities', t), exact[t], ids[t + 1] ?? -1];
     table.title.textContent = `What comes after “${words[t]}”?`;
-    table.draw(vocab, [mine.slice(), truth], likeliest([truth, mine], LINES, next), next);
+    table.draw(vocab, [mine, truth], likeliest([truth, mine], LINES, next), next);
     const { crossEntropy, entropy, divergence } = distances[t];
     table.writeFoot(0, 'Cross-entropy', [crossEntropy, entropy], 3);
     table.writeFoot(1, 'Divergence', [divergence, 0], 3);
@@ -275,7 +275,7 @@ function runner({ net, exact, vocab }) {
   };
 }
 
-/** @param {string} text the place whose next word but one ends a sentence, as in “… sleep.” */
+/** The word before the last, if a full stop ends the text: in “… the crab sleep.” it is “crab”. @param {string} text */
 const placeFor = (text) => Math.max(splitWords(text).length - 3, 0);
 
 /** @param {Drawn} widget */
