@@ -7,6 +7,7 @@ import lm_parity as parity
 import pytest
 import torch
 from built_site import PAGES
+from smollm2_parity import smollm2, tokenizer
 
 from lmbook import greedy_decode
 from lmbook.training.recipes import load_trained
@@ -92,6 +93,34 @@ def test_the_playground_writes_what_python_writes(ask, site):
     model = rounded(load_trained("toy-causal")[0]).double()
     assert len(ids) > 20
     assert greedy_decode(model, torch.tensor([ids[:-20]]), 20).tolist() == [ids]
+
+
+@pytest.mark.slow
+def test_smollm2_says_what_python_says(ask, site):
+    """Some 10 s: the file comes over the wire, and every weight is brought into its place."""
+    body = """
+      const root = document.querySelector("[data-lm-widget='playground']");
+      const all = () => [...root.querySelectorAll('button')];
+      const button = (words) => all().find((one) => one.textContent.startsWith(words));
+      root.querySelector("input[type=radio][value='SmolLM2']").click();
+      await until(() => button('Load SmolLM2'));
+      button('Load SmolLM2').click();
+      await until(() => root.dataset.state === 'loading');
+      await until(() => root.dataset.state === 'idle');
+      root.querySelector("input[type=radio][value='greedy']").click();
+      const field = root.querySelector('textarea');
+      field.value = 'The capital of France is';
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+      await until(() => root.dataset.ids?.split(' ').length === 5);
+      for (let n = 6; n <= 10; n++) {
+        button('Step').click();
+        await until(() => root.dataset.ids.split(' ').length === n);
+      }
+      return root.dataset.ids.split(' ').map(Number);
+    """
+    ids = ask(site.http("chapters/playground.html"), READY + body)
+    prompt = tokenizer().encode("The capital of France is")
+    assert ids == greedy_decode(smollm2(), torch.tensor([prompt]), 5)[0].tolist()
 
 
 def test_an_answer_is_judged_and_remembered(ask, site):
