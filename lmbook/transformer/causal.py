@@ -27,7 +27,7 @@ class CausalLM(Transformer):
         norm_eps: added to the mean square inside RMSNorm.
         tie_embeddings: use the embedding matrix for the output too.
         dropout: share of numbers set to 0 in training, in attention and before each addition.
-        causal: False leaves out the causal mask, so each token sees those after it: the bug in chapter 5.
+        causal: False leaves out the causal mask, so each token sees those after it: the bug in chapter 4.
 
     Raises:
         ValueError: a size or `rope_base` below 1, heads that don't divide, an odd head width, dropout outside
