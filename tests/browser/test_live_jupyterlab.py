@@ -38,15 +38,17 @@ SETTINGS = {  # every cell is drawn at once, and Lab asks nobody for news
 }
 SETUP = """\
 import torch
-from lmbook import NGramLM, ToyLanguage, TransformerConfig
+from lmbook import NGramLM, ToyLanguage
 from lmbook.tokenizer import BPETokenizer
 from lmbook.training.recipes import load_trained
+from lmbook.transformer import TransformerConfig
 from lmbook.widgets.book_map import BookMap, Stop
 from lmbook.widgets import *
 
 language = ToyLanguage()
 ids = language.sample(5, 256, generator=torch.Generator().manual_seed(2))
 causal, masked = load_trained("toy-causal")[0], load_trained("toy-masked")[0]
+config = TransformerConfig(vocab_size=87, d_model=32, num_heads=2, num_layers=1, context_length=16)
 sentences = ["the gulls that follow the crab sleep.", "every horse near the barn rests."]
 passage = "the gulls sleep near the oak while the crab hides"
 letters = torch.tensor([["abcdefghijklmnopqrstuvwxyz ".index(c) for c in passage * 9]])
@@ -71,7 +73,7 @@ WIDGETS = {  # data-lm-widget: the cell that makes it
     "decoding-explorer": "DecodingExplorer(causal, language)",
     "training-panel": "TrainingPanel(language, steps=10)",
     "word-vectors": "WordVectors(language.vocab, causal.embedding.weight[None, :87].detach(), word='gulls')",
-    "laboratory": "Laboratory(config=TransformerConfig(87, 32, 2, 1, context_length=16), ids=ids)",
+    "laboratory": "Laboratory(config=config, ids=ids)",
 }
 
 pytestmark = pytest.mark.slow
@@ -364,7 +366,9 @@ def test_laboratory(widget, python):
     expect(view).to_have_attribute("data-state", "done", timeout=60_000)
     assert view.get_attribute("data-step") == "40"
     assert float(view.get_attribute("data-unseen-loss")) < math.log(87)
-    assert view.get_by_role("button", name="Take it to the playground").count() == 0  # there is none beside it
+    assert (
+        view.get_by_role("button", name="Take it to the playground").count() == 0
+    )  # there is none beside it
 
 
 def test_links_of_the_map_open_the_notebook_beside_this_one(notebook):
