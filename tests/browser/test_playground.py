@@ -196,25 +196,27 @@ class TestEveryControl:
         one.press("Step")
         one.find("input").first.focus()
         reached = []
-        for _ in range(40):
+        for _ in range(70):
             inside = one.root.evaluate("(root) => root.contains(document.activeElement)")
             if not inside:
                 break
             reached.append(
                 one.page.evaluate(
                     """() => { const n = document.activeElement;
-                      return n.dataset.dial ?? n.dataset.token ?? (n.tagName === 'BUTTON'
-                        ? n.textContent : n.className || n.value); }"""
+                      return n.dataset.dial ?? n.dataset.token ?? n.dataset.move ?? n.dataset.stop ??
+                        (['BUTTON', 'SUMMARY'].includes(n.tagName) ? n.textContent
+                          : n.className || n.value); }"""
                 )
             )
             one.page.keyboard.press("Tab")
         prompt = one.about["Animals"]["prompts"][0]
         first = str(one.view().rows[0]["token"])
-        buttons = ["Step", "Play", "Undo", "Start again", "New dice", "Copy link"]
-        dials = ["temperature", "k", "p", "minP", "typical", "Set to rest"]
+        buttons = ["Step", "Play", "Undo", "Start again", "New dice", "Compare", "Copy link"]
+        filters = [name for key in one.settings["order"] for name in (key, f"{key} earlier", f"{key} later")]
         assert reached == [
             *("Animals", prompt, prompt, "lmp-text", "lmp-token"),
-            *(*buttons, "sample", *dials, first, "Show all 87"),
+            *(*buttons, "sample", *filters, "all", "", "Set to rest"),
+            *(first, "Show all 87", "log P of each token"),
         ]
 
 
@@ -371,20 +373,27 @@ class TestMessages:
         assert one.message == ""
         one.check("a", [])
 
-    def test_the_context_is_full(self, playground):
+    def test_a_text_that_outgrows_the_context_goes_on(self, playground):
         one = playground()
         prompt = " ".join(["the", "gull"] * 63 + ["the"])
         one.type(prompt)
-        one.press("Step")
+        for _ in range(3):
+            one.press("Step")
         one.check(prompt)
+        assert one.message == ""
+        assert len(one.view().tokens) == 3
+
+    def test_as_far_as_a_playground_goes(self, playground):
+        one = playground(link=f"#play:model=Animals&prompt=the&seed=1&ids={'.'.join('1' * 400)}")
+        expect(one.find(".lmp-token")).to_have_count(400)
         one.press("Step")
         assert one.message == (
-            "The context is full: this model reads at most 128 words. "
-            "Undo, start again, or shorten the prompt."
+            "400 tokens are written, which is as far as a playground goes. "
+            "Undo, start again, or write from an earlier token."
         )
         one.press(one.find(".lmp-dist li button").first)
-        assert one.message.startswith("The context is full")
-        assert len(one.view().tokens) == 1
+        assert one.message.startswith("400 tokens are written")
+        assert len(one.view().tokens) == 400
 
     def test_a_link_to_a_model_that_is_not_here(self, playground):
         one = playground(link="#play:model=Hamlet%3Cb%3E&prompt=the+gull")

@@ -270,7 +270,7 @@ class TestSpeed:
         one, took = playground(), {}
         for name in NAMES:
             one.choose(name)
-            for key in ("temperature", "k", "p", "minP", "typical"):
+            for key in ("temperature", "k", "p", "minP", "typical", "sigma", "repetition"):
                 times = one.dial(key).evaluate(
                     """async (slider) => {
                       const { port1, port2 } = new MessageChannel();

@@ -4,12 +4,15 @@ import * as settings from '../../lmbook/widgets/playground/settings.js';
 
 /** @import { Settings } from '../../lmbook/widgets/playground/settings.js' */
 
-const { chooseToken, plainSettings, readLink, readPrompt, shapeLogits, writeLink } = settings;
+const { chooseToken, completedStop, luckAt, orderFrom, plainSettings, readPrompt, shapeLogits, stopStrings } = settings;
+
+/** @param {number[]} ids */
+const after = (ids, promptLength = 0) => ({ ids, promptLength });
 
 Deno.test('draws follow the distribution and the seed', () => {
   const logits = Float64Array.from([0.5, 0.3, 0.2, 0], Math.log);
   const draw = (/** @type {number} */ seed, /** @type {number} */ length) =>
-    Array.from({ length }, (_, place) => chooseToken(logits, { ...plainSettings(), seed }, place));
+    Array.from({ length }, (_, place) => chooseToken(logits, { ...plainSettings(), seed }, after(Array(place))).id);
   const many = draw(1, 8000);
   assert.deepEqual(draw(1, 50), many.slice(0, 50));
   assert.notDeepEqual(draw(2, 50), many.slice(0, 50));
@@ -21,9 +24,61 @@ Deno.test('draws follow the distribution and the seed', () => {
 
 Deno.test('greedy takes the best, beam search sees all', () => {
   const plain = plainSettings();
-  assert.equal(chooseToken([1, 4, 2], { ...plain, strategy: 'greedy' }, 0), 1);
-  assert.deepEqual([...shapeLogits([1, 4, 2], { ...plain, strategy: 'greedy' })], [-Infinity, 4, -Infinity]);
-  assert.deepEqual([...shapeLogits([1, 4, 2], { ...plain, strategy: 'beam', temperature: 0 })], [1, 4, 2]);
+  assert.deepEqual(chooseToken([1, 4, 2], { ...plain, strategy: 'greedy' }, after([])), { id: 1, drawn: 1 });
+  const shape = (/** @type {object} */ more) => [...shapeLogits([1, 4, 2], { ...plain, ...more }, after([1, 2, 1], 2))];
+  assert.deepEqual(shape({ strategy: 'greedy' }), [-Infinity, 4, -Infinity]);
+  assert.deepEqual(shape({ strategy: 'beam', temperature: 0, repetition: 2 }), [1, 4, 2]);
+  assert.deepEqual(shape({ strategy: 'greedy', frequency: 2, k: 1, temperature: 2 }), [1, -Infinity, -Infinity]);
+});
+
+Deno.test('a draw is told with its probability', () => {
+  const settings = { ...plainSettings(), k: 2 };
+  const { id, drawn } = chooseToken(Float64Array.from([0.5, 0.3, 0.2], Math.log), settings, after([]));
+  assert.ok(Math.abs(drawn - [0.625, 0.375][id]) < 1e-12);
+});
+
+Deno.test('penalties count the prompt, or what is written', () => {
+  const shape = (
+    /** @type {object} */ more,
+  ) => [...shapeLogits([3, 3], { ...plainSettings(), ...more }, after([0, 0, 1], 2))];
+  assert.deepEqual(shape({ frequency: 1 }), [1, 2]);
+  assert.deepEqual(shape({ frequency: 1, scope: 'written' }), [3, 2]);
+  assert.deepEqual(shape({ presence: 1 }), [2, 2]);
+  assert.deepEqual(shape({ repetition: 3, scope: 'written' }), [3, 1]);
+  assert.deepEqual(shape({ noRepeat: 1 }), [3, 3]); // both would go, so both stay
+  assert.deepEqual(shape({ noRepeat: 1, scope: 'written' }), [3, -Infinity]);
+});
+
+Deno.test('filters act in any order', () => {
+  const shape = (
+    /** @type {string} */ order,
+  ) => [...shapeLogits([8, 6, 0], { ...plainSettings(), temperature: 4, p: 0.85, order: orderFrom(order) }, after([]))];
+  assert.deepEqual(shape('temperature.p'), [2, 1.5, -Infinity]); // 0.574, 0.348, 0.078
+  assert.deepEqual(shape('p.temperature'), [2, -Infinity, -Infinity]); // 0.881 before the heat
+  const plain = plainSettings().order;
+  assert.equal(plain.length, 10);
+  assert.deepEqual(orderFrom('p.p.evil.beams.minP'), [
+    'p',
+    'minP',
+    ...plain.filter((key) => key !== 'p' && key !== 'minP'),
+  ]);
+});
+
+Deno.test('the luck of a place depends on nothing but the seed', () => {
+  assert.equal(luckAt(3, 7), luckAt(3, 7));
+  const numbers = Array.from({ length: 4000 }, (_, place) => luckAt(2, place));
+  assert.ok(Math.abs(numbers.reduce((sum, u) => sum + u) / 4000 - 0.5) < 5 * Math.sqrt(1 / 12 / 4000));
+});
+
+Deno.test('stop strings end within a token, or over several', () => {
+  assert.deepEqual(stopStrings('\\n|the end||.'), ['\n', 'the end', '.']);
+  assert.deepEqual([stopStrings(''), stopStrings('x'.repeat(99))[0].length], [[], 60]);
+  const stops = ['ab', '.\n'];
+  assert.equal(completedStop(['xa', 'b'], stops), 'ab');
+  assert.equal(completedStop(['x', 'cab!'], stops), 'ab');
+  assert.equal(completedStop(['ab', 'c'], stops), null); // an earlier token completed it
+  assert.equal(completedStop(['end.', '\nA'], stops), '.\n');
+  assert.deepEqual([completedStop([], stops), completedStop(['ab'], [])], [null, null]);
 });
 
 const letters = { tokenizer: loadTokenizer({ kind: 'char', tokens: [...'abcdefghijklm'] }), contextLength: 17 };
@@ -68,37 +123,4 @@ Deno.test('a strange word is told where it is read as another', () => {
 Deno.test('a prompt is cut, but not through a character', () => {
   assert.equal(settings.cutPrompt('x'.repeat(3000)).length, 2000);
   assert.equal(settings.cutPrompt('x'.repeat(1999) + '👍').length, 1999);
-});
-
-Deno.test('what a link says is read again', () => {
-  const playing = {
-    model: 'Shakespeare',
-    prompt: '<script>alert(1)</script>\n& = # é 👍',
-    ids: [0, 35, 36, 1000],
-    settings: /** @type {Settings} */ ({
-      ...plainSettings(),
-      strategy: 'beam',
-      seed: 7,
-      temperature: 0.35,
-      k: 4,
-      p: 0.9,
-      minP: 0.02,
-      typical: 0.5,
-      beams: 8,
-      length: 40,
-    }),
-  };
-  assert.deepEqual(readLink(new URL(writeLink(playing), 'http://x/y').hash), playing);
-});
-
-Deno.test('what strangers write into a link is measured', () => {
-  const odd = '#play:temperature=1e99&k=-3&p=0&minP=NaN&typical=Infinity&beams=1e9&length=2.6&seed=x&strategy=eval';
-  const limits = { temperature: 2, k: 0, p: 0.05, beams: 8, length: 3 };
-  assert.deepEqual(readLink(odd)?.settings, { ...plainSettings(), ...limits });
-  const ids = readLink(`#play:ids=zz.-1.<b>.1e3.${'1.'.repeat(5000)}&prompt=a`)?.ids ?? [];
-  assert.deepEqual(ids.slice(0, 3), [35 * 36 + 35, 1 * 36 ** 2 + 14 * 36 + 3, 1]);
-  assert.ok(ids.length <= 400);
-  assert.equal(readLink(`#play:prompt=${'x'.repeat(100_000)}`)?.prompt.length, 2000);
-  assert.deepEqual(readLink('#play:'), { model: '', prompt: '', ids: [], settings: plainSettings() });
-  assert.deepEqual([readLink('#other'), readLink('')], [null, null]);
 });

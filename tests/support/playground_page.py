@@ -8,7 +8,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -27,8 +27,9 @@ STATE = 'script[type="application/vnd.jupyter.widget-state+json"]'
 TRAINED = {"Animals": "toy-causal", "Shakespeare": "shakespeare"}
 NAMES = ("Animals", "Shakespeare", "Shakespeare, counted")
 REAL, OWN = "SmolLM2", "Your own text"
-PLAIN = {"strategy": "sample", "seed": 1, "temperature": 1.0, "k": 0, "p": 1.0, "minP": 0.0, "typical": 1.0}
-PLAIN |= {"beams": 4, "length": 12}
+OFF = {"repetition": 1.0, "frequency": 0.0, "presence": 0.0, "noRepeat": 0}
+OFF |= {"temperature": 1.0, "k": 0, "p": 1.0, "minP": 0.0, "typical": 1.0, "sigma": 5.0}
+PLAIN = {"strategy": "sample", "seed": 1, "order": list(OFF), "scope": "all", "beams": 4, "length": 12} | OFF
 TEXT = "the cat sat on the mat. a dog sat on the cat, and the mat sat still.\n" * 3
 VIEW = """(root) => ({
   ids: (root.dataset.ids ?? '').split(' ').filter(Boolean).map(Number),
@@ -52,7 +53,11 @@ class Net:
     tokenizer: object
 
     def logits(self, ids: list[int]) -> Tensor:
-        return self.model(torch.tensor([ids]))[0, -1].detach().double()
+        """After a text that has outgrown the context: a quarter of it is dropped at a time."""
+        context = getattr(self.model, "context_length", None) or len(ids)
+        step = max(context // 4, 1)
+        start = math.ceil((len(ids) - context) / step) * step if len(ids) > context else 0
+        return self.model(torch.tensor([ids[start:]]))[0, -1].detach().double()
 
 
 class Playground:
@@ -117,18 +122,30 @@ class Playground:
     def view(self) -> SimpleNamespace:
         return SimpleNamespace(**self.root.evaluate(VIEW))
 
-    def after(self, logits: Tensor) -> Tensor:
-        """What the settings leave of a distribution, (V,)."""
+    def after(self, logits: Tensor, ids: Sequence[int] = (), prompt: int = 0) -> Tensor:
+        """What the settings leave of a distribution, (V,), after `ids`, of which `prompt` are the prompt."""
         now = self.settings
-        if now["strategy"] == "greedy":
-            return filters.temperature(logits, 0).softmax(-1)
         if now["strategy"] == "beam":
             return logits.softmax(-1)
-        left = filters.temperature(logits, now["temperature"])
-        left = filters.top_k(left, int(now["k"])) if now["k"] else left
-        left = filters.top_p(left, now["p"])
-        left = filters.min_p(left, now["minP"])
-        return filters.typical(left, now["typical"]).softmax(-1)
+        seen, ignored = torch.tensor(ids, dtype=torch.int64), prompt if now["scope"] == "written" else 0
+        steps = {
+            "repetition": lambda x: filters.repetition_penalty(x, seen, now["repetition"], ignored),
+            "frequency": lambda x: filters.frequency_penalty(x, seen, now["frequency"], ignored),
+            "presence": lambda x: filters.presence_penalty(x, seen, now["presence"], ignored),
+            "noRepeat": lambda x: filters.no_repeat_ngram(x, seen, int(now["noRepeat"]), ignored),
+        }
+        if now["strategy"] == "sample":
+            steps |= {
+                "temperature": lambda x: filters.temperature(x, now["temperature"]),
+                "k": lambda x: filters.top_k(x, int(now["k"])),
+                "p": lambda x: filters.top_p(x, now["p"]),
+                "minP": lambda x: filters.min_p(x, now["minP"]),
+                "typical": lambda x: filters.typical(x, now["typical"]),
+                "sigma": lambda x: filters.top_n_sigma(x, now["sigma"]),
+            }
+        for key in now["order"]:
+            logits = steps[key](logits) if key in steps and now[key] != OFF[key] else logits
+        return (logits if now["strategy"] == "sample" else filters.temperature(logits, 0)).softmax(-1)
 
     def check(self, prompt: str | None = None, written: list[int] | None = None) -> SimpleNamespace:
         """Assert that all numbers in sight are those of Python for the ids that the page tells."""
@@ -139,7 +156,8 @@ class Playground:
             assert written is None or view.ids[len(start) :] == written
             self.check_written(view, start)
         logits = net.logits(view.ids)
-        before, after = logits.softmax(-1), self.after(logits)
+        length = len(net.tokenizer.encode(self.field.input_value()))
+        before, after = logits.softmax(-1), self.after(logits, view.ids, length)
         order = before.sort(descending=True, stable=True).indices.tolist()
         shown = [row["token"] for row in view.rows]
         torch.testing.assert_close(before[shown], before[order[: len(shown)]], atol=1e-5, rtol=0)
@@ -177,7 +195,7 @@ class Playground:
         assert float(found[2]) == pytest.approx(nats, abs=0.0051)
         assert float(found[3]) == pytest.approx(math.exp(nats), abs=0.0051, rel=1e-3)
 
-    def drawn(self, ids: list[int]) -> int:
+    def drawn(self, ids: list[int], prompt: int = 0) -> int:
         """The token that sampling takes after `ids`: the page's own generator, written again."""
         state = (self.settings["seed"] * 0x9E3779B1 + (len(ids) + 1) * 0x85EBCA6B) % 2**32
         for _ in range(2):
@@ -185,7 +203,7 @@ class Playground:
             t = (state ^ state >> 15) * (state | 1) % 2**32
             t ^= (t + (t ^ t >> 7) * (t | 61)) % 2**32
             number = (t ^ t >> 14) / 2**32
-        dist = self.after(self.nets[self.name].logits(ids))
+        dist = self.after(self.nets[self.name].logits(ids), ids, prompt)
         return int((dist.cumsum(0) <= number).sum())
 
 

@@ -1,6 +1,7 @@
 """The playground's parts against lmbook, and what its Python side packs and refuses."""
 
 import json
+from functools import partial
 
 import lm_parity as parity
 import numpy as np
@@ -25,6 +26,8 @@ def small(vocab_size: int = 13, context_length: int = 17) -> CausalLM:
 class TestSettings:
     def test_the_filters_act_one_after_the_other(self, run):
         logits = np.random.default_rng(3).normal(0, 2, 37)
+        penalties = {"repetition": 1.5, "frequency": 0.4, "presence": 0.7, "noRepeat": 2}
+        cuts = {"temperature": 1.6, "k": 20, "p": 0.8, "minP": 0.03, "typical": 0.9, "sigma": 1.5}
         cases = [
             {"temperature": 0.7},
             {"temperature": 0},
@@ -32,20 +35,40 @@ class TestSettings:
             {"p": 0.6},
             {"minP": 0.2},
             {"typical": 0.5},
-            {"temperature": 1.6, "k": 20, "p": 0.8, "minP": 0.03, "typical": 0.9},
+            {"sigma": 0.8},
+            *({key: value} for key, value in penalties.items()),
+            cuts,
+            cuts | penalties,
+            cuts | penalties | {"scope": "written"},
+            cuts | {"order": "p.temperature.minP"},
+            cuts | penalties | {"order": "sigma.k.temperature.frequency.p.repetition", "scope": "written"},
         ]
+        ids, prompt = [3, 1, 4, 1, 5, 9, 3, 1], 4
         got = run(
             """const logits = fromBase64(data.logits, Float64Array);
-            return data.cases.map((more) =>
-              toBase64(lib.shapeLogits(logits, { ...lib.plainSettings(), ...more })));""",
-            {"logits": parity.encoded(logits), "cases": cases},
+            return data.cases.map(({ order = '', ...more }) => {
+              const settings = { ...lib.plainSettings(), ...more, order: lib.orderFrom(order) };
+              const text = { ids: data.ids, promptLength: data.prompt };
+              return [settings.order, toBase64(lib.shapeLogits(logits, settings, text))];
+            });""",
+            {"logits": parity.encoded(logits), "cases": cases, "ids": ids, "prompt": prompt},
         )
-        for case, text in zip(cases, got, strict=True):
-            want = filters.temperature(torch.from_numpy(logits), case.get("temperature", 1))
-            want = filters.top_k(want, case["k"]) if "k" in case else want
-            want = filters.top_p(want, case["p"]) if "p" in case else want
-            want = filters.min_p(want, case["minP"]) if "minP" in case else want
-            want = filters.typical(want, case["typical"]) if "typical" in case else want
+        for case, (order, text) in zip(cases, got, strict=True):
+            ignored = prompt if case.get("scope") == "written" else 0
+            steps = {
+                "repetition": partial(filters.repetition_penalty, prompt_ignore_length=ignored),
+                "frequency": partial(filters.frequency_penalty, prompt_ignore_length=ignored),
+                "presence": partial(filters.presence_penalty, prompt_ignore_length=ignored),
+                "noRepeat": partial(filters.no_repeat_ngram, prompt_ignore_length=ignored),
+                **{"temperature": filters.temperature, "k": filters.top_k, "p": filters.top_p},
+                **{"minP": filters.min_p, "typical": filters.typical, "sigma": filters.top_n_sigma},
+            }
+            assert set(order) == set(steps)
+            want = torch.from_numpy(logits)
+            for key in order:
+                if key in case:
+                    more = (torch.tensor(ids),) if key in penalties else ()
+                    want = steps[key](want, *more, case[key])
             np.testing.assert_allclose(parity.decoded(text, "<f8"), want.numpy(), rtol=0, atol=1e-6)
 
 
@@ -119,6 +142,9 @@ class TestPython:
         assert [header["kind"] for header in widget.headers] == ["transformer", "ngram", "automaton"]
         assert "b: no prompt yet" in repr(widget)
         assert (widget.own_text, widget.smollm2) == (False, False)
+        (judge,) = widget.judges
+        assert (judge["kind"], judge["vocab_size"]) == ("automaton", LANGUAGE.vocab_size)
+        assert not Playground(small(), CHARACTERS, prompt="abc").judges
         assert Playground(entries).smollm2
 
     @pytest.mark.parametrize(

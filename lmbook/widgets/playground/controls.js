@@ -13,37 +13,56 @@ import {
   segments,
   setOptions,
 } from '../kit/kit.js';
-import { messageLine } from '../kit/text_field.js';
-import { dialView, distributionView, textView } from './parts.js';
-import { DIALS, MAX_PROMPT, STRATEGIES } from './settings.js';
+import { messageLine, textInput } from '../kit/text_field.js';
+import { chainView } from './chain.js';
+import { listingView, logTable } from './findings.js';
+import { distributionView, textView } from './parts.js';
+import { MAX_PROMPT, MAX_STOP, SIDES, STRATEGIES } from './settings.js';
 
-/** @import { DialKey, Settings, Strategy } from './settings.js' */
-/** @import { Wanted } from './desk.js' */
-/** @import { PlayerState, Seen } from './player.js' */
-/** @import { Writing } from './text.js' */
+/** @import { ChainActs } from './chain.js' */
+/** @import { Scope, Settings, Strategy } from './settings.js' */
+/** @import { SideNumber, Wanted } from './desk.js' */
+/** @import { Listing, PlayerState, Seen, Side } from './player.js' */
 
-/** @typedef {{ writing: Writing | null, settings: Settings, prompt: string, isBusy: boolean, seen: Seen | null,
- *   vocabSize: number }} PlayState `seen` is drawn; `writing` may be ahead of it */
+/**
+ * @typedef {object} PlayState
+ * @property {Side[]} texts one, or two that are compared; `seen` is drawn, `writing` may be ahead of it
+ * @property {SideNumber} active whose settings and distribution are shown
+ * @property {boolean} isPaired
+ * @property {string} prompt
+ * @property {boolean} isBusy
+ * @property {Settings} settings
+ * @property {Seen | null} seen
+ * @property {Listing | null} listing
+ * @property {number} vocabSize
+ */
 /** @typedef {ReturnType<typeof playgroundControls>} Controls */
 /** @typedef {ReturnType<typeof makeParts>} Parts */
 
+const LUCK = 'Same luck: at each place both draw with the same random number. As long as texts and settings agree, ' +
+  'so do the tokens; where they part first, the settings did it.';
+
 /**
  * What the reader can do.
- * @typedef {object} Act
+ * @typedef {object} ReaderActs
  * @property {(name: string) => void} useModel
  * @property {(words: string) => void} setPrompt
- * @property {(place: number) => void} lookAt
+ * @property {(side: SideNumber, place: number) => void} lookAt
  * @property {(id: number) => void} take
+ * @property {(place: number) => void} takeListed
  * @property {(wanted: Partial<Wanted>) => void} want
  * @property {() => void} step
  * @property {() => void} play
  * @property {() => void} undo
  * @property {() => void} again
  * @property {() => void} dice
+ * @property {() => void} pair
+ * @property {(side: SideNumber) => void} show
  * @property {() => void} share
- * @property {(...setting: [DialKey, number] | ['strategy', Strategy]) => void} turn
+ * @property {(...setting: ['strategy', Strategy] | ['scope', Scope] | ['stop', string]) => void} set
  * @property {() => void} rest
  */
+/** @typedef {ReaderActs & ChainActs} Act */
 
 /**
  * @param {HTMLElement} el
@@ -83,7 +102,7 @@ export function playgroundControls(el, { names, corners, isShareable }, act) {
   /** @param {PlayState} state */
   function draw(state) {
     drawButtons(parts, state);
-    drawText(parts, state);
+    drawTexts(parts, state);
     drawDials(parts, state);
     drawTable(root, parts, state);
   }
@@ -144,24 +163,58 @@ function makeParts(names, act) {
     pick: h('label', { class: 'lmp-pick' }, h('span', {}, 'or pick one'), picker),
     models: segments('Who writes?', choices, act.useModel),
     note: quiet(),
-    text: textView(act.lookAt),
-    tally: h('p', { class: 'lmw-quiet lmp-tally' }),
+    texts: /** @type {SideNumber[]} */ ([0, 1]).map((side) => sideView(side, act)),
+    rows: h('div', { class: 'lmp-texts' }),
+    luck: quiet(LUCK),
+    sides: segments('Settings and distribution of', [[0, SIDES[0]], [1, SIDES[1]]], act.show),
     step: button('Step', act.step, { class: 'lmw-button lmp-main' }),
     play: button('Play', act.play),
     undo: button('Undo', act.undo),
     again: button('Start again', act.again),
     dice: button('New dice', act.dice),
+    pair: button('Compare', act.pair, { 'aria-pressed': 'false' }),
     link: button('Copy link', act.share),
     bar: h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Progress' }),
     strategies: segments(
       'How is a token chosen?',
       STRATEGIES,
-      (/** @type {Strategy} */ value) => act.turn('strategy', value),
+      (/** @type {Strategy} */ value) => act.set('strategy', value),
     ),
-    dials: DIALS.map((dial) => ({ ...dial, view: dialView(dial, act.turn) })),
+    chain: chainView(act),
+    ...textSettings(act),
     plain: button('Set to rest', act.rest),
     table: distributionView(act),
+    listing: listingView(act.takeListed),
+    logs: logTable(),
   };
+}
+
+/**
+ * Settings that are no sliders: what penalties count, and where a text stops.
+ * @param {Act} act
+ */
+function textSettings(act) {
+  /** @type {[Scope, string][]} */
+  const scopes = [['all', 'prompt too'], ['written', 'text only']];
+  const stop = textInput(MAX_STOP, (typed) => act.set('stop', typed), { autocapitalize: 'none', 'data-stop': '' });
+  const hint = 'Stop strings, with | between several; \\n is a line break';
+  return {
+    scope: segments('Penalties count', scopes, (/** @type {Scope} */ value) => act.set('scope', value)),
+    stop,
+    stopField: field(hint, stop),
+  };
+}
+
+/**
+ * One of two texts: its name, where there are two, the text, and what is measured on it.
+ * @param {SideNumber} side
+ * @param {Act} act
+ */
+function sideView(side, act) {
+  const name = h('p', { class: 'lmp-name' }, SIDES[side]);
+  const text = textView(`Text ${SIDES[side]}`, (place) => act.lookAt(side, place));
+  const tally = h('p', { class: 'lmw-quiet lmp-tally' });
+  return { node: h('div', { 'data-side': SIDES[side] }, name, text.node, tally), name, text, tally };
 }
 
 /**
@@ -171,8 +224,9 @@ function makeParts(names, act) {
  * @param {boolean} isShareable
  */
 function layOut(el, parts, corners, isShareable) {
-  const { message, area, pick, models, note, text, tally, bar, strategies, dials, plain, table } = parts;
-  const buttons = [parts.step, parts.play, parts.undo, parts.again, parts.dice, ...(isShareable ? [parts.link] : [])];
+  const { message, area, pick, models, note, rows, bar, luck, sides, strategies, chain, scope, stopField } = parts;
+  const { step, play, undo, again, dice, pair, link, plain, table, listing, logs } = parts;
+  const buttons = [step, play, undo, again, dice, pair, ...(isShareable ? [link] : [])];
   const root = frame(
     el,
     'playground',
@@ -187,15 +241,16 @@ function layOut(el, parts, corners, isShareable) {
       pick,
     ),
     message.node,
-    text.node,
-    tally,
+    rows,
     line(buttons, bar),
+    luck,
+    sides.node,
     strategies.node,
     h(
       'div',
       { class: 'lmp-columns' },
-      h('div', { class: 'lmp-dials' }, dials.map(({ view }) => view.node), plain),
-      table.node,
+      h('div', { class: 'lmp-dials' }, chain.node, scope.node, stopField, plain),
+      h('div', {}, listing.node, table.node, logs.node),
     ),
   );
   root.classList.add('lmw-playground');
@@ -229,29 +284,34 @@ function promptArea(messageId, onprompt) {
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawButtons({ step, play, undo, again, dice }, { writing, settings, isBusy }) {
-  const isSearch = settings.strategy === 'beam';
+function drawButtons({ step, play, undo, again, dice, pair, luck, sides }, { texts, active, isPaired, isBusy }) {
+  const strategies = texts.map(({ settings }) => settings.strategy);
+  const hasWriting = texts.every(({ writing }) => writing !== null);
   play.textContent = isBusy ? 'Stop' : 'Play';
-  step.textContent = isSearch ? 'Search' : 'Step';
-  step.disabled = !writing;
-  play.disabled = !writing && !isBusy;
-  play.hidden = isSearch && !isBusy;
-  undo.disabled = !writing?.past.length;
-  again.disabled = !writing?.tokens.length;
-  dice.hidden = settings.strategy !== 'sample';
+  step.textContent = strategies.every((one) => one === 'beam') ? 'Search' : 'Step';
+  step.disabled = !hasWriting;
+  play.disabled = !hasWriting && !isBusy;
+  play.hidden = strategies.includes('beam') && !isBusy;
+  undo.disabled = !texts.some(({ writing }) => writing?.past.length);
+  again.disabled = !texts.some(({ writing }) => writing?.tokens.length);
+  dice.hidden = !strategies.includes('sample');
+  pair.setAttribute('aria-pressed', String(isPaired));
+  pair.textContent = isPaired ? `Keep ${SIDES[active]} only` : 'Compare';
+  luck.hidden = sides.node.hidden = !isPaired;
+  sides.select(active);
 }
 
 /**
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawDials({ strategies, dials, plain }, { settings, vocabSize }) {
+function drawDials({ strategies, chain, scope, stop, stopField, plain }, { settings, vocabSize }) {
   strategies.select(settings.strategy);
-  for (const { key, of, view } of dials) {
-    view.node.hidden = of !== settings.strategy;
-    view.draw(settings[key], vocabSize);
-  }
-  plain.hidden = settings.strategy === 'greedy';
+  chain.draw(settings, vocabSize);
+  scope.select(settings.scope);
+  if (stop.value !== settings.stop) stop.value = settings.stop;
+  scope.node.hidden = stopField.hidden = settings.strategy === 'beam';
+  plain.hidden = false;
 }
 
 /**
@@ -259,8 +319,13 @@ function drawDials({ strategies, dials, plain }, { settings, vocabSize }) {
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawTable(root, { table }, { seen }) {
-  if (!seen) return table.empty('Next token: the prompt can’t be read yet.');
+function drawTable(root, { table, listing: found, logs }, { texts, active, seen, listing }) {
+  found.draw(listing);
+  logs.draw(seen, texts[active].writing?.tokens ?? []);
+  if (!seen?.table) {
+    for (const key of ['left', 'ids', 'cursor']) delete root.dataset[key];
+    return table.empty('Next token: the prompt can’t be read yet.');
+  }
   table.draw(seen.table, seen.ids[seen.cursor] ?? -1);
   const { promptIds, ids, cursor } = seen;
   Object.assign(root.dataset, {
@@ -274,15 +339,37 @@ function drawTable(root, { table }, { seen }) {
  * @param {Parts} parts
  * @param {PlayState} state
  */
-function drawText({ text, tally }, { seen, writing, prompt }) {
-  const tokens = seen?.tokens.map((token, i) => ({ ...token, p: seen.shares[i] })) ?? [];
-  text.draw(seen?.prompt ?? prompt, tokens, seen?.cursor ?? 0);
-  if (!seen || !writing || !tokens.length) {
-    tally.textContent = 'Nothing is written yet: Step writes one token, Play goes on.';
-    return;
-  }
-  const nats = seen.shares.reduce((sum, p) => sum - Math.log(p), 0) / tokens.length;
-  const measured = `${nats.toFixed(2)} nats each: perplexity ${Math.exp(nats).toFixed(2)}.`;
-  const speed = seen.rate ? ` The model makes ${Math.round(seen.rate).toLocaleString('en')} a second.` : '';
-  tally.textContent = `${plural(tokens.length, 'token')} written, ${measured}${speed}`;
+function drawTexts({ texts: views, rows }, { texts, prompt, isPaired }) {
+  const shown = views.slice(0, texts.length);
+  if (rows.children.length !== shown.length) rows.replaceChildren(...shown.map(({ node }) => node));
+  shown.forEach(({ name, text, tally }, n) => {
+    name.hidden = !isPaired;
+    const { seen } = texts[n];
+    const tokens = seen?.tokens.map((token, i) => ({ ...token, p: seen.shares[i] })) ?? [];
+    const first = seen?.judgement ? seen.judgement.first : -1;
+    text.draw(seen?.prompt ?? prompt, tokens, seen?.cursor ?? 0, first - (seen?.promptIds.length ?? 0));
+    tally.textContent = seen?.tokens.length
+      ? [measured(seen), verdict(seen)].filter(Boolean).join(' ')
+      : 'Nothing is written yet: Step writes one token, Play goes on.';
+  });
+}
+
+/** @param {Seen} seen */
+function measured({ tokens, shares, rate }) {
+  const nats = shares.reduce((sum, p) => sum - Math.log(p), 0) / tokens.length;
+  const speed = rate ? ` The model makes ${Math.round(rate).toLocaleString('en')} a second.` : '';
+  const told = `${nats.toFixed(2)} nats each: perplexity ${Math.exp(nats).toFixed(2)}.`;
+  return `${plural(tokens.length, 'token')} written, ${told}${speed}`;
+}
+
+/**
+ * What the exact language says of a text; "" where there is none.
+ * @param {Seen} seen
+ */
+function verdict({ judgement, promptIds, tokens }) {
+  if (!judgement) return '';
+  const at = judgement.first - promptIds.length;
+  if (judgement.first < 0) return 'The exact language can produce all of it.';
+  if (at < 0) return 'The exact language can’t produce the prompt.';
+  return `The exact language can’t produce word ${at + 1}, “${tokens[at].label}”, here.`;
 }

@@ -1,17 +1,19 @@
 // A model at work: it reads a prompt, says what may come next, chooses a token, searches. What takes time is a generator,
 // which yields how far it is. A small model has its desk in the page, SmolLM2 in a worker; both are asked in one way.
 import { softmax } from '../core/filters.js';
+import { withinContext } from '../core/session.js';
 import { inSlices } from '../core/slices.js';
 import { chooseToken, readPrompt, shapeLogits } from './settings.js';
-import { searchSteps, spell } from './text.js';
+import { judgeText, searchSteps, spell } from './text.js';
 
 /** @import { Numbers } from '../core/filters.js' */
 /** @import { Model, Rounding } from '../core/models.js' */
 /** @import { PretrainedModel } from '../core/pretrained.js' */
 /** @import { TokenizerKind } from '../core/tokenizers.js' */
 /** @import { CallOptions, WorkerClient } from '../kit/worker.js' */
-/** @import { Settings } from './settings.js' */
-/** @import { Found, Spelled } from './text.js' */
+/** @import { Automaton } from '../core/toy_language.js' */
+/** @import { Settings, Text } from './settings.js' */
+/** @import { Judgement, SearchResult, Spelled, Written } from './text.js' */
 
 /** @typedef {Model | PretrainedModel} DeskModel */
 /** @typedef {{ tokenizer: { kind: TokenizerKind }, contextLength: number, vocabSize: number, rounding: Rounding | null }}
@@ -31,18 +33,27 @@ import { searchSteps, spell } from './text.js';
  * @property {[before: number, after: number]} rest of the tokens without a line
  * @property {string} chosen the token that was taken here, "" if none was
  */
-/** @typedef {{ prompt: string, tokens: Spelled[], table: Table, rate: number }} Look */
-/** @typedef {{ promptIds: number[], ids: number[], cursor: number, settings: Settings, wanted: Wanted }} LookQuestion */
+/** @typedef {{ prompt: string, tokens: Spelled[], judgement: Judgement | null }} Page a text as it is shown */
+/** @typedef {Page & { table: Table, rate: number }} Look */
+/** @typedef {0 | 1} SideNumber of two texts that are compared; each has its own session */
+/**
+ * @typedef {{ promptIds: number[], ids: number[], cursor: number, settings: Settings, wanted: Wanted, side: SideNumber }}
+ *   LookQuestion
+ */
 
 export const SHORT = 10; // lines of the distribution at first
 const AT_ONCE = 32; // tokens that are read without a pause
 const LEAST_MEASURED = 5; // tokens, before their speed is told
 
 export class Desk {
-  /** @param {DeskModel} net */
-  constructor(net) {
+  /**
+   * @param {DeskModel} net
+   * @param {Automaton | null} [judge] the exact language of the same words
+   */
+  constructor(net, judge = null) {
     this.net = net;
-    this.session = net.session([]);
+    this.judge = judge;
+    this.sessions = [net.session([]), net.session([])];
     this.speed = { tokens: 0, time: 0 };
     /** @type {string[] | null} of all tokens, once one was looked for */
     this.labels = null;
@@ -60,12 +71,15 @@ export class Desk {
   }
 
   /**
-   * The logits after `ids`; yields the share of them that is read.
-   * @param {number[]} ids
+   * The logits after `text`, as much of it as the context holds; yields the share of it that is read.
+   * @param {number[]} text
+   * @param {SideNumber} [side]
    * @returns {Generator<number, Numbers, void>}
    */
-  *reach(ids) {
-    const { session, speed } = this;
+  *reach(text, side = 0) {
+    const { speed, net } = this;
+    const session = this.sessions[side];
+    const ids = withinContext(text, net.contextLength);
     let same = 0;
     while (same < session.ids.length && session.ids[same] === ids[same]) same++;
     const isNext = same === session.ids.length && ids.length === same + 1;
@@ -90,57 +104,74 @@ export class Desk {
    * @param {LookQuestion} question
    * @returns {Generator<number, Look, void>}
    */
-  *look({ promptIds, ids, cursor, settings, wanted }) {
-    const logits = yield* this.reach([...promptIds, ...ids.slice(0, cursor)]);
+  *look({ promptIds, ids, cursor, settings, wanted, side }) {
+    const text = { ids: [...promptIds, ...ids.slice(0, cursor)], promptLength: promptIds.length };
+    const logits = yield* this.reach(text.ids, side);
     const chosen = cursor < ids.length ? this.net.tokenizer.label(ids[cursor]) : '';
-    const table = { ...this.table(logits, settings, wanted), chosen };
-    return { ...spell(this.net.tokenizer, promptIds, ids), table, rate: this.rate };
+    const table = { ...this.table([logits, shapeLogits(logits, settings, text)], wanted), chosen };
+    return { ...this.spelled(promptIds, ids), table, rate: this.rate };
   }
 
   /**
+   * @param {number[]} promptIds
    * @param {number[]} ids
-   * @param {Settings} settings
+   * @returns {Page}
    */
-  *choose(ids, settings) {
-    const logits = yield* this.reach(ids);
-    const id = chooseToken(logits, settings, ids.length);
-    return { id, p: softmax(logits)[id] };
+  spelled(promptIds, ids) {
+    const judgement = this.judge && judgeText(this.judge, promptIds, ids);
+    return { ...spell(this.net.tokenizer, promptIds, ids), judgement };
+  }
+
+  /**
+   * @param {Text} text so far
+   * @param {Settings} settings
+   * @param {SideNumber} [side]
+   * @returns {Generator<number, Written, void>}
+   */
+  *choose(text, settings, side = 0) {
+    const logits = yield* this.reach(text.ids, side);
+    const { id, drawn } = chooseToken(logits, settings, text);
+    return { id, p: softmax(logits)[id], drawn };
   }
 
   /**
    * The probability of each of `added`, as they follow `ids`.
    * @param {number[]} ids
    * @param {number[]} added
+   * @param {SideNumber} [side]
    */
-  *probabilities(ids, added) {
+  *probabilities(ids, added, side = 0) {
     const found = [];
     for (const [n, id] of added.entries()) {
-      const logits = yield* this.reach([...ids, ...added.slice(0, n)]);
+      const logits = yield* this.reach([...ids, ...added.slice(0, n)], side);
       found.push(softmax(logits)[id]);
     }
     return found;
   }
 
   /**
-   * Yields how many of `length` tokens are found.
+   * Yields how many of `length` tokens are found; of a text beyond the context only the end is read.
    * @param {number[]} ids
    * @param {number} beams
    * @param {number} length
-   * @returns {Generator<number, Found, void>}
+   * @param {SideNumber} [side]
+   * @returns {Generator<number, SearchResult, void>}
    */
-  *search(ids, beams, length) {
-    for (const _ of this.reach(ids)) yield 0;
-    const { session, net: { contextLength } } = this;
-    return yield* searchSteps({ contextLength, session: () => session.clone() }, ids, beams, length);
+  *search(ids, beams, length, side = 0) {
+    const { net: { contextLength } } = this;
+    const room = Math.min(length, contextLength - 1);
+    const end = withinContext(ids, contextLength, room);
+    for (const _ of this.reach(end, side)) yield 0;
+    const session = this.sessions[side];
+    return yield* searchSteps({ contextLength, session: () => session.clone() }, end, beams, room);
   }
 
   /**
-   * @param {Numbers} logits
-   * @param {Settings} settings
+   * @param {Numbers[]} logits before and after the filters
    * @param {Wanted} wanted
    */
-  table(logits, settings, wanted) {
-    const [before, after] = [softmax(logits), softmax(shapeLogits(logits, settings))];
+  table(logits, wanted) {
+    const [before, after] = logits.map(softmax);
     const sorted = Float64Array.from(before).sort();
     const some = wanted.find ? this.idsWith(wanted.find) : null;
     const ids = bestOf(before, sorted, some, wanted.from + wanted.count).slice(wanted.from);
@@ -220,7 +251,7 @@ function othersOf(probs, ids) {
 
 // ---- How a player asks ----------------------------------------------------------------------------------------------
 
-/** @typedef {'read' | 'look' | 'choose' | 'probabilities' | 'search'} DeskMethod */
+/** @typedef {'read' | 'look' | 'spelled' | 'choose' | 'probabilities' | 'search'} DeskMethod */
 /**
  * @template {DeskMethod} M
  * @typedef {ReturnType<Desk[M]> extends Generator<any, infer R, any> ? R : ReturnType<Desk[M]>} Answer
@@ -246,10 +277,11 @@ export function* work(desk, method, args) {
 /**
  * A desk in the page. All but a search is done at once, without a pause.
  * @param {DeskModel} net
+ * @param {Automaton | null} [judge]
  * @returns {AskedDesk}
  */
-export function deskHere(net) {
-  const desk = new Desk(net);
+export function deskHere(net, judge = null) {
+  const desk = new Desk(net, judge);
   return {
     about: desk.about,
     async ask(method, args, { onProgress, signal } = {}) {

@@ -1,26 +1,25 @@
-// The parts of a playground: the growing text, the distribution, the sliders.
+// The parts of a playground: the growing text and the distribution.
 import { SHORT } from './desk.js';
-import { button, field, formatProb, h, line, plural, quiet, roving, setBar, slider } from '../kit/kit.js';
+import { button, field, formatProb, h, line, plural, quiet, roving, setBar } from '../kit/kit.js';
 
 /** @import { Table, TableLine, Wanted } from './desk.js' */
-/** @import { Dial, DialKey } from './settings.js' */
 /** @import { Spelled } from './text.js' */
 
 /** @typedef {{ take: (id: number) => void, want: (wanted: Partial<Wanted>) => void }} Asks */
 
 const LONG = 128; // lines of the distribution at most
-const MANY = 500; // where a dial that may remove any token but one ends: beyond it there is nothing to see
 
 /**
  * The text: the prompt, then the written tokens. Each token is a button that goes back to it; the less likely it was,
  * the darker it is.
+ * @param {string} name
  * @param {(place: number) => void} onpick
  */
-export function textView(onpick) {
+export function textView(name, onpick) {
   const prompt = h('span', { class: 'lmp-prompt' });
   const written = h('span', { role: 'group', 'aria-label': 'Written tokens: choose one to see what else there was' });
   const caret = h('span', { class: 'lmp-caret', 'aria-hidden': 'true' });
-  const about = { role: 'group', 'aria-label': 'The text', tabindex: '0' }; // a long text is scrolled by keyboard
+  const about = { role: 'group', 'aria-label': name, tabindex: '0' }; // a long text is scrolled by keyboard
   const node = h('div', { class: 'lmp-text', dir: 'auto', ...about }, prompt, written, caret);
   /** @type {HTMLElement[]} */
   const places = [];
@@ -35,8 +34,9 @@ export function textView(onpick) {
    * @param {string} promptText
    * @param {(Spelled & { p: number })[]} tokens
    * @param {number} cursor the place whose distribution is shown, tokens.length at the end
+   * @param {number} impossible the place of the first token that the exact language can't produce, −1 if there is none
    */
-  function draw(promptText, tokens, cursor) {
+  function draw(promptText, tokens, cursor, impossible) {
     prompt.textContent = promptText;
     while (places.length > tokens.length) places.pop()?.remove();
     while (places.length < tokens.length) grow();
@@ -45,7 +45,9 @@ export function textView(onpick) {
       if (place.textContent !== text) place.textContent = text;
       place.style.setProperty('--odd', Math.min(-Math.log10(p) / 3, 1).toFixed(2));
       place.title = `P = ${formatProb(p)}`;
-      place.setAttribute('aria-label', `${label}, probability ${formatProb(p)}`);
+      place.classList.toggle('lmp-impossible', i === impossible);
+      const judged = i === impossible ? ', impossible in the exact language' : '';
+      place.setAttribute('aria-label', `${label}, probability ${formatProb(p)}${judged}`);
       place.setAttribute('aria-pressed', String(i === cursor));
     });
     if (places.length && !written.contains(document.activeElement)) {
@@ -225,31 +227,4 @@ function drawRest(node, { rest: [before, after], total, lines }) {
     h('span', { class: 'lmp-before lmw-num' }, before.toFixed(4)),
     h('span', { class: 'lmp-after lmw-num' }, after.toFixed(4)),
   );
-}
-
-/**
- * A slider with its name and its value. At `off` it changes nothing.
- * @param {Dial} dial
- * @param {(key: DialKey, value: number) => void} onturn
- */
-export function dialView({ key, name, from, to, step, off, digits }, onturn) {
-  const value = h('output');
-  const turn = (/** @type {number} */ at) => onturn(key, to === null && at === Number(input.max) ? 0 : at);
-  const input = slider([from, to ?? 100, step], turn, { 'data-dial': key });
-  const node = h('label', { class: 'lmp-dial' }, h('span', {}, name, value), input);
-  /**
-   * @param {number} now
-   * @param {number} vocabSize which decides the highest value, where `to` doesn't
-   */
-  function draw(now, vocabSize) {
-    const top = Math.min(vocabSize, MANY);
-    if (to === null) input.max = String(top);
-    const at = to === null && (now === 0 || now > top) ? top : now;
-    if (Number(input.value) !== at) input.value = String(at);
-    const isOff = now === off && !['beams', 'length'].includes(key);
-    value.textContent = isOff ? (key === 'temperature' ? '1.00' : 'off') : at.toFixed(digits);
-    input.setAttribute('aria-valuetext', value.textContent);
-    node.classList.toggle('lmp-off', isOff);
-  }
-  return { node, input, draw };
 }

@@ -31,7 +31,8 @@ class PlaygroundModel:
 
     Attributes:
         model: a `CausalLM`, a Kneser–Ney `NGramLM` or the exact `ToyLanguage`.
-        tokenizer: of the same vocabulary; a `ToyLanguage` reads its own words.
+        tokenizer: of the same vocabulary; a `ToyLanguage` reads its own words, and the page judges by it what
+            the model writes.
         name: what the page calls it.
         prompts: to start with and to pick from; the first stands there at first.
         note: a sentence about it.
@@ -70,6 +71,7 @@ class Playground(BookWidget):
     about = traitlets.List(traitlets.Dict()).tag(sync=True)  # of each model: name, prompts, note
     own_text = traitlets.Bool(True).tag(sync=True)
     smollm2 = traitlets.Bool(True).tag(sync=True)
+    judges = traitlets.List(traitlets.Dict()).tag(sync=True)  # headers of exact languages
     state = traitlets.Dict().tag(sync=True)  # what the reader has done: model, prompt, ids, settings
 
     def __init__(
@@ -94,9 +96,11 @@ class Playground(BookWidget):
             2 * sum(p.numel() for p in e.model.parameters()) for e in entries if isinstance(e.model, CausalLM)
         ]
         check_size(sum(sizes), f"the models {', '.join(repr(e.name) for e in entries)} together")
-        headers, weights = pack_models(_pack(entry) for entry in entries)
+        headers, judges, weights = _pack_all(entries)
         about = [{"name": e.name, "prompts": list(e.prompts), "note": e.note} for e in entries]
-        super().__init__(headers=headers, weights=weights, about=about, own_text=own_text, smollm2=smollm2)
+        super().__init__(
+            headers=headers, judges=judges, weights=weights, about=about, own_text=own_text, smollm2=smollm2
+        )
         self._entries = entries
 
     def __repr__(self) -> str:
@@ -127,6 +131,15 @@ def _check(entry: Any) -> None:
             raise ValueError(f"a prompt has {len(prompt)} characters, the limit is {MAX_PROMPT}")
         if limit is not None and length > limit:
             raise ValueError(f"a prompt has {length} tokens, the model {entry.name!r} reads at most {limit}")
+
+
+def _pack_all(entries: Sequence[PlaygroundModel]) -> tuple[list[dict], list[dict], bytes]:
+    """Return the headers of the models, those of the exact languages of their tokenizers, and all bytes."""
+    models = [_pack(entry) for entry in entries]
+    languages = {id(e.tokenizer): e.tokenizer for e in entries if isinstance(e.tokenizer, ToyLanguage)}
+    judges = [pack_model(one, one, f"judge {n}") for n, one in enumerate(languages.values())]
+    headers, weights = pack_models([*models, *judges])
+    return headers[: len(models)], headers[len(models) :], weights
 
 
 def _pack(entry: PlaygroundModel) -> Packed:

@@ -8,7 +8,7 @@ import { SMOLLM2 } from '../core/smollm2.js';
 import { withHandedOver } from '../kit/handover.js';
 import { setter } from '../kit/kit.js';
 import { Smollm2Corner } from '../kit/smollm2_corner.js';
-import { readLink, writeLink } from './settings.js';
+import { readLink, writeLink } from './link.js';
 
 const DELAY = 250; // milliseconds after the last change of a prompt or a dial, before the state is stored
 
@@ -20,7 +20,7 @@ function render({ model, el }) {
   const kept = model.get('state');
   const isShareable = Boolean(el.closest('.lm-widget')); // a page of the book, whose address leads back here
   const own = { headers: model.get('headers'), weights: model.get('weights'), about: model.get('about') };
-  const carried = isShareable ? withHandedOver(own) : own;
+  const carried = { ...(isShareable ? withHandedOver(own) : own), judges: model.get('judges') ?? [] };
   const names = carried.headers.map((/** @type {{ name: string }} */ { name }) => name);
   if (model.get('smollm2') && !names.includes(SMOLLM2.name)) names.push(SMOLLM2.name);
   if (model.get('own_text')) names.push(OWN);
@@ -39,8 +39,9 @@ function render({ model, el }) {
   const view = playgroundControls(el, { names, corners, isShareable }, {
     useModel: (name) => player.useModel(name),
     setPrompt: (words) => (player.setPrompt(words), keep()),
-    lookAt: (place) => player.lookAt(place),
+    lookAt: (side, place) => player.lookAt(side, place),
     take: (id) => player.take(id),
+    takeListed: (place) => player.takeListed(place),
     want: (wanted) => player.want(wanted),
     step: () => player.step(),
     play: () => player.play(),
@@ -48,7 +49,11 @@ function render({ model, el }) {
     again: () => player.again(),
     dice: () => player.dice(),
     share: () => shareLink(player),
+    pair: () => player.pair(),
+    show: (side) => player.show(side),
     turn: (key, value) => player.turn(key, value),
+    set: (key, value) => player.turn(key, value),
+    move: (key, by) => player.move(key, by),
     rest: () => player.rest(),
   });
   const player = new Player(carried, kept, view, keep);
@@ -88,9 +93,8 @@ async function shareLink({ view, current, playing }) {
 function openLink(player, names) {
   const link = readLink(location.hash);
   if (!link) return false;
-  player.settings = link.settings;
   const isKnown = names.includes(link.model);
-  player.useModel(isKnown ? link.model : names[0], link).then(() => {
+  player.follow(isKnown ? link.model : names[0], link).then(() => {
     const { view, current, desk } = player;
     if (!isKnown) view.say(`There is no model “${link.model.slice(0, 40)}” here; this is ${names[0]}.`, true);
     if (desk) return;
