@@ -18,10 +18,11 @@ POLICY = (
 
 # If a browser refuses to store data, the theme's scripts must not fail: the data then lasts with the page.
 STORAGE = (
-    "<script>try{localStorage.setItem('lm-try','');localStorage.removeItem('lm-try')}catch{"
-    "const kept=new Map();Object.defineProperty(window,'localStorage',{value:{lasts:false,"
+    "<script>for(const name of['localStorage','sessionStorage']){"
+    "try{window[name].setItem('lm-try','');window[name].removeItem('lm-try')}catch{"
+    "const kept=new Map();Object.defineProperty(window,name,{value:{lasts:false,"
     "getItem:(k)=>kept.get(k)??null,setItem:(k,v)=>{kept.set(k,String(v))},"
-    "removeItem:(k)=>{kept.delete(k)}}})}</script>\n"
+    "removeItem:(k)=>{kept.delete(k)}}})}}</script>\n"
 )
 
 

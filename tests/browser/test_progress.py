@@ -148,8 +148,8 @@ def test_the_seed_of_the_order_of_choices_is_kept_if_it_is_one(page, site, open_
 def test_with_storage_switched_off_it_says_so_and_lasts_as_long_as_the_page(new_page, site, open_widgets):
     page = new_page()
     page.add_init_script(
-        "Object.defineProperty(window, 'localStorage', "
-        "{ configurable: true, get() { throw new DOMException('denied'); } });"
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, "
+        "{ configurable: true, get() { throw new DOMException('denied', 'SecurityError'); } });"
     )
     open_widgets(page, site.http(PAGE))
     open_panel(page)

@@ -24,6 +24,8 @@ export function handOver({ header, bytes, prompts, steps }) {
   let letters = '';
   for (let i = 0; i < bytes.length; i++) letters += String.fromCharCode(bytes[i]);
   try {
+    // Where the browser stores nothing, site/extensions/policy.py has put a stand-in there that goes with this page.
+    if (/** @type {{ lasts?: boolean }} */ (sessionStorage).lasts === false) throw new TypeError('no storage');
     sessionStorage.setItem(PLACE, JSON.stringify({ header, prompts, steps, weights: btoa(letters) }));
   } catch {
     throw new Error('This browser keeps nothing for this site, so the model can’t be taken along: save it instead.');
