@@ -21,6 +21,9 @@ MAX_BEAMS, MAX_STEPS = 8, 8
 class BeamTree(BookWidget):
     """Grows the tree of a beam search step by step in exact languages; the best text is known.
 
+    It opens on the first search in which greedy decoding, the beam and the best text all differ, if one
+    does.
+
     Args:
         searches: name of each search, with its exact language and the prompt.
         length: new words, from 1 to 8.
@@ -69,20 +72,28 @@ class BeamTree(BookWidget):
         super().__init__(
             headers=headers, tables=tables, starts=starts, best=best, length=length, num_beams=num_beams
         )
+        differ = [len({text for _, _, text in self._found(n)}) == 3 for n in range(len(starts))]
+        self.search = differ.index(True) if True in differ else 0
+
+    def _found(self, search: int) -> list[tuple[str, float, str]]:
+        """Return what greedy decoding, the beam and an exhaustive search find: names, P and words."""
+        language, start = self._languages[search], self.starts[search]
+        ids = torch.tensor([start])
+        texts = {
+            "greedy": greedy_decode(language, ids, self.length),
+            "beam": beam_search(language, ids, self.num_beams, self.length)[0],
+            "best": torch.tensor([self.best[search]["ids"]]),
+        }
+        before = language.log_prob(ids)
+        return [
+            (name, float((language.log_prob(text) - before).exp()), language.decode(text[0, len(start) :]))
+            for name, text in texts.items()
+        ]
 
     def __repr__(self) -> str:
         """Return what greedy decoding, the beam and an exhaustive search find."""
         lines = [f"BeamTree: {self.length} words, {self.num_beams} beams"]
-        for header, language, start, best in zip(
-            self.headers, self._languages, self.starts, self.best, strict=True
-        ):
-            ids = torch.tensor([start])
-            greedy = greedy_decode(language, ids, self.length)
-            beam = beam_search(language, ids, self.num_beams, self.length)[0]
-            lines.append(f"{header['name']}, after {language.decode(start)!r}:")
-            before = language.log_prob(ids)
-            found = {"greedy": greedy, "beam": beam, "best": torch.tensor([best["ids"]])}
-            for name, text in found.items():
-                prob = float((language.log_prob(text) - before).exp())
-                lines.append(f"  {name:6} {prob:.4f}  {language.decode(text[0, len(start) :])}")
+        for n, (header, start) in enumerate(zip(self.headers, self.starts, strict=True)):
+            lines.append(f"{header['name']}, after {self._languages[n].decode(start)!r}:")
+            lines += [f"  {name:6} {prob:.4f}  {text}" for name, prob, text in self._found(n)]
         return "\n".join(lines)

@@ -105,6 +105,9 @@ class TestBeamTree:
 
     def test_by_keyboard_beam_two_is_worse_than_greedy(self, widget, python):
         root = widget("beam-tree")
+        self.check(root, python, 1, 2, 0)  # where greedy, beam and best differ
+        root.locator("select").focus()
+        root.page.keyboard.press("ArrowUp")
         self.check(root, python, 0, 2, 0)
         for steps in (1, 2, 3):
             press(root, "One step")
@@ -122,6 +125,8 @@ class TestBeamTree:
 
     def test_width_and_search_by_keyboard(self, widget, python):
         root = widget("beam-tree")
+        root.locator("select").focus()
+        root.page.keyboard.press("ArrowUp")
         press(root, "All steps")
         slider = root.locator("input[type=range]")
         slider.focus()

@@ -60,6 +60,12 @@ class TestBeamTree:
             "  best   0.1768  0 0 0",
         ]
 
+    def test_opens_where_all_three_differ(self):
+        """After "the seals": greedy 0.0179, two beams 0.0209, the best text 0.0500."""
+        searches = {"a trap": (TRAP, ">"), "seals": (LANGUAGE, "the seals"), "gulls": (LANGUAGE, "the gulls")}
+        assert BeamTree(searches, length=3).search == 1
+        assert BeamTree(searches, length=3, num_beams=1).search == 0
+
     @pytest.mark.usefixtures("as_readers_run_it")
     @pytest.mark.parametrize(
         ("searches", "options", "error", "message"),
