@@ -156,7 +156,8 @@ class Playground:
             assert written is None or view.ids[len(start) :] == written
             self.check_written(view, start)
         logits = net.logits(view.ids)
-        length = len(net.tokenizer.encode(self.field.input_value()))
+        field = self.field.input_value()
+        length = len(net.tokenizer.encode(field.lower() if self.name == "Animals" else field))
         before, after = logits.softmax(-1), self.after(logits, view.ids, length)
         order = before.sort(descending=True, stable=True).indices.tolist()
         shown = [row["token"] for row in view.rows]
