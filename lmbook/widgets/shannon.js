@@ -158,15 +158,16 @@ function verdict(guesses) {
   const n = guesses.length;
   if (n === 0) return 'Guess the next letter. Each letter you find is one observation.';
   const { upper, standardError } = shannonBounds(guesses);
-  const range = `Your upper bound is ${upper.toFixed(2)} ± ${standardError.toFixed(2)} bits (standard error).`;
+  const bound = `Your upper bound is ${upper.toFixed(2)} ± ${standardError.toFixed(2)} bits (standard error).`;
+  const range = n < 10 ? '' : ` ${bound}`; // of a few equal guesses it would be 0.00 ± 0.00
   if (n < ENOUGH) {
     return `${
       plural(n, 'letter')
     } so far: too few for your bounds to mean much; they may even cross. Shannon used ${ENOUGH} letters: ${
       ENOUGH - n
-    } to go. ${range}`;
+    } to go.${range}`;
   }
-  return `${n} letters, as many as Shannon used or more. ${range}`;
+  return `${n} letters, as many as Shannon used or more.${range}`;
 }
 
 /**
