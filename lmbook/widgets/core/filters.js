@@ -43,8 +43,7 @@ export function temperature(logits, tau) {
  */
 export function topK(logits, k) {
   demand(k >= 1, 'k', k, 'at least 1');
-  const kept = new Set(fromBest(logits, Math.trunc(k)));
-  return keepTokens(logits, (id) => kept.has(id));
+  return keepBest(logits, Math.trunc(k));
 }
 
 /**
@@ -58,8 +57,7 @@ export function topP(logits, p) {
   const sorted = softmax(logits).sort();
   let [count, mass] = [0, 0];
   while (count < sorted.length && mass < p) mass += sorted[sorted.length - ++count];
-  const kept = new Set(fromBest(logits, count));
-  return keepTokens(logits, (id) => kept.has(id));
+  return keepBest(logits, count);
 }
 
 /**
@@ -108,18 +106,19 @@ export function typical(logits, p) {
   const probs = softmax(logits);
   const entropy = probs.reduce((sum, q) => sum - (q > 0 ? q * Math.log(q) : 0), 0);
   const distance = probs.map((q) => Math.abs(-Math.log(q) - entropy));
-  // How far to go: numbers alone are sorted fast, so the masses of equals are added up first.
   const places = distance.slice().sort();
-  const masses = new Map();
-  for (let id = 0; id < probs.length; id++) {
-    if (probs[id] > 0) masses.set(distance[id], (masses.get(distance[id]) ?? 0) + probs[id]);
+  const massWithin = (/** @type {number} */ limit) => {
+    let mass = 0;
+    for (let id = 0; id < probs.length; id++) if (distance[id] <= limit) mass += probs[id];
+    return mass;
+  };
+  let [low, high] = [0, places.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (massWithin(places[middle]) < p) low = middle + 1;
+    else high = middle;
   }
-  let [at, mass] = [0, masses.get(places[0]) ?? 0];
-  while (mass < p && at + 1 < places.length) {
-    at++;
-    if (places[at] !== places[at - 1]) mass += masses.get(places[at]) ?? 0;
-  }
-  return keepTokens(logits, (id) => distance[id] <= places[at]);
+  return keepTokens(logits, (id) => distance[id] <= places[low]);
 }
 
 /**
@@ -212,16 +211,15 @@ export function bestToken(logits) {
 }
 
 /**
- * The `count` best ids, best first; of equals the lowest id first. Equals are compared by ===, because −∞ − (−∞) is NaN.
- * Numbers alone are sorted fast, so that finds the least of the best.
+ * Keep the `count` best tokens; of equals those with the lowest ids. Numbers alone are sorted fast.
  * @param {Numbers} logits
  * @param {number} count
  */
-function fromBest(logits, count) {
+function keepBest(logits, count) {
   const least = Float64Array.from(logits).sort()[Math.max(logits.length - count, 0)];
-  const ids = [];
-  for (let id = 0; id < logits.length; id++) if (logits[id] >= least) ids.push(id);
-  return ids.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b] - logits[a])).slice(0, count);
+  let room = count;
+  for (let id = 0; id < logits.length; id++) if (logits[id] > least) room--;
+  return keepTokens(logits, (id) => logits[id] > least || (logits[id] === least && room-- > 0));
 }
 
 /**
