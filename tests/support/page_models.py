@@ -146,10 +146,11 @@ def check_filters(run: parity.Run, name: str) -> None:
     logits = expected_logits(name)
     script = """
       const logits = fromBase64(data.logits, Float64Array);
+      const text = { ids: [], promptLength: 0 }; // the settings here hold no penalty
       const rows = Array.from({ length: logits.length / data.size }, (_, i) =>
         logits.slice(i * data.size, (i + 1) * data.size));
       return data.settings.map((now) => toBase64(flatten(
-        rows.map((row) => lib.shapeLogits(row, { ...lib.plainSettings(), ...now })), Float64Array)));
+        rows.map((row) => lib.shapeLogits(row, { ...lib.plainSettings(), ...now }, text)), Float64Array)));
     """
     more = {"logits": parity.encoded(logits.numpy()), "size": logits.shape[1], "settings": SETTINGS}
     for now, text in zip(SETTINGS, run(script, more), strict=True):
