@@ -125,7 +125,7 @@ def test_what_cannot_be_is_said_and_mended(bench):
     bench.set(Learning_rate="0")
     bench.press("Train")
     bench.reach("failed")
-    expect(bench.root.get_by_text("the rate must be in (0, 100], got 0")).to_be_visible()
+    expect(bench.root.locator(".lmw-message", has_text="(0, 100], got 0")).to_be_visible()
     bench.set(Learning_rate="0,01")
     bench.press("Train")
     expect(bench.root.locator(".lmw-message", has_text="(0, 100], got 0,01")).to_be_visible()
