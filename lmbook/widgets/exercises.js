@@ -324,7 +324,9 @@ function editorTask(item, onresult) {
     if (!answer) return;
     code = answer;
     begin.replaceChildren(h('code', {}, code));
-    if (state === 'right') verdict.show({ state, text: 'It passed when you ran it last.' });
+    if (state === 'right') {
+      verdict.show({ state, text: 'Your function has passed; above is the code that you ran last.' });
+    }
   };
   return { nodes: [place, line(open, run), keys, printed, verdict.node], restore };
 }

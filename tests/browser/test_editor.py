@@ -58,6 +58,7 @@ def test_code_is_judged_as_check_does_and_remembered(page, site, open_editor, op
         told = re.sub(r"[`*]", "", mistake.reason)
         expect(judged(card, mistake.code, "wrong")).to_contain_text(told[:60])
     code = f"{ITEM.code}\nprint('so far', {ITEM.function}([0, 0], 1, 1))\n"
+    assert len(code) > 500
     expect(judged(card, code, "right")).to_contain_text("on all")
     expect(card.get_by_label("Printed")).to_have_text("so far [1.0]")
     kept = page.evaluate("lmProgress.recall('probability-10')")
@@ -168,5 +169,5 @@ def test_looks(new_page, open_editor, scheme):
 
 def test_book_json_has_exactly_what_needs_no_other_package(site):
     book = json.loads((site.root / "_static" / "python" / "book.json").read_text("utf-8"))
-    assert {ITEM.id, "bugs-4", "causal-6", "tokens-6"} <= set(book["exercises"])
+    assert {ITEM.id, "bugs-4", "tokens-6"} <= set(book["exercises"])
     assert NEEDS_TORCH.id not in book["exercises"]

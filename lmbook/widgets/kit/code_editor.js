@@ -60,7 +60,7 @@ const LOOK = {
   },
   '&.cm-focused': { outline: '2px solid var(--focus)', outlineOffset: '1px' },
   '.cm-scroller': { fontFamily: 'ui-monospace, Consolas, monospace', lineHeight: '1.5', maxHeight: '26rem' },
-  '.cm-content': { color: 'var(--ink)', caretColor: 'var(--ink)', minHeight: '6rem' },
+  '.cm-content': { color: 'var(--ink)', caretColor: 'var(--ink)', minHeight: '6rem', outline: 'none !important' },
   '.cm-gutters': { background: 'transparent', color: 'var(--quiet)', border: '0' },
   '.cm-error-line': { background: 'var(--other-soft)', boxShadow: 'inset 3px 0 var(--other)' },
   '&.cm-focused .cm-matchingBracket': { background: 'var(--exact-soft)' },
