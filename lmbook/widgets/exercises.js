@@ -305,7 +305,7 @@ function editorTask(item, onresult) {
     run.disabled = printed.hidden = true;
     printed.textContent = '';
     verdict.clear();
-    verdict.node.append(quiet('Running. The first time, Python is loaded: about 6 MB.'));
+    verdict.node.append(quiet('Running. The first time Python is loaded, which takes a few seconds.'));
     const onprint = (/** @type {string} */ more) => (printed.append(more), printed.hidden = false);
     try {
       const ran = await runPython(item.id, text, onprint);
