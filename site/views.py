@@ -17,6 +17,7 @@ from types import ModuleType
 from zlib import crc32
 
 from book import ROOT
+from python_files import write_book
 
 WIDGETS = ROOT / "lmbook" / "widgets"
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
@@ -82,11 +83,12 @@ def checksum(text: str) -> str:
     return f"{crc32(text.encode()):08x}"
 
 
-def script(weights: bool = False) -> str:
+def script(weights: bool = False, python: dict | None = None) -> str:
     """Return the script that all pages share: what its views share, once, then each in a scope of its own.
 
     Shared files are one block, where two functions of one name are an error. In front stands where the other
-    views' and the workers' scripts are, and SmolLM2's file if the site has `weights`: see kit/worker.js.
+    views' and the workers' scripts are, SmolLM2's file if the site has `weights`, and `python`, what
+    python_files.py says of it: see kit/worker.js.
     """
     bundle = bundler()
     found = {view: names for view, names in views().items() if not has_own_script(view)}
@@ -100,6 +102,7 @@ def script(weights: bool = False) -> str:
     }
     places = {name: f"{name}_worker.js?v={checksum(text)}" for name, text in workers().items()}
     site = {"views": elsewhere, "workers": places, "weights": f"../{WEIGHTS}" if weights else None}
+    site["python"] = python
     site = f"{{ script: globalThis.document?.currentScript.src, ...{json.dumps(site)} }}"
     parts = [f"'use strict';\nglobalThis.lmSite = {site};\nglobalThis.lmViews = {{}};\n{{\n"]
     for path in bundle.modules(*found):
@@ -118,7 +121,7 @@ def style() -> str:
 
 def write_views(html: Path) -> dict[str, str]:
     """Write all files into the site at `html`; return the check sums of script and style, Sphinx's way."""
-    texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists()), STYLE: style()}
+    texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists(), write_book(html)), STYLE: style()}
     beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
     beside |= {f"widgets/{name}.js": text for name, text in own_scripts().items()}
     (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)

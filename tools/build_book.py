@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 from book import ROOT, Repository, chapters, find_repository, git
+from python_files import put_python
 from views import WEIGHTS, name_views, write_views
 
 BUILD = ROOT / "_build"
@@ -172,6 +173,7 @@ def main() -> None:
     repository = find_repository()
     sources = files(*DRAWS, *(["_build/colab-runs.json"] if repository else []))
     weights = "with-weights" if has_weights() else "without"
+    weights += "-with-python" if put_python(HTML) else "-without"
     views = fingerprint([path for path in sources if is_view(path)]) + weights
     others = fingerprint([path for path in sources if not is_view(path)]) + f" {repository}"
     drawn_from = f"{views} {others}"

@@ -8,15 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from lmbook.exercises.functions import judge_function
 from lmbook.exercises.judging import judge
+from lmbook.exercises.libraries import ARRAY, FLOATING, TENSOR, TRUTH, WHOLE, torch
 from lmbook.exercises.reading import say
 from lmbook.exercises.specification import LETTERS, Exercise, chapters, load
-from lmbook.interface import check_number
 
 WIDTH = 76
 MARKS = {"right": "✓", "wrong": "✗", "unreadable": "?", "noted": "→", "seen": "→"}
@@ -69,6 +65,8 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
     Raises:
         ValueError: there is no such exercise, or `seconds` isn't above 0 and at most 3,600.
     """
+    from lmbook.interface import check_number  # not above: it needs PyTorch, which Python in the page hasn't
+
     item = exercise(exercise_id)
     check_number("seconds", seconds, "(0, 3600]")
     if item.kind == "code":
@@ -152,20 +150,20 @@ def _written(answer: Any) -> str | None:
     """Return a text or a number, whatever it is kept in, as one would type it; None if it is neither."""
     if isinstance(answer, str):
         return str.__str__(answer).encode("utf-8", "replace").decode()
-    if isinstance(answer, Tensor) and answer.numel() == 1:
+    if isinstance(answer, TENSOR) and answer.numel() == 1:
         dense = answer.detach() if answer.layout == torch.strided else answer.detach().to_dense()
         answer = dense.item()
-    elif isinstance(answer, np.ndarray) and answer.size == 1:
+    elif isinstance(answer, ARRAY) and answer.size == 1:
         answer = answer.reshape(-1)[0]
-    if isinstance(answer, bool | np.bool_):
+    if isinstance(answer, (bool, TRUTH)):
         return None
-    if isinstance(answer, int | np.integer):
+    if isinstance(answer, (int, WHOLE)):
         return _written_whole(int.__int__(answer) if isinstance(answer, int) else int(answer))
     if isinstance(answer, float):
         return repr(float.__float__(answer))
     if type(answer) is Fraction and answer.denominator == 1:
         return _written_whole(answer.numerator)
-    return repr(float(answer)) if isinstance(answer, Fraction | Decimal | np.floating) else None
+    return repr(float(answer)) if isinstance(answer, (Fraction, Decimal, FLOATING)) else None
 
 
 def _written_whole(number: int) -> str:

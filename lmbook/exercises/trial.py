@@ -2,7 +2,8 @@
 
 On Linux the calls are made in a copy of the process (a fork): whatever the function does to memory, to its
 arguments or to the interpreter, the notebook doesn't notice, and a loop without end is ended. Elsewhere a
-thread must do, in which a loop written in Python can be ended too.
+thread must do, in which a loop written in Python can be ended too. In the page Python has a worker to itself,
+which the page ends.
 
 What the function prints passes through, up to `PRINTED` characters. A function that doesn't end is looked at
 twice: a loop is still in the same call, a recursion that branches is in another one.
@@ -29,9 +30,7 @@ from fractions import Fraction
 from types import FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
+from lmbook.exercises.libraries import ARRAY, SCALAR, TENSOR, np, torch
 
 MEMORY = 2**30  # bytes that the copy may take more than the notebook has
 FORKS = sys.platform.startswith("linux")
@@ -66,6 +65,8 @@ def try_calls(function: Callable, calls: Calls, seconds: int | float) -> list[Ou
     """
     if FORKS:
         return _in_a_copy(function, calls, seconds)
+    if sys.platform == "emscripten":
+        return _in_the_page(function, calls)
     return _in_a_thread(function, calls, seconds)
 
 
@@ -104,7 +105,7 @@ def call_once(
             value = plain(function(*given))
         return Outcome(value=value, changed=repr(plain(given)) != repr(plain(args)))
     except caught as error:
-        text, kind = _text_of(error), type(error).__name__
+        text, kind = text_of(error), type(error).__name__
         if isinstance(error, SystemExit):
             return Outcome(problem="leaves Python (sys.exit) instead of returning")
         if isinstance(error, RecursionError):
@@ -112,7 +113,7 @@ def call_once(
         return Outcome(problem=f"raises {kind}: {text[:200]}" if text else f"raises {kind}")
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """Return the first line of what an error says, which may be an error again."""
     try:
         text = "".join([str(error)]).strip().partition("\n")[0]
@@ -126,10 +127,10 @@ def plain(value: Any) -> Any:
 
     What comes out is of exactly these types: it can travel and be compared without calling the reader's code.
     """
-    if isinstance(value, Tensor):
+    if isinstance(value, TENSOR):
         value = value.detach().to_dense() if value.layout != torch.strided else value.detach()
         value = value.cpu().tolist()
-    elif isinstance(value, np.ndarray | np.generic):
+    elif isinstance(value, (ARRAY, SCALAR)):
         value = float(value) if isinstance(value, np.longdouble) else value.tolist()
     if value is None or isinstance(value, bool):
         return value
@@ -156,7 +157,7 @@ def show_call(name: str, args: tuple[Any, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Tensor):
+    if isinstance(value, TENSOR):
         usual = value.dtype in (torch.float32, torch.int64, torch.bool)
         # The fewest digits that give the same number again: rounding could break a tie.
         size = value.numel() + 1
@@ -191,7 +192,7 @@ def _in_a_copy(function: Callable, calls: Calls, seconds: int | float) -> list[O
     try:
         while len(outcomes) < len(calls):
             if not reader.poll(max(deadline - time.monotonic(), 0)):
-                outcomes.append(_late(seconds, recursive))
+                outcomes.append(late(seconds, recursive))
                 break
             match reader.recv():
                 case "printed", str(text):
@@ -294,10 +295,16 @@ def _in_a_thread(function: Callable, calls: Calls, seconds: int | float) -> list
         thread.join(0.05)
         if not thread.is_alive():
             break
-    return [*outcomes, _late(seconds, _branching(*frames))]
+    return [*outcomes, late(seconds, _branching(*frames))]
 
 
-def _late(seconds: int | float, recursive: str) -> Outcome:
+def _in_the_page(function: Callable, calls: Calls) -> list[Outcome]:
+    printed = Passing(sys.stdout.write)
+    return [call_once(function, args, BaseException, printed) for args in calls]
+
+
+def late(seconds: int | float, recursive: str = "") -> Outcome:
+    """Return what became of a call that took too long; `recursive` is a function that calls itself."""
     asked = "is there a loop that never ends, or one with far too many rounds?"
     if recursive:
         asked = (

@@ -2,8 +2,12 @@
 import { button, frame, h, line, newId, plural, quiet } from './kit/kit.js';
 import { choiceOrder } from './core/choices.js';
 import { askedIn, fill, judge, LETTERS } from './core/judging.js';
+import { codeEditor } from './kit/code_editor.js';
+import { loadCodeMirror, openPython, runPython, runsInPage } from './kit/python.js';
+import { sitePage } from './kit/worker.js';
 
 /** @import { Item as Judged, Sentences } from './core/judging.js' */
+/** @import { CodeEditor } from './kit/code_editor.js' */
 /** @import { Drawn } from './kit/kit.js' */
 
 /**
@@ -234,20 +238,104 @@ function prediction(item, sentences, onresult) {
 }
 
 /**
- * A function to write: the page shows a beginning, the notebook checks it, and the reader ticks a box when it passed.
+ * A function to write. Where the site has Python for it, it is written and judged here; else the page shows a beginning,
+ * the notebook checks it, and the reader ticks a box when it passed.
  * @param {Item} item
  * @param {OnResult} onresult
  * @returns {Task}
  */
 function codeTask(item, onresult) {
+  return runsInPage(item.id) ? editorTask(item, onresult) : notebookTask(item, onresult);
+}
+
+/**
+ * @param {Item} item
+ * @param {OnResult} onresult
+ * @returns {Task}
+ */
+function notebookTask(item, onresult) {
   const done = h('input', { type: 'checkbox', onchange: () => onresult(done.checked ? 'seen' : '', '') });
   const { stub = '' } = item;
+  const why = sitePage.lmSite?.python ? 'It needs PyTorch, so write it in the notebook' : 'Write it in the notebook';
   const nodes = [
     codeBlock(`${stub}\n\ncheck("${item.id}", ${stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
-    quiet('Write it in the notebook: the cell is below, and check tries your function on cases.'),
+    quiet(`${why}: the cell is below, and check tries your function on cases.`),
     h('label', { class: 'lmw-choice' }, done, h('span', {}, 'My function passed')),
   ];
   return { nodes, restore: ({ state }) => void (done.checked = state === 'seen') };
+}
+
+/**
+ * An editor and what became of its code. Both, and Python, are loaded when the reader asks for them.
+ * @param {Item} item
+ * @param {OnResult} onresult
+ * @returns {Task}
+ */
+function editorTask(item, onresult) {
+  let code = `${item.stub ?? ''}`.trimEnd() + '\n';
+  /** @type {CodeEditor | null} */
+  let editor = null;
+  const begin = codeBlock(code, 'Where to begin');
+  const open = button('Write it here', () => show());
+  const run = button('Run and check', () => attempt(), { hidden: true });
+  const keys = h('p', { class: 'lmw-quiet', id: newId('keys'), hidden: true }, KEYS);
+  const printed = h('pre', { class: 'lmw-code', tabindex: '0', role: 'group', 'aria-label': 'Printed', hidden: true });
+  const verdict = verdictLine();
+  const place = h('div', {}, begin);
+
+  async function show() {
+    open.disabled = true;
+    openPython().catch(() => {}); // it loads while the reader writes; a run says what went wrong
+    try {
+      const options = { text: code, label: item.title, describedby: keys.id, onrun: attempt, onedit: verdict.clear };
+      const mirror = await loadCodeMirror();
+      place.replaceChildren();
+      editor = codeEditor(mirror, place, options);
+      open.hidden = true;
+      run.hidden = keys.hidden = false;
+      editor.focus();
+    } catch (error) {
+      open.disabled = false;
+      verdict.show({ state: 'unreadable', text: messageOf(error) });
+    }
+  }
+  async function attempt() {
+    if (!editor || run.disabled) return;
+    const text = editor.read();
+    run.disabled = printed.hidden = true;
+    printed.textContent = '';
+    verdict.clear();
+    verdict.node.append(quiet('Running. The first time Python is loaded, which takes a few seconds.'));
+    const onprint = (/** @type {string} */ more) => (printed.append(more), printed.hidden = false);
+    try {
+      const ran = await runPython(item.id, text, onprint);
+      const explained = ran.text.split('\n\n');
+      verdict.show({ state: ran.state, text: explained[0] });
+      verdict.node.append(...markdown(explained.slice(1).join('\n\n')));
+      editor.mark(ran.line);
+      onresult(ran.state === 'unreadable' ? 'wrong' : ran.state, text);
+    } catch (error) {
+      verdict.show({ state: 'unreadable', text: messageOf(error) });
+    }
+    run.disabled = false;
+  }
+  /** @param {Remembered} saved */
+  const restore = ({ state, answer }) => {
+    if (!answer) return;
+    code = answer;
+    begin.replaceChildren(h('code', {}, code));
+    if (state === 'right') {
+      verdict.show({ state, text: 'Your function has passed; above is the code that you ran last.' });
+    }
+  };
+  return { nodes: [place, line(open, run), keys, printed, verdict.node], restore };
+}
+
+const KEYS = 'Tab indents; Escape and then Tab leaves the editor. Ctrl + Enter (⌘ + Enter) runs the code.';
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**

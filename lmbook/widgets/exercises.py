@@ -14,8 +14,8 @@ from lmbook.widgets.bundle import bundle, style
 class Exercises(BookWidget):
     """Shows the exercises and the quiz of a chapter: question, answer, hints one by one, solution on demand.
 
-    Code is written and checked in a notebook; the page shows where to begin. The site stores what was done
-    (`lmProgress`, of site/static/progress.js); elsewhere nothing is stored.
+    Code is checked in a notebook; on the site, what needs no PyTorch is written and run in the page. The site
+    stores what was done (`lmProgress`, of site/static/progress.js); elsewhere nothing is stored.
 
     Args:
         chapter: its name, such as "tokens"; `lmbook.exercises.chapters()` lists them.

@@ -9,6 +9,7 @@
   const KEY = 'lm-book-progress';
   const VERSION = 1;
   const STATES = ['right', 'wrong', 'seen'];
+  const LONGEST = 5000; // characters of an answer, which may be code
   const COPY = `${KEY}-damaged`;
   const fresh = () => /** @type {Progress} */ ({ version: VERSION, seed: 0, done: {}, place: null });
   const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
@@ -29,7 +30,7 @@
     if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done) return null;
     /** @param {[string, any]} entry */
     const fine = ([, e]) =>
-      STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= 500 && e.at > 0;
+      STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= LONGEST && e.at > 0;
     const { page, anchor, title, at } = data.place ?? {};
     const place = [page, anchor, title].every((part) => typeof part === 'string') && at > 0
       ? { page, anchor, title, at }
@@ -90,7 +91,7 @@
     /** @param {string} id @param {Omit<Entry, 'at'> | null} entry */
     record: (id, entry) =>
       change(({ done }) => {
-        if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, 500), at: Date.now() };
+        if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, LONGEST), at: Date.now() };
         else delete done[id];
       }),
     seed() {

@@ -116,7 +116,7 @@ def test_the_script_of_the_views_says_where_workers_and_weights_are(monkeypatch,
 
 @pytest.mark.parametrize("before", ["?v=11111111", ""])
 def test_new_views_are_written_and_every_page_names_their_sums(monkeypatch, tmp_path, before):
-    monkeypatch.setattr(views, "script", lambda weights: "new script")
+    monkeypatch.setattr(views, "script", lambda *_: "new script")
     monkeypatch.setattr(views, "style", lambda: "new style")
     page = tmp_path / "chapters" / "one.html"
     page.parent.mkdir()

@@ -19,6 +19,7 @@
  * @property {Record<string, string>} [views]
  * @property {Record<string, string>} workers
  * @property {string | null} weights
+ * @property {{ place: string, book: string, exercises: string[] } | null} [python] for kit/python.js, if the site has it
  */
 /** @typedef {typeof globalThis & { lmSite?: SiteFiles, lmWorkers?: Record<string, string> }} Page */
 
@@ -61,7 +62,7 @@ async function workerText(name) {
  * @param {string} src
  * @returns {Promise<void>}
  */
-function loadScript(src) {
+export function loadScript(src) {
   return new Promise((resolve, reject) => {
     const script = Object.assign(document.createElement('script'), { src });
     script.onload = () => resolve();
