@@ -133,7 +133,7 @@ def test_what_cannot_be_is_said_and_mended(bench):
     bench.press("Train")
     bench.reach("failed")
     expect(
-        bench.root.get_by_text("a text of at least 1500 letters is needed, this one has 0")
+        bench.root.locator(".lmw-message", has_text="at least 1500 letters is needed, this one has 0")
     ).to_be_visible()
     bench.set(Learning_rate="0.01")
     bench.small(steps=20)
@@ -166,7 +166,7 @@ def test_weights_travel_to_lmbook_and_back(bench, tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     opener.set_input_files(path)
     bench.reach("failed")
-    expect(bench.root.get_by_text(re.compile("the file is cut: "))).to_be_visible()
+    expect(bench.root.locator(".lmw-message", has_text="the file is cut: ")).to_be_visible()
     bench.press("One step")  # the run that was there still is
     bench.reach("stopped")
     assert bench.data()["step"] == "1"
