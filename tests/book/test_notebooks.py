@@ -36,6 +36,13 @@ def faults(cells: list, wrong) -> list[str]:
     return [cell.id for cell in cells if wrong(cell)]
 
 
+@every_chapter
+def test_a_chapter_has_its_number_in_its_title_and_other_pages_have_none(path):
+    number = re.match(r"0?(\d+)_", path.stem)
+    title = nbformat.read(path, as_version=4).cells[0].source
+    assert re.match(r"# (?:(\d+)\. )?[A-Z]", title)[1] == (number and number[1])
+
+
 def test_the_contents_name_every_chapter_once():
     named = pages()
     assert len(named) == len(set(named))
