@@ -45,29 +45,30 @@ def files(*names: str) -> list[Path]:
     return sorted(filter(belongs, found))
 
 
-def content(path: Path) -> bytes:
-    """Return what counts of a file: of pyproject.toml the package and its data, not the tools."""
+def content(path: Path, settings: tuple[str, ...]) -> bytes:
+    """Return what counts of a file: of pyproject.toml the package and these of the book's own settings."""
     if path.name != "pyproject.toml":
         return path.read_bytes()
-    settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    return repr((settings.get("project"), settings.get("tool", {}).get("lmbook"))).encode()
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    own = tables.get("tool", {}).get("lmbook", {})
+    return repr((tables.get("project"), [own.get(name) for name in settings])).encode()
 
 
 def is_view(path: Path) -> bool:
     return bool(VIEWS.fullmatch(path.relative_to(ROOT).as_posix()))
 
 
-def fingerprint(paths: list[Path]) -> str:
+def fingerprint(paths: list[Path], settings: tuple[str, ...] = ("data", "fonts", "node")) -> str:
     """Return a hash of the names and contents of files."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content(path) + b"\0")
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content(path, settings) + b"\0")
     return digest.hexdigest()
 
 
 def executed_with() -> str:
-    """Return the fingerprint of all that decides what chapters print, which excludes the widgets' views."""
-    return fingerprint([path for path in files(*RUNS) if not is_view(path)])
+    """Return the fingerprint of what decides what chapters print: no view, nothing that only pages need."""
+    return fingerprint([path for path in files(*RUNS) if not is_view(path)], ("data",))
 
 
 def drop_stale_cache() -> None:

@@ -134,3 +134,15 @@ def test_what_a_page_asks_for_and_is_not_there_stops_the_build_by_name(tmp_path,
 )
 def test_what_every_page_asks_for_and_is_not_there_stops_the_build_by_name(tmp_path, file):
     assert file.rpartition("/")[2] in build(tmp_path, "Nothing to see.", without=f"site/{file}")
+
+
+def test_another_npm_package_draws_the_pages_anew_and_runs_no_chapter(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_book, "ROOT", tmp_path)
+    settings = tmp_path / "pyproject.toml"
+    found = []
+    for package in ("a@1", "a@2"):
+        settings.write_text(f'[tool.lmbook]\ndata = ["b"]\nnode = ["{package}"]\n', encoding="utf-8")
+        found.append((build_book.executed_with(), build_book.fingerprint([settings])))
+    (runs, draws), (runs_then, draws_then) = found
+    assert runs == runs_then
+    assert draws != draws_then
