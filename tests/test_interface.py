@@ -23,6 +23,7 @@ from lmbook.interface import (
     check_shape,
     check_told,
     evaluating,
+    list_of,
 )
 
 
@@ -107,6 +108,13 @@ def test_check_int():
     for value in (2.5, float("nan"), "7", None, True):
         with pytest.raises(TypeError, match=f"k must be an int, at least 1; got {value!r}"):
             check_int("k", value)
+    assert check_int("k", 7, 3, 7) == 7
+    with pytest.raises(ValueError, match=r"k must be at most 7, got 8$"):
+        check_int("k", 8, 3, 7)
+    with pytest.raises(ValueError, match=f"k must be at most 7, got {'9' * 30}$"):
+        check_int("k", 10**30 - 1, 3, 7)
+    with pytest.raises(ValueError, match=r"k must be at most 7, got an int of over 30 digits$"):
+        check_int("k", 10**30, 3, 7)
 
 
 def test_check_number():
@@ -195,6 +203,45 @@ def test_nothing_is_stretched_to_a_shape(shape):
     message = re.escape(f"padding_mask must be (5, 7) torch.bool, got {shape} torch.bool")
     with pytest.raises(ValueError, match=message):
         check_mask("padding_mask", torch.zeros(shape).bool(), (5, 7))
+
+
+UNREADABLE = [
+    (torch.zeros(3, dtype=torch.int64, device="meta"), "torch.int64 on meta, where tensors have no numbers"),
+    (torch.zeros(3, dtype=torch.int64).to_sparse(), "a tensor with layout torch.sparse_coo"),
+    (torch.nested.nested_tensor([torch.zeros(3), torch.zeros(2)], layout=torch.jagged), "a nested tensor"),
+    (torch.zeros(2, 2, 1, dtype=torch.int64), r"torch.int64 of shape \(2, 2, 1\)"),
+]
+
+
+def test_a_list_is_anything_with_items():
+    assert list_of("ids", torch.tensor([5, 7])) == [5, 7]
+    assert list_of("ids", (n for n in (5, 7))) == [5, 7]
+    with pytest.raises(TypeError, match="ids must be a list, got 3"):
+        list_of("ids", 3)
+
+
+@pytest.mark.parametrize(("value", "words"), UNREADABLE, ids=["meta", "sparse", "nested", "three axes"])
+def test_a_tensor_that_is_no_list_is_refused_by_what_it_is(value, words):
+    with pytest.raises(TypeError, match=f"ids must be a list, got {words}$"):
+        list_of("ids", value)
+
+
+@pytest.mark.parametrize(("value", "words"), UNREADABLE[:3], ids=["meta", "sparse", "nested"])
+def test_a_tensor_without_numbers_at_hand_is_named(value, words):
+    with pytest.raises(TypeError, match=f"input_ids must be a tensor of int64 ids, got {words}"):
+        check_ids(value, 7)
+    if value.device.type != "meta":
+        with pytest.raises(TypeError, match=f"mask must be a tensor of bool, got {words}"):
+            check_mask("mask", value, (3,))
+        with pytest.raises(TypeError, match=rf"x must be a tensor of shape \(3,\), got {words}"):
+            check_shape("x", value, (3,))
+
+
+def test_a_mask_lies_where_the_ids_lie():
+    here, there = torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, 3, dtype=torch.bool, device="meta")
+    check_mask("mask", here, (2, 3), torch.device("cpu"))
+    with pytest.raises(ValueError, match="mask must be on cpu, as the ids are; got one on meta"):
+        check_mask("mask", there, (2, 3), torch.device("cpu"))
 
 
 def test_a_mask_is_a_tensor_of_bool():
