@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { swiglu } from '../../lmbook/widgets/core/gradients.js';
 import { Kernels } from '../../lmbook/widgets/core/kernels.js';
 import { seededRandom } from '../../lmbook/widgets/core/random.js';
 import { trainingProducts } from '../../lmbook/widgets/core/training_kernels.js';
@@ -63,15 +64,25 @@ Deno.test('powers of four numbers at a time, and their sum', () => {
 Deno.test('gates of four numbers at a time', () => {
   const { run, place } = placing();
   const [g, u, h, s] = [place(200, (v) => 40 * v - 20), place(200), place(200), place(200)];
-  g.view.set([0, 300, -300, Infinity]);
+  g.view.set([0, 300, -300, Infinity, -49, -51, -80, -88]);
   run.gates?.(h.at, s.at, g.at, u.at, 50);
   g.view.forEach((value, i) => {
-    const want = 1 / (1 + Math.exp(-value));
-    assert.ok(Math.abs(s.view[i] - want) <= 1e-6 * want + 1e-37, `σ(${value}) is ${s.view[i]}`);
+    const want = value < -50 ? 0 : 1 / (1 + Math.exp(-value)); // as with powers
+    assert.ok(Math.abs(s.view[i] - want) <= 1e-6 * want, `σ(${value}) is ${s.view[i]}`);
     const product = value * s.view[i] * u.view[i];
     assert.ok(h.view[i] === product || Math.abs(h.view[i] - product) <= 1e-6 * Math.abs(product));
   });
   for (const { around } of [h, s]) assert.deepEqual(around(), Array(8).fill(9));
+});
+
+Deno.test('a closed gate is 0 in plain JavaScript too', () => {
+  const { place } = placing();
+  const run = trainingProducts(new Kernels({ plain: true }));
+  const [h, s, wide] = [place(3), place(3), place(6)];
+  wide.view.set([-80, -51, -49, 1, 1, 1]);
+  swiglu({ run }, h, s, wide, 1, 3);
+  assert.deepEqual([...s.view.subarray(0, 2)], [0, 0]);
+  assert.ok(s.view[2] > 1e-22 && h.view[2] < 0);
 });
 
 Deno.test('without WebAssembly the plain products serve', () => {

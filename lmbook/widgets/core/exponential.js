@@ -8,7 +8,8 @@
 
 const CUTS = 1024;
 const EXP_LIMIT = 700; // beyond it the result is 0 or infinite; float32 ends at 104 already
-const LEAST_POWER = -50; // of a softmax: what is less counts as 0, as in training.wat
+// Beside 1 a smaller power counts for nothing, and is 0 as in training.wat: processors are slow with numbers near 10⁻³⁸.
+export const LEAST_POWER = -50;
 const EXP_OFFSET = 2_000_000; // makes n + EXP_OFFSET positive, so that | 0 rounds down
 const FRACTIONS = Float64Array.from({ length: CUTS }, (_, j) => 2 ** (j / CUTS));
 const POWERS = Float64Array.from({ length: 2200 }, (_, i) => 2 ** (i - 1100));

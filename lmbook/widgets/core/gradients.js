@@ -6,7 +6,7 @@
 //
 // A row of text is computed at a time: T tokens. V words, D width, H query heads, K key/value heads, E numbers a head,
 // F width of the feed-forward part. Matrices are stored row by row.
-import { quickExp, softmaxInPlace } from './exponential.js';
+import { LEAST_POWER, quickExp, softmaxInPlace } from './exponential.js';
 
 /** @import { TrainingProducts } from './training_kernels.js' */
 
@@ -240,7 +240,7 @@ export function swiglu({ run }, h, gates, wide, T, F) {
     const [own, g] = [t * F, 2 * t * F];
     run.gates?.(h.at + 4 * own, gates.at + 4 * own, wide.at + 4 * g, wide.at + 4 * (g + F), done / 4);
     for (let i = done; i < F; i++) {
-      const share = 1 / (1 + quickExp(-wide.view[g + i]));
+      const share = wide.view[g + i] < LEAST_POWER ? 0 : 1 / (1 + quickExp(-wide.view[g + i]));
       gates.view[own + i] = share;
       h.view[own + i] = wide.view[g + i] * share * wide.view[g + F + i];
     }

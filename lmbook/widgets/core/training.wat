@@ -98,6 +98,7 @@
       (f32.add (f32x4.extract_lane 2 (local.get $sum)) (f32x4.extract_lane 3 (local.get $sum)))))
 
   ;; ---- gates: s = 1 / (1 + e^−g) and h = g · s · u, `fours` times four numbers ---------------------------------------
+  ;; As above: where g is below −50, s is 0.
   (func (export "gates") (param $h i32) (param $s i32) (param $g i32) (param $u i32) (param $fours i32)
     (local $v v128) (local $one v128)
     (local.set $one (f32x4.splat (f32.const 1)))
@@ -105,6 +106,7 @@
       (br_if $done (i32.eqz (local.get $fours)))
       (local.set $v (f32x4.div (local.get $one)
         (f32x4.add (local.get $one) (call $exp (f32x4.neg (v128.load (local.get $g)))))))
+      (local.set $v (v128.andnot (local.get $v) (f32x4.lt (v128.load (local.get $g)) (f32x4.splat (f32.const -50)))))
       (v128.store (local.get $s) (local.get $v))
       (v128.store (local.get $h) (f32x4.mul (f32x4.mul (v128.load (local.get $g)) (local.get $v))
         (v128.load (local.get $u))))
