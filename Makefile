@@ -1,4 +1,4 @@
-# make book | serve | pdf | test | test-all | refresh | models | heights | bench | bench-page | audit.  Everything runs in .venv, made on first use.
+# make book | serve | pdf | course | test | test-all | refresh | models | heights | bench | bench-page | audit.  Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
 SELECT ?= -m "not slow and not timed"
@@ -14,7 +14,7 @@ DATA = $(shell $(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject
 # One thread a process: the chapters run side by side, and so do the tests.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book serve pdf test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models heights bench bench-page audit
+.PHONY: book serve pdf course test test-all lint unit unit-unpinned notebooks rerun browser mutants refresh models heights bench bench-page audit
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -25,6 +25,10 @@ serve: book
 
 pdf: book
 	@$(RUN) tools/ensure_chromium.py && $(RUN) tools/print_book.py
+
+# Slides, assignment sheets and keys as PDFs in _build/course; the site has them as pages.
+course: book
+	@$(RUN) tools/ensure_chromium.py && $(RUN) tools/print_course.py
 
 test: lint unit notebooks browser
 	@echo "make test: everything passed."

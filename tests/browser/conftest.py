@@ -26,10 +26,10 @@ from pathlib import Path
 import ensure_chromium
 import lm_parity as parity
 import pytest
+from built_site import HTML, PAGES
 from playground_page import carried, playground  # noqa: F401  (fixtures of two modules)
 from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 
-HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -45,8 +45,7 @@ class Site:
 
     @property
     def pages(self) -> list[str]:
-        found = self.root.rglob("*.html")
-        return sorted(str(p.relative_to(self.root)) for p in found if "_static" not in p.parts)
+        return PAGES
 
     def http(self, path: str) -> str:
         return f"{self.origin}/{path}"
