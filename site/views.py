@@ -2,9 +2,9 @@
 
 One script, which all pages share, has every file of `lmbook/widgets` once and a view for each class;
 static-widgets.js finds it by the name of the class. A view with a folder of its own (the playground, the
-laboratory) is a script of its own, which only a page with this widget loads. What runs in a worker is a file
-of its own too, which a view loads when a reader asks for it. They are classic scripts: a browser loads no
-modules from the disk. Nothing here needs Sphinx, so a changed view is in the site at once.
+laboratory, the review) is a script of its own, which only a page with this widget loads. What runs in a
+worker is a file of its own too, which a view loads when a reader asks for it. They are classic scripts: a
+browser loads no modules from the disk. Nothing here needs Sphinx, so a changed view is in the site at once.
 """
 
 import ast
@@ -20,12 +20,13 @@ from book import ROOT
 from python_files import write_book
 
 WIDGETS = ROOT / "lmbook" / "widgets"
+PAGES = {"review/view.js": "review"}  # views of pages of the site, which no class brings, with their names
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
 WEIGHTS = "weights/SmolLM2-135M-Instruct.Q4_1.gguf"  # in the same folder, if the site has it
 
 
 def views() -> dict[str, list[str]]:
-    """Return the view files of the book's widgets, each with the names of the classes that it draws.
+    """Return the view files of the book's widgets and pages, each with the names of what it draws.
 
     They are read from lines such as `_esm = bundle("shannon.js")`: importing the classes takes seconds.
     """
@@ -35,7 +36,7 @@ def views() -> dict[str, list[str]]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and (view := view_of(node)):
                 found[view].append(f"{module}.{node.name}")
-    return dict(found)
+    return dict(found) | {view: [name] for view, name in PAGES.items()}
 
 
 def view_of(node: ast.ClassDef) -> str | None:

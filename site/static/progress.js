@@ -1,7 +1,7 @@
 /* What the reader has done, kept in this browser's localStorage and sent nowhere. Only this file knows its key and
-   format: {version, seed, done: {exercise: {state, answer, print, at}}, place: {page, anchor, title, at}}. Of a choice
-   the answer is its text; the seed gives the order in which this reader sees choices. Widgets reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
-/** @typedef {{ state: string, answer: string, print?: string, at: number }} Entry what was done at one exercise */
+   format: {version, seed, done: {exercise: {state, answer, print, at, passed}}, place: {page, anchor, title, at}}. Of a
+   choice the answer is its text; `passed` is core/review.js's; the seed gives the order in which this reader sees choices. Widgets reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
+/** @typedef {{ state: string, answer: string, print?: string, at: number, passed?: number }} Entry of one exercise */
 /** @typedef {{ page: string, anchor: string, title: string, at: number }} Place where the reader was last */
 /** @typedef {{ version: number, seed: number, done: Record<string, Entry>, place: Place | null }} Progress seed 0: none yet */
 /** @typedef {Storage & { lasts?: boolean }} Kept the browser's, or the stand-in that lasts as long as the page */
@@ -31,12 +31,15 @@
     /** @param {[string, any]} entry */
     const fine = ([, e]) =>
       STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= LONGEST && e.at > 0;
+    /** @param {[string, any]} entry @returns {[string, Entry]} */
+    const clean = ([id, { passed, ...e }]) => [id, Number.isInteger(passed) ? { ...e, passed } : e];
     const { page, anchor, title, at } = data.place ?? {};
     const place = [page, anchor, title].every((part) => typeof part === 'string') && at > 0
       ? { page, anchor, title, at }
       : null;
     const seed = Number.isInteger(data.seed) && data.seed > 0 && data.seed < 2 ** 32 ? data.seed : 0;
-    return { version: VERSION, seed, done: Object.fromEntries(Object.entries(data.done).filter(fine)), place };
+    const done = Object.fromEntries(Object.entries(data.done).filter(fine).map(clean));
+    return { version: VERSION, seed, done, place };
   }
   /** @param {string} text */
   function parse(text) {
@@ -91,8 +94,10 @@
     /** @param {string} id @param {Omit<Entry, 'at'> | null} entry */
     record: (id, entry) =>
       change(({ done }) => {
-        if (entry) done[id] = { ...entry, answer: String(entry.answer).slice(0, LONGEST), at: Date.now() };
-        else delete done[id];
+        if (!entry) return void delete done[id];
+        const { print, passed } = done[id] ?? {};
+        const reviewed = passed !== undefined && print === entry.print ? { passed } : {};
+        done[id] = { ...reviewed, ...entry, answer: String(entry.answer).slice(0, LONGEST), at: Date.now() };
       }),
     seed() {
       if (!state.seed) change((now) => (now.seed ||= 1 + Math.floor(Math.random() * (2 ** 32 - 1))));
@@ -108,6 +113,8 @@
   const pageOf = (path) => decodeURIComponent(path).replace(/^.*\//s, '').replace(/\.html$/, '');
   const links =
     () => /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.bd-links a.reference.internal')]);
+  /** @param {string} page whether it is a chapter: its file has a number */
+  const isChapter = (page) => /^\d+_/.test(page);
   /** @param {string} id */
   const isDone = (id) => ['right', 'seen'].includes(state.done[id]?.state);
 
@@ -126,15 +133,17 @@
     mark.className = 'lm-done';
     mark.dataset.all = String(done === exercises.length && answered === quiz.length);
     mark.title = `${done} of ${exercises.length} exercises done, ${answered} of ${quiz.length} quiz questions answered`;
-    const short = Object.assign(document.createElement('span'), {
-      ariaHidden: 'true',
-      textContent: `${done}/${exercises.length}`,
-    });
-    const heard = Object.assign(document.createElement('span'), {
-      className: 'visually-hidden',
-      textContent: mark.title,
-    });
-    mark.replaceChildren(...(done || answered ? [short, heard] : []));
+    /** @param {string} textContent @param {object} more */
+    const span = (textContent, more) => Object.assign(document.createElement('span'), { textContent, ...more });
+    const shown = [
+      ...(exercises.length ? [`${done}/${exercises.length}`] : []),
+      ...(quiz.length ? [`quiz ${answered}/${quiz.length}`] : []),
+    ];
+    const parts = [
+      span(shown.join(' · '), { ariaHidden: 'true' }),
+      span(mark.title, { className: 'visually-hidden' }),
+    ];
+    mark.replaceChildren(...(done || answered ? parts : []));
     if (mark !== next) link.after(mark);
   }
   function draw() {
@@ -145,16 +154,16 @@
   function showPlace() {
     const { place } = state;
     const link = place && links().find((a) => pageOf(a.pathname) === place.page);
-    if (!link) return;
+    if (!link || !isChapter(place.page)) return;
     const anchor = Object.assign(document.createElement('a'), { textContent: place.title });
     anchor.href = `${link.href.split('#')[0]}#${place.anchor}`;
     part('place')?.replaceChildren('Go on at ', anchor);
   }
-  /* Stores the heading that the reader has scrolled to, once they have stopped. */
+  /* Stores the heading of a chapter that the reader has scrolled to, once they have stopped. */
   function follow() {
     const heads = [...document.querySelectorAll('.bd-article section[id] > :is(h1, h2, h3)')];
     const page = pageOf(location.pathname);
-    if (!heads.length || ['index', 'search', 'genindex', ''].includes(page)) return;
+    if (!heads.length || !isChapter(page)) return; // a look into the glossary is no place to go on at
     let timer = 0;
     /** @param {Element} head */
     const text = (head) => head.firstChild?.textContent?.trim() ?? '';

@@ -3,11 +3,13 @@
 python tests/book/test_glossary.py      lists, chapter by chapter, terms that are used and never linked there
 """
 
+import doctest
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from extensions import terms
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 GLOSSARY = (CHAPTERS / "glossary.md").read_text(encoding="utf-8").partition("````{glossary}\n")[2]
@@ -92,6 +94,12 @@ def never_linked_in(text: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in CHAPTERS.glob("*.ipynb")))
 def test_every_term_that_a_chapter_uses_is_linked_there(name):
     assert not never_linked(name)
+
+
+def test_the_meanings_that_pages_show_are_taken_from_the_glossary():
+    found = doctest.testmod(terms)
+    assert found.attempted
+    assert not found.failed
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import lmbook.widgets
 
 CLASSES = [cls for name in lmbook.widgets.__all__ if isinstance(cls := getattr(lmbook.widgets, name), type)]
 DRAWN = {f"{cls.__module__}.{cls.__name__}" for cls in CLASSES if issubclass(cls, anywidget.AnyWidget)}
+DRAWN |= set(views.PAGES.values())
 
 
 def test_every_widget_has_a_view_and_only_those():
@@ -29,10 +30,10 @@ def test_the_script_registers_a_view_for_each_class(tmp_path):
     assert dict(run_module(tmp_path, "", asked, texts)) == dict.fromkeys(DRAWN, "function")
 
 
-def test_a_page_without_the_playground_and_the_laboratory_loads_none_of_them(tmp_path):
+def test_a_page_without_playground_laboratory_and_review_loads_none_of_them(tmp_path):
     asked = "(0, eval)(saved); print([Object.keys(lmViews), Object.entries(lmSite.views)]);"
     shared, elsewhere = run_module(tmp_path, "", asked, views.script())
-    assert views.own_scripts().keys() == {"playground", "laboratory"}
+    assert views.own_scripts().keys() == {"playground", "laboratory", "review"}
     assert not set(shared) & dict(elsewhere).keys()
     assert set(shared) | dict(elsewhere).keys() == DRAWN
     views.write_views(tmp_path)

@@ -42,7 +42,7 @@ def open_panel(page: Page) -> None:
 def test_what_was_done_is_there_again_and_in_the_contents(page, site, open_widgets):
     open_widgets(page, site.http(PAGE))
     solve_first(page)
-    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    expect(badge(page)).to_contain_text(f"1/{TOTAL} · quiz 0/{len(load('probability').quiz)}")
     assert stored(page)["done"]["probability-1"]["answer"] == "4"
     page.goto(site.http(OTHER), wait_until="networkidle")
     expect(badge(page)).to_contain_text(f"1 of {TOTAL} exercises done")
@@ -64,6 +64,29 @@ def test_the_place_in_the_book_is_offered_again(page, site):
     expect(link).to_contain_text("The zero problem")
     link.click()
     page.wait_for_url("**/01_probability.html#the-zero-problem")
+
+
+def test_a_look_into_the_glossary_is_no_place_to_go_on_at(page, site):
+    page.goto(site.http(PAGE), wait_until="networkidle")
+    page.locator("#the-zero-problem").evaluate("(section) => section.scrollIntoView()")
+    page.wait_for_function(f"() => (localStorage.getItem('{KEY}') ?? '').includes('the-zero-problem')")
+    page.goto(site.http("chapters/notation.html"), wait_until="networkidle")
+    page.evaluate("scrollTo(0, 2000)")
+    page.wait_for_timeout(1000)  # a place is stored after 600 ms
+    page.reload()
+    expect(page.locator(".lm-progress-place a")).to_contain_text("The zero problem")
+
+
+def test_what_a_review_has_found_outlives_the_chapter_and_bad_values_do_not(page, site):
+    page.goto(site.http(PAGE), wait_until="networkidle")
+    fill(page, json.dumps({"version": 1, "done": {"a": DONE | {"passed": 2}, "b": DONE | {"passed": "2"}}}))
+    page.reload()
+    record = "(name) => lmProgress.record(name, { state: 'right', answer: '5', print: '0' })"
+    for name, passed in (("a", 2), ("b", None)):
+        page.evaluate(record, name)
+        assert stored(page)["done"][name].get("passed") == passed
+    page.evaluate("() => lmProgress.record('a', { state: 'right', answer: '5', print: 'new' })")
+    assert "passed" not in stored(page)["done"]["a"]
 
 
 def test_export_forget_import(page, site, open_widgets, tmp_path):

@@ -1,0 +1,42 @@
+// What the parts of the review page share: the questions of the book, and what a reader's answers change.
+import { answered } from '../core/review.js';
+import { memory } from '../exercises_tasks.js';
+
+/** @import { Item } from '../exercises_tasks.js' */
+
+/** @typedef {{ chapter: string, number: number, page: string, title: string, exercises: Item[], quiz: Item[] }} Sheet */
+/** @typedef {Item & { sheet: Sheet }} Question */
+
+/**
+ * @param {Sheet} sheet
+ * @returns {Question[]}
+ */
+export function questionsOf(sheet) {
+  return [...sheet.exercises, ...sheet.quiz].map((item) => ({ ...item, sheet }));
+}
+
+/** @param {Sheet} sheet */
+export function isBegun(sheet) {
+  return questionsOf(sheet).some(({ id }) => memory().recall(id));
+}
+
+/**
+ * @param {Item} item
+ * @param {{ right: boolean, state: string, answer: string }} given
+ */
+export function keep(item, given) {
+  memory().record(item.id, answered(item, memory().recall(item.id), given, Date.now()));
+}
+
+/** @param {number} time milliseconds since 1970 */
+export function dateOf(time) {
+  return new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+}
+
+/**
+ * The address of a chapter, from this page.
+ * @param {Sheet} sheet
+ */
+export function chapterAddress({ page }) {
+  return `${page}.html`;
+}
