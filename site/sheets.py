@@ -5,6 +5,7 @@ and the solutions. The letters of choices are those of the notebook's `check`.
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -146,18 +147,26 @@ def wrong_answers(item: dict) -> str:
     return f"<details open><summary>Wrong answers</summary><dl>{cells}</dl></details>"
 
 
+def parts(sheet: Sheet, draw: Callable[[str, dict], str]) -> str:
+    """Return all items as `draw` draws them, exercises and quiz each under a heading."""
+    drawn = [(name.startswith("Q"), draw(name, item)) for name, item in sheet.numbered()]
+    exercises, quiz = (
+        "".join(text for quizzed, text in drawn if quizzed is asked) for asked in (False, True)
+    )
+    return (f"<h2>Exercises</h2>{exercises}" if exercises else "") + f"<h2>Quiz</h2>{quiz}"
+
+
 def sheet_body(sheet: Sheet, title: str) -> str:
     """Return the assignment sheet of a chapter, `title` being that of its page."""
-    asked = "".join(question(name, item) for name, item in sheet.numbered())
     return (
         f"<h1>{escape(title)}</h1><p>Assignment: {sheet.contents}, about {sheet.minutes} minutes. "
         "In the chapter’s notebook <code>check</code> answers too.</p>"
         '<p class="lm-answer">Name: <span class="lm-line"></span> Date: <span class="lm-line"></span></p>'
-        f"{asked}"
+        f"{parts(sheet, question)}"
     )
 
 
 def key_body(sheet: Sheet, title: str) -> str:
     """Return the key to a chapter's sheet, with what each known wrong answer comes from."""
-    answers = "".join(f"{answer(name, item)}{wrong_answers(item)}" for name, item in sheet.numbered())
+    answers = parts(sheet, lambda name, item: answer(name, item) + wrong_answers(item))
     return f"<h1>{escape(title)}: key</h1>{answers}"

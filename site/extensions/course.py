@@ -198,7 +198,7 @@ def slides(app: Sphinx, docname: str, doctree: nodes.document) -> str:
     whole = f'<a href="../chapters/{chapter}.html">the chapter</a>'
     parts.append(slide(f"<h2>To do</h2><p>{sheets()[chapter].contents}: {sheet}; {whole}. {BACK}.</p>"))
     about = '<footer>Arrow keys turn the slides, Esc shows all. <a href="?print">For printing</a></footer>'
-    return f'<main class="reveal"><div class="slides">{"".join(parts)}</div></main>{about}'
+    return f'<main><div class="reveal"><div class="slides">{"".join(parts)}</div></div></main>{about}'
 
 
 def write_slides(

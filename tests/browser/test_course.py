@@ -71,7 +71,7 @@ def test_pages_of_a_course_can_be_read_by_everybody(new_page, site, kind, looks,
 def test_arrow_keys_turn_the_slides_from_the_disk_too(page, site):
     page.goto(site.file(SLIDES))
     expect(page.locator(".reveal.ready")).to_be_visible()
-    current = page.locator(".lm-slide.present")
+    current = page.locator("section.present")
     expect(current).to_have_class(re.compile("lm-first"))
     page.keyboard.press("ArrowRight")
     expect(current).to_have_class(re.compile("lm-question"))
@@ -84,9 +84,9 @@ def test_arrow_keys_turn_the_slides_from_the_disk_too(page, site):
 def test_every_slide_fits_on_the_screen(page, site):
     page.goto(site.http(SLIDES))
     expect(page.locator(".reveal.ready")).to_be_visible()
-    for index in range(page.locator(".lm-slide").count()):
+    for index in range(page.locator("section.lm-slide").count()):
         page.evaluate("(index) => Reveal.slide(index)", index)
-        box = page.locator(".lm-slide.present").bounding_box()
+        box = page.locator("section.present").bounding_box()
         assert box["y"] >= 0, f"slide {index + 1}"
         assert box["y"] + box["height"] <= DESK["height"], f"slide {index + 1}"
 
@@ -94,7 +94,7 @@ def test_every_slide_fits_on_the_screen(page, site):
 def test_without_scripts_slides_are_one_page(new_page, site):
     page = new_page(java_script_enabled=False)
     page.goto(site.file(SLIDES))
-    expect(page.locator(".lm-slide").last).to_be_visible()
+    expect(page.locator("section.lm-slide").last).to_be_visible()
 
 
 def test_on_paper_a_slide_is_a_page_and_a_sheet_stands_upright(browser, monkeypatch, tmp_path):
