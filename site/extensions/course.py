@@ -18,7 +18,7 @@ from sheets import Sheet, key_body, sheet_body, sheets
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from extensions.figures import cells, stored_cells, summaries, widget_name
+from extensions.figures import cells, stored_cells, summaries
 from extensions.policy import POLICY
 from extensions.typography import tied
 
@@ -103,7 +103,7 @@ def reads(node: nodes.Element, ids: list[str]) -> bool:
 def shown_by(cell: nodes.container) -> list[dict]:
     """Return the figures of a cell, or its widget."""
     figures = [{"figure": figure, "place": figure["ids"][0]} for figure in cell.findall(nodes.figure)]
-    if not figures and (name := widget_name(cell)) and name != "Exercises":
+    if not figures and (name := cell.get("widget")) and name != "Exercises":
         return [{"widget": name, "place": cell["ids"][-1]}]
     return figures
 

@@ -90,8 +90,9 @@ def name_places(app: Sphinx, doctree: nodes.document) -> None:
     ids = [cell.get("id", "") for cell in stored_cells(source)]
     for cell in cells(doctree):
         own = ids[cell["cell_index"]]
-        if widget_name(cell):
+        if name := widget_name(cell):
             cell["ids"].append(f"widget-{own}")
+            cell["widget"] = name  # which is no longer to be seen when pages are drawn
         if drawn_caption(cell):
             cell["ids"].append(f"figure-{own}")
         for figure in cell.findall(nodes.figure):
