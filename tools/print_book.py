@@ -1,11 +1,12 @@
 """Prints the built site to one PDF, _build/book.pdf: `make pdf`.
 
-The articles of all pages become one document: ids get the name of their page, links between pages become
-links inside, widgets give way to their text. Chromium prints it twice, since only the first print tells on
-which page each part of the contents begins.
+The articles of the pages become one document: ids get the name of their page, links between pages become
+links inside, widgets give way to their text, exercises to their questions, with the key at the end. Chromium
+prints it twice, since only the first print tells on which page each part of the contents begins.
 """
 
 import sys
+from datetime import date
 from html import escape
 from pathlib import Path
 from posixpath import join, normpath, split
@@ -13,14 +14,18 @@ from urllib.parse import urlsplit
 
 import ensure_chromium
 import pypdf
+import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 import book
+from sheets import answer, question, sheets
 
 HTML = book.ROOT / "_build" / "html"
 PDF = book.ROOT / "_build" / "book.pdf"
+LEFT_OUT = {"chapters/api", "chapters/review", "chapters/teachers"}  # nobody looks for these on paper
+KEY = "key"  # the anchor of the key
 UNPRINTED = "script, .lm-widget, .headerlink, .copybtn, .toggle-button, noscript, details.hide"
 STYLE = """
 @page { size: A4; margin: 20mm 18mm 22mm; }
@@ -33,7 +38,9 @@ pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 details > * { display: block; }
 .toggle-hidden:not(.admonition) { visibility: visible; opacity: 1; height: auto; }
 .lm-cover { height: 240mm; display: flex; flex-direction: column; justify-content: center; }
-.lm-cover h1 { font-size: 34pt; } .lm-contents { break-before: page; }
+.lm-cover h1 { font-size: 34pt; } .lm-cover p:nth-child(3) { margin-top: 30mm; }
+.lm-item { break-inside: avoid; } .lm-item pre { font-size: 0.76rem; } #key .lm-item { font-size: 0.92em; }
+.lm-contents { break-before: page; }
 .lm-contents a { display: flex; color: inherit; text-decoration: none; }
 .lm-contents a.lm-part { margin-top: 0.8em; font-weight: 650; }
 .lm-contents a.lm-section { padding-left: 1.5em; }
@@ -42,6 +49,11 @@ details > * { display: block; }
 NUMBER = (
     '<div style="width:100%;text-align:center;font:9px sans-serif"><span class="pageNumber"></span></div>'
 )
+
+
+def printed() -> list[str]:
+    """Return the pages that are printed."""
+    return [page for page in book.pages() if page not in LEFT_OUT]
 
 
 def anchor(page: str, fragment: str = "") -> str:
@@ -77,8 +89,55 @@ def article(page: str, pages: list[str]) -> Tag:
             picture["src"] = normpath(join(split(page)[0], picture["src"]))
     for details in body.select("details"):
         details["open"] = ""
+    for cell in body.select("div.cell"):
+        if not cell.get_text(strip=True) and not cell.select_one("img, svg"):
+            cell.decompose()  # a cell whose code is hidden, and which shows nothing
+    ask_on_paper(body, page)
     body["id"] = anchor(page)
     return body
+
+
+def ask_on_paper(body: Tag, page: str) -> None:
+    """Put the questions, with room for the answers, where the page has its exercises."""
+    for still in body.select(".lm-still"):
+        if still.get_text().startswith("Exercises:"):
+            asked = "".join(question(*item) for item in sheets()[page.rpartition("/")[2]].numbered())
+            still.replace_with(BeautifulSoup(asked, "html.parser"))
+
+
+def key(titles: dict[str, str]) -> Tag:
+    """Return the key to all exercises, under the titles of the pages that ask them."""
+    parts = []
+    for name, sheet in sheets().items():
+        answers = "".join(answer(*item) for item in sheet.numbered())
+        title = escape(titles[f"chapters/{name}"])
+        parts.append(f'<section id="{anchor(KEY, name)}"><h2>{title}</h2>{answers}</section>')
+    whole = f'<article class="bd-article" id="{KEY}"><h1>Key to the exercises</h1>{"".join(parts)}</article>'
+    return BeautifulSoup(whole, "html.parser").article
+
+
+def articles() -> list[Tag]:
+    """Return all that stands between contents and end: the pages and the key."""
+    pages = printed()
+    made = [article(page, pages) for page in pages]
+    titles = {page: heading(one.find("h1")) for page, one in zip(pages, made, strict=True)}
+    return [*made, key(titles)]
+
+
+def cover(title: str, subtitle: str) -> str:
+    """Return the first page: what the book is, who wrote it, as of when, and what one may do with it."""
+    about = yaml.safe_load((book.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    config = yaml.safe_load((book.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    names = (
+        one.get("name") or f"{one.get('given-names', '')} {one['family-names']}".strip()
+        for one in about["authors"]
+    )
+    day = date.fromisoformat(book.git("log", "-1", "--format=%cs") or date.today().isoformat())
+    licence = BeautifulSoup(config["html"]["extra_footer"], "html.parser").get_text().strip()
+    lines = [subtitle, ", ".join(names), f"Version {about['version']}, {day:%-d %B %Y}", licence]
+    return (
+        f'<div class="lm-cover"><h1>{title}</h1>{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
+    )
 
 
 def heading(node: Tag) -> str:
@@ -108,14 +167,15 @@ def document(articles: list[Tag], starts: dict[str, int]) -> str:
     """Return the whole book as one HTML document, which stands in the folder of the site."""
     first = BeautifulSoup((HTML / f"{book.pages()[0]}.html").read_text(encoding="utf-8"), "html.parser")
     title = heading(first.find("title")).partition(" —")[0]
-    sheets = "".join(
+    styles = "".join(
         f'<link rel="stylesheet" href="{normpath(join("chapters", link["href"]))}">'
         for link in first.select('link[rel="stylesheet"]')
     )
+    styles += '<link rel="stylesheet" href="_static/course.css">'
     return (
         '<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8">'
-        f"<title>{title}</title>{sheets}<style>{STYLE}</style></head><body>"
-        f'<div class="lm-cover"><h1>{title}</h1><p>{first.select_one("article p").get_text()}</p></div>'
+        f"<title>{title}</title>{styles}<style>{STYLE}</style></head><body>"
+        f"{cover(title, first.select_one('article p').get_text().partition('. ')[0].rstrip('.') + '.')}"
         f"{contents(articles, starts)}{''.join(map(str, articles))}</body></html>"
     )
 
@@ -157,16 +217,15 @@ def add_outline(articles: list[Tag]) -> None:
 
 def print_book(browser: Browser) -> None:
     """Print the built site with `browser`; exit if a page is missing."""
-    pages = book.pages()
-    missing = [page for page in pages if not (HTML / f"{page}.html").exists()]
+    missing = [page for page in printed() if not (HTML / f"{page}.html").exists()]
     if missing:
         sys.exit(f"The site isn't built: {HTML.relative_to(book.ROOT)}/{missing[0]}.html is missing.")
-    articles = [article(page, pages) for page in pages]
+    parts = articles()
     page = browser.new_page()
-    print_once(page, articles, {})
-    print_once(page, articles, page_numbers())
+    print_once(page, parts, {})
+    print_once(page, parts, page_numbers())
     page.close()
-    add_outline(articles)
+    add_outline(parts)
 
 
 def main() -> None:

@@ -1,9 +1,13 @@
-"""The book on paper: one PDF, its contents, its links, and text in place of widgets."""
+"""The book on paper: one PDF, its cover, contents and links, text in place of widgets, answers at the end."""
+
+from functools import cache
 
 import book
 import print_book
 import pypdf
 import pytest
+import sheets
+from bs4 import BeautifulSoup, Tag
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +32,64 @@ def links(pdf) -> list[tuple[int, str]]:
     return found
 
 
-def test_every_chapter_is_there_and_in_the_outline(pdf):
+@cache
+def parts() -> dict[str, Tag]:
+    """Return what the book consists of, by its anchors."""
+    return {one["id"]: one for one in print_book.articles()}
+
+
+def test_chapters_and_key_are_there_and_in_the_outline(pdf):
     titles = [item.title for item in pdf.outline if not isinstance(item, list)]
-    built = [print_book.article(page, book.pages()) for page in book.pages()]
-    assert titles == [print_book.heading(one.find("h1")) for one in built]
+    assert titles == [print_book.heading(one.find("h1")) for one in parts().values()]
+    assert titles[-1] == "Key to the exercises"
+    numbered = [title for title in titles if title[0].isdigit()]
+    assert [int(title.partition(".")[0]) for title in numbered] == list(range(1, len(sheets.sheets()) + 1))
+
+
+def test_the_api_is_no_part_of_it():
+    assert "chapters/api" in book.pages()
+    assert not {print_book.anchor(page) for page in print_book.LEFT_OUT} & parts().keys()
+
+
+def test_the_cover_says_who_wrote_it_when_and_what_one_may_do(texts):
+    cover = " ".join(texts[0].split())
+    assert book.git("log", "-1", "--format=%cs")[:4] in cover
+    for words in (
+        "Language Model Fundamentals",
+        "The authors of",
+        "Version 0.1.0",
+        "CC BY 4.0",
+        "MIT licence",
+    ):
+        assert words in cover
+
+
+def test_no_heading_and_no_cell_is_empty():
+    for one in parts().values():
+        for node in one.select("h1, h2, h3, h4"):
+            below = list(node.next_siblings)
+            assert any(part.get_text(strip=True) for part in below) or any(
+                part.find("img") for part in below if isinstance(part, Tag)
+            ), node.get_text()
+        assert all(cell.get_text(strip=True) or cell.select("img, svg") for cell in one.select("div.cell"))
+
+
+def test_exercises_are_asked_where_they_stand_and_answered_in_the_key():
+    key = parts()[print_book.KEY].get_text()
+    for name, sheet in sheets.sheets().items():
+        asked = parts()[print_book.anchor(f"chapters/{name}")]
+        assert len(asked.select(".lm-item")) == len(sheet.numbered())
+        for _, item in sheet.numbered():
+            solution = BeautifulSoup(sheets.prose(item.get("solution", "")), "html.parser").get_text().strip()
+            assert solution in key
+            assert not solution or solution not in asked.get_text()
 
 
 def test_contents_tell_the_page_on_which_a_part_begins(pdf, texts):
     numbers = print_book.page_numbers()
-    first = numbers[print_book.anchor(book.pages()[0])]  # before it stand the cover and the contents
-    for page in book.pages():
-        built = print_book.article(page, book.pages())
-        title = print_book.heading(built.find("h1"))
-        number = numbers[print_book.anchor(page)]
+    first = numbers[next(iter(parts()))]  # before it stand the cover and the contents
+    for place, one in parts().items():
+        title, number = print_book.heading(one.find("h1")), numbers[place]
         assert title.split()[0] in texts[number - 1]
         assert any(
             f"{title}{number}" in text.replace("\n", "") or f"{title} {number}" in text
