@@ -289,7 +289,7 @@ class CourseMaterial(CourseDirective):
         """Return the table."""
         self.depend()
         rows = [about_chapter(chapter_title(name), name) for name in sheets()]
-        return [table(["Chapter", "Material", "Minutes to read", "Minutes for exercises"], rows)]
+        return [table(["Chapter", "Material", "Reading", "Exercises"], rows)]
 
 
 class CoursePlan(CourseDirective):
