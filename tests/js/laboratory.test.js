@@ -41,8 +41,9 @@ Deno.test('settings that no run can have are refused with value and limit', () =
   refused({ steps: NaN }, 'the number of steps must be a whole number from 1 to 20000, got NaN');
   refused({ rate: 0 }, 'the rate must be in (0, 100], got 0');
   refused({ rate: NaN }, 'the rate must be in (0, 100], got NaN');
-  refused({ warmup: 20 }, 'the warm-up must be shorter than the 20 steps, got 20');
+  refused({ warmup: 20 }, 'the warm-up must be below the number of steps, 20; got 20');
   refused({ width: 12, heads: 4 }, 'the width must be a multiple of twice the 4 heads, got 12');
+  refused({ parts: { ...DEFAULT_RUN.parts, rows: 0 } }, 'the part “rows” must be true or false, got 0');
   refused({ model: 'given' }, 'there is no configuration, this text has 20');
   const large = 'a model in the page may have 4,000,000 weights, this one would have 4,825,344';
   refused({ layers: 6, width: 256, heads: 4 }, large);

@@ -75,6 +75,17 @@ Deno.test('a text by letters keeps its last tenth unseen and leaves strange lett
   assert.throws(() => letterText('x'.repeat(1499)), { message: /at least 1500 letters is needed, this one has 1499/ });
 });
 
+Deno.test('of very many letters the rare ones are left out, which is told', () => {
+  const random = seededRandom(1);
+  const letters = Array.from({ length: 20_000 }, () => String.fromCodePoint(0xac00 + Math.floor(random() ** 3 * 1000)));
+  const { leftOut, seen, vocabSize } = letterText(letters.join(''));
+  assert.equal(vocabSize, 250);
+  assert.ok(seen.length < 0.9 * 20_000 && leftOut > 0.3 && leftOut < 0.45, `${leftOut}`); // 1 − ∛¼ = 0.37
+  assert.equal(letterText(TEXT).leftOut, 0);
+  const each = Array.from({ length: 3000 }, (_, i) => String.fromCodePoint(0xac00 + i)).join('');
+  assert.throws(() => letterText(each), /250 most frequent letters are read.* they are 0, of 129 that are needed/);
+});
+
 Deno.test('20 MB are cut at a million letters', () => {
   const text = letterText('abcdefghij'.repeat(2_000_000));
   assert.equal(text.seen.length, 900_000);

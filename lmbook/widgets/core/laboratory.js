@@ -48,9 +48,12 @@ export function checkSettings(settings, vocabSize, given = null) {
     const value = /** @type {Record<string, any>} */ (settings)[key];
     if (!known.includes(value)) throw new RangeError(`the ${key} must be one of ${known.join(', ')}, got ${value}`);
   }
+  for (const [part, has] of Object.entries(settings.parts)) {
+    if (typeof has !== 'boolean') throw new RangeError(`the part “${part}” must be true or false, got ${has}`);
+  }
   const { rate, warmup, steps, width, heads, model } = settings;
   if (!(rate > 0 && rate <= MAX_RATE)) throw new RangeError(`the rate must be in (0, ${MAX_RATE}], got ${rate}`);
-  if (warmup >= steps) throw new RangeError(`the warm-up must be shorter than the ${steps} steps, got ${warmup}`);
+  if (warmup >= steps) throw new RangeError(`the warm-up must be below the number of steps, ${steps}; got ${warmup}`);
   if (model === 'transformer' && width % (2 * heads)) {
     throw new RangeError(`the width must be a multiple of twice the ${heads} heads, got ${width}`);
   }

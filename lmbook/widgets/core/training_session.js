@@ -26,7 +26,7 @@ const MEAN_OF = 10; // steps, whose loss is shown
  * @property {string} [sample]
  */
 
-/** @typedef {{ floor: number | null, levels: Level[], tokens: string[], sentences: string[] }} Described */
+/** @typedef {{ floor: number | null, levels: Level[], tokens: string[], sentences: string[], leftOut: number }} Described */
 
 export class TrainingSession {
   /** @type {TrainingText | null} */
@@ -62,6 +62,7 @@ export class TrainingSession {
       levels,
       tokens: text.tokenizer.tokens.map((_, id) => text.tokenizer.label(id)),
       sentences: text.sentences,
+      leftOut: text.leftOut,
     };
   }
 

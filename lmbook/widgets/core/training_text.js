@@ -15,6 +15,7 @@ import { loadTokenizer } from './tokenizers.js';
  * @property {Uint16Array} unseen rows of UNSEEN_ROW ids
  * @property {Automaton | null} exact the language itself, where the text was drawn from one
  * @property {string[]} sentences to look at while a run learns
+ * @property {number} leftOut share of the text that isn't read, because its letters are too rare
  */
 
 /** @typedef {{ name: string, loss: number }} Level what a model without a network reaches, nats per token */
@@ -40,7 +41,7 @@ export function toyText(exact, words, sentences) {
   const tokenizer = loadTokenizer({ kind: 'words', tokens: words });
   const seen = drawRows(exact, TOY_ROWS, seededRandom(1));
   const unseen = drawRows(exact, UNSEEN_ROWS, seededRandom(2));
-  return { tokenizer, vocabSize: words.length, seen, seenRow: UNSEEN_ROW, unseen, exact, sentences };
+  return { tokenizer, vocabSize: words.length, seen, seenRow: UNSEEN_ROW, unseen, exact, sentences, leftOut: 0 };
 }
 
 /**
@@ -81,9 +82,18 @@ export function letterText(text, unseen = '') {
   const index = new Map(kinds.map((letter, id) => [letter, id]));
   const read = (/** @type {string[]} */ list) => Uint16Array.from(list.flatMap((letter) => index.get(letter) ?? [])); // a letter never seen is left out
   const [seen, rest] = [read(letters), read(kept)];
-  const tokenizer = loadTokenizer({ kind: 'char', tokens: kinds });
-  const [vocabSize, rows] = [kinds.length, overlappingRows(rest)];
-  return { tokenizer, vocabSize, seen, seenRow: seen.length, unseen: rows, exact: null, sentences: lines(kept, index) };
+  if (rest.length < UNSEEN_ROW && rest.length < kept.length) {
+    throw new RangeError(
+      `the ${MAX_KINDS} most frequent letters are read, and of the text that is kept unseen they are ${rest.length}, ` +
+        `of ${UNSEEN_ROW} that are needed: take a longer text, or one with fewer different letters`,
+    );
+  }
+  const rows = overlappingRows(rest);
+  return {
+    ...{ tokenizer: loadTokenizer({ kind: 'char', tokens: kinds }), vocabSize: kinds.length },
+    ...{ seen, seenRow: seen.length, unseen: rows, exact: null, sentences: lines(kept, index) },
+    leftOut: 1 - (seen.length + rest.length) / (letters.length + kept.length),
+  };
 }
 
 /** @param {string[]} letters */
@@ -137,7 +147,7 @@ export function givenText(ids, rowLength, names) {
   const unseen = overlappingRows(rest);
   const sentences = [tokenizer.decode([...rest.subarray(0, 10)])];
   const seenRow = rows > 1 ? rowLength : cut;
-  return { tokenizer, vocabSize: names.tokens.length, seen, seenRow, unseen, exact: null, sentences };
+  return { tokenizer, vocabSize: names.tokens.length, seen, seenRow, unseen, exact: null, sentences, leftOut: 0 };
 }
 
 /**

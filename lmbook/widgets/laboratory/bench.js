@@ -222,8 +222,14 @@ export class Bench {
     if (sample) this.sample = { step: steps, text: sample };
   }
 
+  /** Whoever works is told; a step that has begun is still taken. */
   stop() {
     this.working?.abort();
+    this.onchange();
+  }
+
+  get isStopping() {
+    return Boolean(this.working?.signal.aborted);
   }
 
   /** The present run stays in the picture while others come, as long as there is room. */
@@ -255,7 +261,7 @@ export class Bench {
   }
 
   close() {
-    this.stop();
+    this.working?.abort();
     this.worker?.close();
   }
 }

@@ -47,7 +47,7 @@ const OF_MODEL = {
 export function settingsForm(sources, hasGiven) {
   const own = textSource(() => {});
   const limit = quiet(`A run reads the first ${OWN_LIMIT.toLocaleString('en')} characters.`);
-  const ownText = h('div', { hidden: true }, own.node, own.file, limit, own.message);
+  const ownText = h('div', { hidden: true }, own.node, line(own.file, own.clear), limit, own.message);
   const source = dropDown(arrange, sources);
   /** @type {[string, string][]} */
   const models = [['transformer', 'Transformer'], ['window', 'Window of tokens']];

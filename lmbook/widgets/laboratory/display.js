@@ -1,5 +1,5 @@
 // What the laboratory shows of a run, and the buttons that move it on.
-import { button, dropDown, field, h, line, setOptions } from '../kit/kit.js';
+import { button, dropDown, field, h, line, quiet, setOptions } from '../kit/kit.js';
 import { lossPicture } from './chart.js';
 import { samplePanel, sentencePanel } from './panels.js';
 
@@ -11,8 +11,9 @@ const FILE_LIMIT = 64e6; // bytes of a file of weights
  * What the newest numbers say, as a sentence.
  * @param {Bench} bench
  */
-export function report({ state, problem, newest, goal, floor, run }) {
+export function report({ state, problem, newest, goal, floor, run, isStopping }) {
   if (problem) return problem;
+  if (isStopping) return 'Stopping after the step that has begun …';
   if (state === 'idle') return 'Nothing is trained yet.';
   if (state === 'loading') return 'Drawing the text and counting its n-grams …';
   const { steps = 0, loss, unseen, gradientLength = 0, tokensPerSecond } = newest;
@@ -136,6 +137,7 @@ export function display(bench, onlook) {
   const choice = dropDown(onlook);
   const choiceField = field('A sentence to look at', choice);
   choiceField.hidden = true;
+  const leftOut = quiet();
   /** @type {unknown[]} */
   let drawn = [];
   /** @param {string} told */
@@ -147,6 +149,10 @@ export function display(bench, onlook) {
     if (drawn[0] !== described) {
       setOptions(choice, (described?.sentences ?? []).map((text) => [text, text]));
       choiceField.hidden = !described;
+      const share = (100 * (described?.leftOut ?? 0)).toFixed(1);
+      leftOut.textContent = described?.leftOut
+        ? `The ${described.tokens.length} most frequent letters are read; the others, ${share} % of the text, are left out.`
+        : '';
     }
     choice.disabled = bench.isBusy;
     if (drawn[1] !== looked && looked && described) sentence.show(described.tokens, looked);
@@ -154,7 +160,7 @@ export function display(bench, onlook) {
     else sample.node.hidden = true;
     drawn = [described, looked];
   }
-  return { node: h('div', {}, chart.node, kept.node, choiceField, sentence.node, sample.node), draw };
+  return { node: h('div', {}, chart.node, leftOut, kept.node, choiceField, sentence.node, sample.node), draw };
 }
 
 /**

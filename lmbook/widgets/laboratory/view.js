@@ -69,7 +69,7 @@ function render({ model, el }) {
     stop: () => bench.stop(),
     goOn: () => bench.goOn(),
     step: () => bench.goOn(1),
-    again: () => (form.write({ ...bench.settings, seed: (bench.settings?.seed ?? 0) + 1 }), train()),
+    again: () => (form.write({ ...bench.settings, seed: ((bench.settings?.seed ?? 0) + 1) % 2 ** 31 }), train()),
     keep: () => bench.keep(),
   });
   const open = async (/** @type {Uint8Array} */ bytes) => form.write(await bench.open(bytes, form.read(), ...now()));

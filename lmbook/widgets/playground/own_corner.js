@@ -19,7 +19,6 @@ export function ownCorner(name, onlearn) {
   const source = textSource(() => working?.abort());
   const kind = kindChoice();
   const learn = button('Count it', () => (working ? working.abort() : start()), { class: 'lmw-button lmp-main' });
-  const clear = button('Clear', () => source.take(''));
   const bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Share that is counted' });
   /** @type {AbortController | null} of the text that is being counted */
   let working = null;
@@ -64,14 +63,14 @@ export function ownCorner(name, onlearn) {
     h('p', {}, promise),
     source.node,
     line(source.file, ...kind.nodes),
-    line(learn, clear, bar),
+    line(learn, source.clear, bar),
     source.message,
   );
   return { node, stop: () => working?.abort() };
 }
 
 /**
- * A field and a file input for the text, and a line about the result.
+ * A field and a file input for the text, a button that clears both, and a line about the result.
  * @param {() => void} onchange
  */
 export function textSource(onchange) {
@@ -106,10 +105,20 @@ export function textSource(onchange) {
   area.addEventListener('input', () => take(area.value));
   file.addEventListener('change', async () => {
     const chosen = file.files?.[0];
-    if (chosen) take(await chosen.text());
+    if (!chosen) return;
+    try {
+      take(await chosen.text());
+    } catch {
+      message.tell(`The browser can’t read “${chosen.name.slice(0, 60)}”: it may be too large, or gone.`, true);
+    }
+  });
+  const clear = button('Clear', () => {
+    file.value = ''; // so that the same file can be chosen again
+    take('');
   });
   return {
     node: field('The text to learn from', area),
+    clear,
     file: h('label', { class: 'lmp-file' }, h('span', {}, 'or choose a file'), file),
     message: message.node,
     say: message.tell,

@@ -5,11 +5,16 @@ import { ownCorner } from './own_corner.js';
 import { deskHere, deskInWorker } from './desk.js';
 import { OWN, Player } from './player.js';
 import { SMOLLM2 } from '../core/smollm2.js';
-import { withHandedOver } from '../kit/handover.js';
+import { FROM_LABORATORY, withHandedOver } from '../kit/handover.js';
 import { setter } from '../kit/kit.js';
 import { Smollm2Corner } from '../kit/smollm2_corner.js';
 import { readLink, writeLink } from './link.js';
 
+/** What a link to these models doesn't carry. */
+const STAYS = new Map([
+  [OWN, ' It doesn’t carry your text, which stays in this page.'],
+  [FROM_LABORATORY, ' It doesn’t carry your model, which stays in this tab: elsewhere the link opens another.'],
+]);
 const DELAY = 250; // milliseconds after the last change of a prompt or a dial, before the state is stored
 
 /** @import { Drawn } from '../kit/kit.js' */
@@ -76,7 +81,7 @@ function render({ model, el }) {
  */
 async function shareLink({ view, current, playing }) {
   history.replaceState(null, '', writeLink(playing));
-  const own = current === OWN ? ' It doesn’t carry your text, which stays in this page.' : '';
+  const own = STAYS.get(current) ?? '';
   try {
     await navigator.clipboard.writeText(location.href);
     view.say(`The link is copied, and stands in the address bar.${own}`);

@@ -42,7 +42,7 @@ export async function loadSmolLM2(source, { progress, signal }) {
     await readBytes(stream, bytes, { tell, signal, write: keeper?.write });
     isWhole = true;
   } catch (error) {
-    if (!isNew && error instanceof FileProblem) {
+    if (!isNew && !signal.aborted) {
       await forgetFile();
       throw new FileProblem('What the browser had kept of SmolLM2 was damaged, and is deleted: load it again.');
     }
