@@ -18,6 +18,7 @@ import {
   setter,
 } from './kit/kit.js';
 import { hintOf, readText, wordsInput } from './kit/text_field.js';
+import { askWhichForm, findPair } from './next_token_question.js';
 
 /** @import { Drawn } from './kit/kit.js' */
 /** @import { Reading } from './kit/text_field.js' */
@@ -25,8 +26,8 @@ import { hintOf, readText, wordsInput } from './kit/text_field.js';
 const MAX_CHARACTERS = 2000;
 
 /**
- * Both models' P of each word after the words so far, and the words that get a line.
- * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], wrong: boolean }} Shown
+ * Both models' P of each word after the words so far, the words that get a line, and those that were asked about.
+ * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], asked: number[], wrong: boolean }} Shown
  */
 
 /**
@@ -34,10 +35,11 @@ const MAX_CHARACTERS = 2000;
  * @param {Float64Array} p
  * @param {Float64Array} q
  * @param {number} count
+ * @param {number[]} always words that get one whatever they have
  */
-export function chooseWords(p, q, count) {
+export function chooseWords(p, q, count, always = []) {
   /** @param {number} w */
-  const height = (w) => Math.max(p[w], q[w]);
+  const height = (w) => always.includes(w) ? 2 : Math.max(p[w], q[w]);
   const all = Array.from(p, (_, w) => w);
   const chosen = all.sort((a, b) => height(b) - height(a) || a - b).slice(0, count);
   return chosen.sort((a, b) => p[b] - p[a] || q[b] - q[a] || a - b);
@@ -90,13 +92,14 @@ function wordList(vocab, count, onpick) {
   );
   roving(list);
   /** @param {Shown} shown */
-  function draw({ p, q, words }) {
+  function draw({ p, q, words, asked }) {
     const scale = Math.max(...words.map((w) => Math.max(p[w], q[w])));
     words.forEach((w, i) => {
       const { node, fill } = rows[i];
       fill(vocab[w], [p[w], q[w]], scale);
       node.dataset.word = vocab[w];
       node.classList.toggle('lmw-never', p[w] === 0);
+      node.classList.toggle('lmw-asked', asked.includes(w));
       node.title = `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
       const exact = p[w] === 0 ? 'never' : formatProb(p[w]);
       node.setAttribute('aria-label', `${vocab[w]}: exact ${exact}, bigram ${formatProb(q[w])}`);
@@ -154,19 +157,41 @@ function remark({ pending, problem }, isPossible) {
   ];
 }
 
+/**
+ * The question about the initial words, "" if they raise none; `onasked` gets the words in question once it is answered.
+ * @param {string} start
+ * @param {{ vocab: string[] } & Pick<ReturnType<typeof readModels>, 'exact' | 'ngramDist'>} models
+ * @param {(words: number[]) => void} onasked
+ */
+function makeQuestion(start, { vocab, exact, ngramDist }, onasked) {
+  const { ids, pending, problem } = readText(start, vocab);
+  const none = { node: '', forget() {} };
+  if (problem || pending.length) return none;
+  const dists = { vocab, p: exact.dist(ids), q: ngramDist(ids, 2) };
+  const pair = findPair(dists);
+  if (!pair) return none;
+  return askWhichForm(start, pair, dists, (answered) => onasked(answered ? [pair.right, pair.wrong] : []));
+}
+
 /** @param {Drawn} widget */
 function render({ model, el }) {
   const { vocab, exact, ngramDist } = readModels(model, 2);
   const count = Math.min(model.get('num_words'), vocab.length);
   const set = setter(model);
   let random = seededRandom(model.get('seed'));
+  /** @type {number[]} */
+  let asked = [];
   let shown = look({ ids: [], pending: [], problem: '' });
 
   /** @param {Reading} reading */
   function look({ ids, pending, problem }) {
     const [p, q] = [exact.dist(ids), ngramDist(ids, 2)];
-    return { ids, p, q, words: chooseWords(p, q, count), wrong: Boolean(problem || pending.length) };
+    return { ids, p, q, words: chooseWords(p, q, count, asked), asked, wrong: Boolean(problem || pending.length) };
   }
+  const question = makeQuestion(model.get('start'), { vocab, exact, ngramDist }, (words) => {
+    asked = count > words.length ? words : [];
+    draw();
+  });
   const setText = (/** @type {string} */ prefix) => set({ prefix });
   const spell = (/** @type {number[]} */ ids) => joinWords(ids.map((id) => vocab[id]));
   const append = (/** @type {number} */ word) => setText(spell([...shown.ids, word]));
@@ -178,19 +203,13 @@ function render({ model, el }) {
   const restart = button('Start again', () => {
     random = seededRandom(model.get('seed'));
     setText(model.get('start'));
+    question.forget();
   });
   const heads = modelHeads(vocab, model.get('seed'), (which) => append(sampleFrom(shown[which], random())));
   const rows = wordList(vocab, count, (i) => append(shown.words[i]));
-  const root = frame(
-    el,
-    'next-token',
-    'Next-token demo',
-    line(field('The text so far: press a word below, or type', text.input), undo, restart),
-    text.message,
-    heads.node,
-    rows.list,
-    rows.rest,
-  );
+  const controls = line(field('The text so far: press a word above, or type', text.input), undo, restart);
+  const parts = [question.node, heads.node, rows.list, rows.rest, controls, text.message];
+  const root = frame(el, 'next-token', 'Next-token demo', ...parts);
   root.classList.add('lmw-next');
   const heard = announcer(root);
 
