@@ -102,6 +102,8 @@ export class Player {
     /** @type {{ stop: AbortController, done: Promise<void> } | null} what is to be drawn next */
     this.looking = null;
     this.isStale = false; // whether it must be asked for again
+    /** @type {object | null} what the reader has chosen, while it isn't written yet */
+    this.taking = null;
     /** @type {Set<string>} the models that are being loaded */
     this.loading = new Set();
   }
@@ -472,6 +474,7 @@ export class Player {
   }
 
   undo() {
+    if (this.taking) return this.stop(); // that is the last act
     this.change((writing, last) => writing.lastAct === last && writing.undo());
   }
 
@@ -508,8 +511,11 @@ export class Player {
     if (!writing || !desk) return;
     if (writing.room < added.length) return this.view.say(FULL, true);
     this.view.say('');
+    const mine = this.taking = {};
     await this.look(async (signal) => {
       const shares = await desk.ask('probabilities', [writing.ids(), added, active], { signal });
+      if (this.taking !== mine) return; // another act came first, and the probabilities are of another text
+      this.taking = null;
       writing.write(added.map((id, i) => ({ id, p: shares[i] })), ++this.acts);
       side.listing = listing;
     });
@@ -647,7 +653,7 @@ export class Player {
 
   stop() {
     this.busy?.abort();
-    this.busy = null;
+    this.busy = this.taking = null;
     this.isStepping = false;
     this.view.drawButtons(this.state);
   }
