@@ -9,6 +9,7 @@ import pytest
 from prose_numbers import Book, claims, paragraphs
 
 LIST = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["listed"]
+COMPUTED = {("index", "map")}  # cells whose numbers test_start_page computes again
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,8 @@ def unexplained() -> set[tuple[str, str, str]]:
     book = Book()
     found = [number for name in book.cells for number in book.numbers(name)]
     assert len(found) > 800  # of which there are about a thousand
-    return {(number.chapter, number.cell, number.claim.text) for number in found if not number.shown}
+    unshown = (n for n in found if not n.shown and (n.chapter, n.cell) not in COMPUTED)
+    return {(n.chapter, n.cell, n.claim.text) for n in unshown}
 
 
 def listed() -> set[tuple[str, str, str]]:

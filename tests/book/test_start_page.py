@@ -1,0 +1,62 @@
+"""The start page: its table says of each chapter what the chapter itself and its exercises say."""
+
+import re
+
+import chapter_table
+import pytest
+from book import chapters
+
+CELLS = {cell["id"]: cell for cell in chapter_table.cells(chapter_table.INDEX)}
+TABLE = CELLS["map"]["source"]
+NUMBERED = [path for path in chapters() if path.stem[:2].isdigit()]
+MINUTES = re.compile(r"\b(\d+) min\b")
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| {doc}")]
+
+
+def test_every_chapter_has_its_line_in_order():
+    assert re.findall(r"<(\w+)>`", TABLE) == [path.stem for path in NUMBERED]
+
+
+def test_the_table_is_current():
+    """Titles, needs and times to run exactly; minutes to read and to work within ten, as chapters grow."""
+    for stored, current in zip(lines(TABLE), lines(chapter_table.table(TABLE)), strict=True):
+        assert MINUTES.sub("", stored) == MINUTES.sub("", current), "run tools/chapter_table.py"
+        pairs = zip(MINUTES.findall(stored), MINUTES.findall(current), strict=True)
+        assert all(abs(int(old) - int(new)) <= 10 for old, new in pairs), (
+            f"run tools/chapter_table.py: {current}"
+        )
+
+
+def test_minutes_to_read_count_words_formulas_code_and_figures(tmp_path):
+    path = tmp_path / "chapter.ipynb"
+    cells = [
+        ("markdown", "word " * 360 + "$$x + y$$", {}, []),
+        ("code", "a = 1\n\nb = 2\n" * 10, {}, [{"data": {"image/svg+xml": ""}}]),
+        ("code", "hidden = 1\n" * 100, {"tags": ["hide-input"]}, []),
+    ]
+    names = ("cell_type", "source", "metadata", "outputs")
+    path.write_text(
+        chapter_table.json.dumps({"cells": [dict(zip(names, cell, strict=True)) for cell in cells]})
+    )
+    assert chapter_table.minutes_to_read(path) == pytest.approx(2 + 1 + 20 * 0.05 + 0.5)
+
+
+def test_needs_are_the_chapters_that_a_chapter_names():
+    opening = (
+        "**What you need.** {doc}`3 <03_learning>`, {doc}`01_probability`.\n\n**Time.** {doc}`2 <02_tokens>`"
+    )
+    assert chapter_table.needs("09_x", opening) == "1, 3"
+
+
+def test_a_page_without_exercises_is_refused():
+    with pytest.raises(ValueError, match="no exercises name the page glossary"):
+        chapter_table.minutes_to_work("glossary")
+
+
+def test_three_ways_and_three_routes_are_one_click_away():
+    cards = [line for line in CELLS["ways"]["source"].splitlines() if line.startswith("- ")]
+    assert len(cards) == 6
+    assert all("{doc}" in card or "](" in card for card in cards)
