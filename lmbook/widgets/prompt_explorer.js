@@ -188,9 +188,7 @@ function render({ model, el }) {
     Object.assign(root.dataset, { prompt, size, entropy, mass });
   }
 
-  function isOwn() {
-    return Boolean(corner?.isOwn(prompts[get('prompt')]));
-  }
+  const isOwn = () => Boolean(corner?.isOwn(prompts[get('prompt')]));
   /** @type {(answer: Answer, labels: string[]) => void} */
   function showOwn(answer, labels) {
     if (isOwn()) show(answer, labels, '');
@@ -200,8 +198,9 @@ function render({ model, el }) {
     const prompt = get('prompt');
     choice.draw(isOwn() ? null : prompt);
     sliders.draw();
-    if (isOwn()) corner?.askNext({ ...sliders.values(), count: LINES });
-    else show(read[prompt].at(get('temperature'), get('nucleus')), get('labels')[prompt], prompt);
+    if (isOwn()) return corner?.askNext({ ...sliders.values(), count: LINES });
+    corner?.rest();
+    show(read[prompt].at(get('temperature'), get('nucleus')), get('labels')[prompt], prompt);
   }
 
   if (corner) mark({ state: 'idle' });

@@ -165,6 +165,37 @@ export function writingPart({ ask, question, mark }) {
   return { node: h('div', {}, line(go, halt, luck), message, table.node, said), stop, clear: table.clear };
 }
 
+/**
+ * The next token of the reader's prompt. `rest` says that no answer is wanted any more: a saved prompt is shown.
+ * @param {Ask} ask
+ * @param {ReturnType<typeof promptField>} prompt
+ * @param {(answer: Answer, labels: string[]) => void} show
+ */
+function nextPart(ask, prompt, show) {
+  const { node, tell } = messageLine();
+  let isAsked = false;
+  const asked = newestOnly(
+    (/** @type {object} */ dials) => ask('next', { ...prompt.question(), ...dials }),
+    (answer) => {
+      if (!isAsked) return;
+      prompt.tell(answer.text);
+      tell(`The model reads ${plural(answer.length, 'token')}.`);
+      show(answer, answer.labels);
+    },
+    (problem) => isAsked && tell(sentenceOf(problem), true),
+  );
+  /** @param {object} dials */
+  function askNext(dials) {
+    isAsked = true;
+    asked(dials);
+  }
+  function rest() {
+    isAsked = false;
+    tell('');
+  }
+  return { node, askNext, rest };
+}
+
 // ---- The corner -------------------------------------------------------------------------------------------------------
 
 /**
@@ -190,10 +221,10 @@ export function liveCorner({ redraw, show, mark }) {
     restart();
     redraw();
   });
-  const { node: message, tell } = messageLine();
+  const next = nextPart(ask, prompt, show);
   const writing = writingPart({ ask, question: prompt.question, mark });
   const attention = attentionPart((then, fail) => void ask('attention', prompt.question()).then(then, fail));
-  const parts = h('div', { hidden: true }, prompt.node, message, writing.node, attention.node);
+  const parts = h('div', { hidden: true }, prompt.node, next.node, writing.node, attention.node);
   const loader = new Smollm2Corner('prompt', {
     onstate: (state) => mark({ state }),
     onload(loaded) {
@@ -204,18 +235,10 @@ export function liveCorner({ redraw, show, mark }) {
     },
   });
   const node = h('div', { class: 'lmw-live' }, loader.node, parts);
-  const askNext = newestOnly(
-    (/** @type {object} */ dials) => ask('next', { ...prompt.question(), ...dials }),
-    (answer) => {
-      prompt.tell(answer.text);
-      tell(`The model reads ${plural(answer.length, 'token')}.`);
-      show(answer, answer.labels);
-    },
-    (problem) => tell(sentenceOf(problem), true),
-  );
   return {
     node,
-    askNext,
+    askNext: next.askNext,
+    rest: next.rest,
     /** @param {string} saved */
     isOwn(saved) {
       const question = prompt.question();
