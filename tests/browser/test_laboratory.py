@@ -146,6 +146,28 @@ def test_what_cannot_be_is_said_and_mended(bench):
     assert float(data["unseenLoss"]) < 2
 
 
+def test_a_text_of_the_readers_own_is_cleared_and_its_rare_letters_are_told(bench, tmp_path):
+    bench.small()
+    bench.field("Text").select_option("own")
+    area, file = bench.root.locator("textarea"), bench.root.locator(".lmp-file input").first
+    path = tmp_path / "own.txt"
+    for _ in range(2):  # the same file can be chosen again
+        path.write_text("".join(chr(0xAC00 + n * n % 257) for n in range(12_000)), encoding="utf-8")
+        file.set_input_files(path)
+        expect(area).to_have_js_property("readOnly", True)
+        bench.press("Clear")
+        expect(area).to_have_js_property("readOnly", False)
+        expect(area).to_have_value("")
+        assert file.evaluate("(input) => input.files.length") == 0
+    path.write_text("".join(chr(0xAC00 + n % 400 * (n % 3)) for n in range(12_000)), encoding="utf-8")
+    file.set_input_files(path)
+    expect(area).to_have_js_property("readOnly", True)
+    bench.press("Train")
+    bench.reach("done")
+    told = re.compile(r"The 250 most frequent letters are read; the others, [1-9][0-9.]* % of the text")
+    expect(bench.root.locator(".lmw-quiet", has_text=told)).to_be_visible()
+
+
 def test_weights_travel_to_lmbook_and_back(bench, tmp_path):
     bench.small(steps=20)
     bench.press("Train")
