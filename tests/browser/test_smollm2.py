@@ -143,3 +143,5 @@ def test_prompts_of_the_readers_own_are_answered_live(page, site, open_widgets):
     assert root.locator("textarea").input_value() == BEGINNINGS[1]
     root.locator("textarea").fill("")
     expect(root.get_by_text("write something").first).to_have_class("lmw-message lmw-wrong")
+    root.locator("textarea").fill(BEGINNINGS[1])  # a saved prompt has an answer
+    expect(root.get_by_text("write something")).to_have_count(0)
