@@ -13,6 +13,7 @@ from smollm2_parity import smollm2, tokenizer
 
 from lmbook import beam_search, greedy_decode
 from lmbook.smollm2 import _smollm2_path
+from lmbook.widgets import bundle
 
 PROMPT = "The capital of France is"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -210,6 +211,26 @@ def test_a_transfer_that_fails_is_told(real, page, problems):
     problems.clear()
     one.choose("Animals")
     one.check()
+
+
+CUT = """async (digest) => {
+  const shelf = await caches.open('lm-weights');
+  await shelf.put(`${location.origin}/lm-weights/${digest}`, new Response(new Uint8Array(1000)));
+}"""
+
+
+def test_a_kept_file_that_was_cut_is_dropped(real, page):
+    core = (Path(bundle.__file__).parent / "core" / "smollm2.js").read_text(encoding="utf-8")
+    one = real()
+    page.evaluate(CUT, re.search(r"digest: '(\w+)'", core)[1])
+    page.reload()
+    load = page.get_by_role("button", name=LOAD)
+    one.name = "Animals"
+    one.choose(REAL)
+    expect(load).to_contain_text("kept by this browser")
+    load.press("Enter")
+    expect(one.told).to_contain_text("was damaged, and is deleted")
+    expect(load).to_contain_text("from this site")
 
 
 @pytest.fixture
