@@ -1,8 +1,9 @@
-/* A term shows its meaning where it stands: on hover, on focus, at the first tap. Without scripts it is a link to the
-   glossary, and so it is here for a click, for Enter, and for the second tap. The meanings come with term-texts.js
-   (extensions/terms.py), which is loaded at the first use. */
+/* A term shows its meaning where it stands, and a citation its source: on hover, on focus, at the first tap. Without
+   scripts it is a link to the glossary or the list of sources, and so it is here for a click, for Enter, and for the
+   second tap. The meanings come with term-texts.js (extensions/terms.py), which is loaded at the first use; a citation
+   has its source with it (extensions/bibliography.py). */
 (() => {
-  const TERMS = '.bd-article a[href*="#term-"]';
+  const TERMS = '.bd-article a[href*="#term-"], .bd-article a.lm-source';
   const PAUSE = 200; // milliseconds: a pointer that only passes opens and closes nothing
   const SOURCE = new URL('term-texts.js', /** @type {HTMLScriptElement} */ (document.currentScript).src).href;
   /** @type {Promise<Record<string, string>> | null} */
@@ -49,11 +50,12 @@
     hide();
     shown = term;
     try {
-      const text = (await load())[decodeURIComponent(term.hash.slice(1))];
+      const { source } = term.dataset;
+      const text = source ?? (await load())[decodeURIComponent(term.hash.slice(1))];
       if (shown !== term) return;
       if (!text) return hide();
-      const { body } = new DOMParser().parseFromString(text, 'text/html');
-      box.replaceChildren(...body.childNodes);
+      if (source) box.textContent = source;
+      else box.replaceChildren(...new DOMParser().parseFromString(text, 'text/html').body.childNodes);
       box.hidden = false;
       term.setAttribute('aria-describedby', box.id);
       const lines = [...term.getClientRects()];

@@ -1,0 +1,45 @@
+"""Folded code stands below what it shows, with a line that says what it does."""
+
+import pytest
+from docutils import nodes
+from docutils.utils import new_document
+from extensions.folds import FoldBelow, about, shown
+from myst_nb.sphinx_ import HideCodeCellNode
+
+
+@pytest.mark.parametrize(
+    ("code", "shows", "expected"),
+    [
+        ("%config x\n# Draw all runs.\nplot(runs)", "text", "Code: draw all runs"),
+        ("# CPU time of each\nrun()", "figure", "Code: CPU time of each"),
+        ('import math\ndef share(x):\n    "Return the `share`. Of all."', "", "Code: return the share"),
+        ("def share(x):\n    return x", "text", "Code: share"),
+        ("fig, ax = plt.subplots()", "figure", "Code of this figure"),
+        ("Demo()", "widget", "Code of this widget"),
+        ("print(1)", "text", "Code of this output"),
+        ("import math\nV = 3", "", "Code: imports, and V"),
+        ("steps = 3", "", "Code: steps"),
+        ("x.sort()", "", "Code: preparation"),
+    ],
+)
+def test_the_line_says_what_the_code_does(code, shows, expected):
+    assert about(code, shows) == expected
+
+
+def test_code_goes_below_its_output():
+    document = new_document("page")
+    fold = HideCodeCellNode(prompt_show="Show", prompt_hide="Hide", classes=["above-input"])
+    fold += nodes.literal_block("", "fig.show()")
+    output = nodes.container("", nodes.image(uri="x.svg"))
+    cell = nodes.container("", fold, output)
+    document += cell
+    FoldBelow(document).run()
+    assert cell.children == [output, fold]
+    assert (fold["prompt_show"], fold["prompt_hide"]) == ("Code of this figure",) * 2
+
+
+def test_what_is_shown():
+    view = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
+    assert shown(None) == ""
+    assert shown(nodes.container("", nodes.raw("", view, format="html"))) == "widget"
+    assert shown(nodes.container("", nodes.literal_block("", "1"))) == "text"
