@@ -62,7 +62,7 @@ class Widget:
 
     def tab_to(self, target: Locator, limit: int = 40) -> None:
         """Press Tab until `target` has the focus, starting from the widget's first control."""
-        self.find("input, select").first.focus()
+        self.find(":is(input, select, button):not([disabled])").first.focus()
         for _ in range(limit):
             if target.evaluate("(node) => node === document.activeElement"):
                 return
@@ -134,7 +134,21 @@ class TestNextToken:
         self.check(demo, demo.state["prefix"])
 
     def test_fits_above_the_fold(self, widget):
-        assert widget("next-token").root.bounding_box()["height"] <= 480
+        assert widget("next-token").root.bounding_box()["height"] <= 610
+
+    @pytest.mark.parametrize(("choice", "verdict"), [("sleep", "Yes: “sleep”"), ("sleeps", "Look again")])
+    def test_its_question(self, widget, choice, verdict):
+        demo = widget("next-token")
+        said, before = demo.find(".lmw-ask-said"), demo.root.bounding_box()["height"]
+        demo.press(choice)
+        assert said.inner_text().startswith(verdict)
+        assert "“sleeps” 0.0093, 1.8 times as much as “sleep”" in said.inner_text()
+        for word in ("sleep", "sleeps"):
+            assert "lmw-asked" in demo.find(f"[data-word={word}]").get_attribute("class")
+        assert demo.root.bounding_box()["height"] == before
+        demo.press("Start again")
+        assert said.inner_text().startswith("Choose one")
+        self.check(demo, demo.state["start"])
 
     def test_typing(self, widget):
         demo = widget("next-token")
