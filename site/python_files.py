@@ -86,6 +86,7 @@ def write_book(html: Path) -> dict | None:
     exercises = runnable()
     modules = [ROOT / "lmbook" / "__init__.py", *sorted((ROOT / "lmbook" / "exercises").glob("*.py"))]
     files = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in modules}
+    files["play.py"] = (ROOT / "site" / "play.py").read_text(encoding="utf-8")
     text = json.dumps({"files": files, "exercises": exercises}, ensure_ascii=False)
     (folder / "book.json").write_text(text, encoding="utf-8")
     return {

@@ -20,7 +20,8 @@ from book import ROOT
 from python_files import write_book
 
 WIDGETS = ROOT / "lmbook" / "widgets"
-PAGES = {"review/view.js": "review"}  # views of pages of the site, which no class brings, with their names
+# Views of the site, which no class brings, with their names.
+PAGES = {"review/view.js": "review", "try_it/view.js": "try-it"}
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
 WEIGHTS = "weights/SmolLM2-135M-Instruct.Q4_1.gguf"  # in the same folder, if the site has it
 

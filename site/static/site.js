@@ -57,3 +57,45 @@
     search.makeSearchSummary = (html, stems, anchor) => summary(html, [...stems, ...asked], anchor);
   });
 })();
+
+/* Below some cells a button opens an editor with code that runs in the page (extensions/try_it.py); all that it needs is
+   loaded then. */
+(() => {
+  /** @typedef {{ script: string, views: Record<string, string>, python: object | null }} Files of site/views.py */
+  /** @typedef {{ model: { get: () => string }, el: HTMLElement }} Drawn */
+
+  /**
+   * @param {Files} files
+   * @returns {Promise<{ render: (drawn: Drawn) => Promise<void> }>}
+   */
+  const loadView = ({ script, views }) =>
+    new Promise((resolve, reject) => {
+      const src = new URL(views['try-it'], script).href;
+      const onload = () => resolve(/** @type {any} */ (globalThis).lmViews['try-it']);
+      document.head.append(Object.assign(document.createElement('script'), { src, onload, onerror: reject }));
+    });
+  addEventListener('DOMContentLoaded', () => {
+    /** @type {Files | undefined} */
+    const files = /** @type {any} */ (globalThis).lmSite;
+    const codes = JSON.parse(document.getElementById('lm-tries')?.textContent ?? '{}');
+    for (const [id, code] of Object.entries(codes)) {
+      const cell = document.getElementById(`try-${id}`);
+      if (!cell || !files?.python) continue;
+      const button = Object.assign(document.createElement('button'), { type: 'button', textContent: 'Try it' });
+      button.className = 'lm-try';
+      button.addEventListener('click', async () => {
+        const el = document.createElement('div');
+        button.disabled = true;
+        button.after(el);
+        try {
+          await (await loadView(files)).render({ model: { get: () => code }, el });
+          button.remove();
+        } catch {
+          el.remove();
+          button.disabled = false; // there may be a connection later
+        }
+      });
+      cell.append(button);
+    }
+  });
+})();

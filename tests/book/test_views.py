@@ -33,7 +33,7 @@ def test_the_script_registers_a_view_for_each_class(tmp_path):
 def test_a_page_without_playground_laboratory_and_review_loads_none_of_them(tmp_path):
     asked = "(0, eval)(saved); print([Object.keys(lmViews), Object.entries(lmSite.views)]);"
     shared, elsewhere = run_module(tmp_path, "", asked, views.script())
-    assert views.own_scripts().keys() == {"playground", "laboratory", "review"}
+    assert views.own_scripts().keys() == {"playground", "laboratory", "review", "try_it"}
     assert not set(shared) & dict(elsewhere).keys()
     assert set(shared) | dict(elsewhere).keys() == DRAWN
     views.write_views(tmp_path)

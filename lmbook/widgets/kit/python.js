@@ -63,13 +63,36 @@ export async function runPython(id, code, onprint) {
   const worker = await openPython();
   const { sentence } = await worker.call('prepare', { id, seconds: SECONDS });
   const done = worker.call('run', { id, code, seconds: SECONDS }, { onProgress: onprint });
+  return inTime(worker, done, { state: 'wrong', text: sentence, line: 0 });
+}
+
+/**
+ * Runs any code; after five seconds it is ended.
+ * @param {string} code
+ * @param {(text: string) => void} onprint
+ * @returns {Promise<{ text: string, line: number }>} what went wrong, '' if nothing did, and in which line
+ */
+export async function playPython(code, onprint) {
+  const worker = await openPython();
+  const done = worker.call('play', { code }, { onProgress: onprint });
+  return inTime(worker, done, { text: `It had not finished after ${SECONDS} s, and was ended.`, line: 0 });
+}
+
+/**
+ * What `done` resolves to; `tooLate` if it takes too long, and the worker is ended.
+ * @template Result
+ * @param {WorkerClient} worker
+ * @param {Promise<Result>} done
+ * @param {Result} tooLate
+ */
+async function inTime(worker, done, tooLate) {
   let timer = 0;
   /** @type {Promise<null>} */
   const late = new Promise((resolve) => (timer = setTimeout(resolve, SECONDS * 1000, null)));
   try {
     const ran = await Promise.race([done, late]);
     if (!ran) stop(worker);
-    return ran ?? { state: 'wrong', text: sentence, line: 0 };
+    return ran ?? tooLate;
   } catch (error) {
     stop(worker);
     throw error;

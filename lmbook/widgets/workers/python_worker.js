@@ -13,9 +13,17 @@ import { answerCalls } from './answering.js';
  * @property {(entry: string, code: string, write: (text: string) => void, seconds: number) => string} run
  */
 
-const BEGIN = ['import sys', 'sys.path.insert(0, "/book")', 'from lmbook.exercises import page', 'page'].join('\n');
+const BEGIN = [
+  'import sys',
+  'sys.path.insert(0, "/book")',
+  'from lmbook.exercises import page',
+  'from play import play',
+  '[page, play]',
+].join('\n');
 
-/** @type {{ page: Page, exercises: Record<string, string> } | null} */
+/** @typedef {(code: string, write: (text: string) => void) => string} Play site/play.py's */
+
+/** @type {{ page: Page, play: Play, exercises: Record<string, string> } | null} */
 let python = null;
 
 function ready() {
@@ -38,7 +46,8 @@ answerCalls({
       pyodide.FS.writeFile(whole, text);
     }
     const entries = Object.entries(exercises).map(([id, entry]) => [id, JSON.stringify(entry)]);
-    python = { page: pyodide.runPython(BEGIN), exercises: Object.fromEntries(entries) };
+    const [page, play] = pyodide.runPython(BEGIN);
+    python = { page, play, exercises: Object.fromEntries(entries) };
   },
 
   /**
@@ -55,5 +64,10 @@ answerCalls({
   run({ id, code, seconds }, { progress }) {
     const { page, exercises } = ready();
     return JSON.parse(page.run(exercises[id], code, progress, seconds));
+  },
+
+  /** @param {{ code: string }} task any code */
+  play({ code }, { progress }) {
+    return JSON.parse(ready().play(code, progress));
   },
 });
