@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
-from book import ROOT, Repository, chapters, find_repository, git
+from book import ROOT, Repository, chapters, find_repository, git, pages
 from python_files import put_python
 from views import WEIGHTS, name_views, write_views
 
@@ -124,6 +124,16 @@ def draw_pages() -> None:
         sys.exit("The site has faults; they are listed above.")
 
 
+def remove_left_pages(html: Path, names: list[str]) -> None:
+    """Take away the pages of chapters that _toc.yml no longer names: their old addresses would stay alive."""
+    for path in (html / "chapters").glob("*.html"):
+        if f"chapters/{path.stem}" not in names:
+            path.unlink()
+    for path in (html / "_sources" / "chapters").glob("*"):
+        if f"chapters/{path.name.partition('.')[0]}" not in names:
+            path.unlink()
+
+
 def build() -> None:
     from execute import execute_chapters
 
@@ -132,6 +142,7 @@ def build() -> None:
         check_readable(path)
     execute_chapters(chapters(), CACHE)
     draw_pages()
+    remove_left_pages(HTML, pages())
 
 
 def stamp_notebooks(repository: Repository) -> None:

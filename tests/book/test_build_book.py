@@ -146,3 +146,13 @@ def test_another_npm_package_draws_the_pages_anew_and_runs_no_chapter(tmp_path, 
     (runs, draws), (runs_then, draws_then) = found
     assert runs == runs_then
     assert draws != draws_then
+
+
+def test_a_page_that_left_the_contents_leaves_the_site(tmp_path):
+    kept = ["chapters/one.html", "_sources/chapters/one.ipynb", "search.html", "index.html"]
+    for name in (*kept, "chapters/old.html", "_sources/chapters/old.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    build_book.remove_left_pages(tmp_path, ["chapters/one"])
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(kept)
