@@ -32,32 +32,6 @@
   else main();
 })();
 
-/* A search result quotes the text of its page; Sphinx would quote the buttons and empty lines above it,
-   and look for the stem of a word, such as "entropi", where the word stands. */
-(() => {
-  /** @typedef {(html: string, words: string[], anchor: string) => HTMLElement | null} Summarise */
-  /**
-   * @param {string} html
-   * @param {string | null | undefined} anchor with its #
-   */
-  const textOf = (html, anchor) => {
-    const page = new DOMParser().parseFromString(html, 'text/html');
-    page.querySelectorAll('.headerlink, .lm-still, script, style').forEach((node) => node.remove());
-    const place = (anchor && page.getElementById(anchor.slice(1))) || page.querySelector('article');
-    return place?.textContent.replace(/\s+/g, ' ') ?? '';
-  };
-  addEventListener('DOMContentLoaded', () => {
-    if (!document.querySelector('#search-results')) return;
-    /** @type {{ htmlToText: typeof textOf, makeSearchSummary: Summarise }} */
-    // @ts-expect-error: a global of Sphinx's searchtools.js
-    const search = Search;
-    const summary = search.makeSearchSummary;
-    const asked = (new URLSearchParams(location.search).get('q') ?? '').split(/\s+/).filter(Boolean);
-    search.htmlToText = textOf;
-    search.makeSearchSummary = (html, stems, anchor) => summary(html, [...stems, ...asked], anchor);
-  });
-})();
-
 /* Below some cells a button opens an editor with code that runs in the page (extensions/try_it.py); all that it needs is
    loaded then. */
 (() => {

@@ -163,17 +163,6 @@ def test_figures_stay_readable_on_a_phone_and_show_that_they_go_on(new_page, sit
     expect(box).to_have_class("lm-figure lm-on-before")
 
 
-def test_a_search_quotes_the_text_around_the_word(page, site):
-    page.goto(site.http("search.html?q=probability"))
-    quoted = (
-        page.locator("#search-results li", has_text="The probability of a sentence")
-        .locator("p.context")
-        .first
-    )
-    expect(quoted).to_contain_text("probability")
-    expect(quoted).not_to_contain_text(".ipynb")
-
-
 def test_the_address_of_the_site_leads_to_its_first_page(page, site):
     page.goto(site.http(""))
     page.wait_for_url("**/chapters/index.html")
