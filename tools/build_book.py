@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 from book import ROOT, Repository, chapters, find_repository, git, pages
+from offline import write_worker
 from python_files import put_python
 from views import WEIGHTS, name_views, write_views
 
@@ -143,6 +144,7 @@ def build() -> None:
     execute_chapters(chapters(), CACHE)
     draw_pages()
     remove_left_pages(HTML, pages())
+    write_worker(HTML)
 
 
 def stamp_notebooks(repository: Repository) -> None:
@@ -197,6 +199,7 @@ def main() -> None:
         print("Only views of widgets or the weights have changed.", flush=True)
         DRAWN.unlink()
         name_views(HTML, write_views(HTML))
+        write_worker(HTML)
         DRAWN.write_text(drawn_from)
     else:
         DRAWN.unlink(missing_ok=True)

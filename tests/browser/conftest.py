@@ -35,6 +35,9 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 
+# Without the service worker, which loads the whole site for later: test_offline.py lets it in.
+PLAIN = {"viewport": {"width": 1280, "height": 900}, "service_workers": "block"}
+
 
 @dataclass(frozen=True)
 class Site:
@@ -100,7 +103,7 @@ def new_page(browser: Browser, site: Site, problems: list[str]) -> Iterator[Call
     contexts = []
 
     def open_page(**options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(**{**PLAIN, **options})
         context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
