@@ -315,7 +315,8 @@ export function formatShare(p) {
  */
 export function formatLog(x, digits = 4) {
   if (x === -Infinity) return '−∞';
-  return (x < 0 ? '−' : '') + Math.abs(x).toFixed(digits);
+  const size = Math.abs(x).toFixed(digits);
+  return (x < 0 && Number(size) > 0 ? '−' : '') + size;
 }
 
 /**

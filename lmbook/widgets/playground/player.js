@@ -4,7 +4,7 @@ import { loadInSteps, loadModel, roundingNote } from '../core/models.js';
 import { loadTrained } from '../core/trained_model.js';
 import { inSlices, pause } from '../core/slices.js';
 import { SMOLLM2 } from '../core/smollm2.js';
-import { plural } from '../kit/kit.js';
+import { formatLog, plural } from '../kit/kit.js';
 import { deskHere, SHORT } from './desk.js';
 import {
   completedStop,
@@ -625,7 +625,7 @@ export class Player {
     writing.write(written, act);
     this.sides[side].listing = { at, all, texts: texts.map((tokens) => tokens.map(({ text }) => text).join('')) };
     await this.look();
-    const [best, plainly] = [all[0].logProb, greedy].map((x) => `−${Math.abs(x).toFixed(2)}`);
+    const [best, plainly] = [all[0].logProb, greedy].map((x) => formatLog(x, 2));
     const told = `${plural(beams, 'beam')}, ${plural(written.length, 'token')}`;
     this.view.say(`${told}: log P = ${best}. Greedy comes to ${plainly}.`);
   }
