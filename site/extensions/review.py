@@ -25,7 +25,7 @@ class Review(SphinxDirective):
         for path in (*SHEETS.glob("*.toml"), SHEETS / "specification.py"):
             self.env.note_dependency(str(path))
         self.env.metadata[self.env.docname]["asks-questions"] = "yes"
-        return [nodes.raw("", f'<div id="widget-review"></div>{VIEW}', format="html")]
+        return [nodes.raw("", f'<div id="widget-review">{VIEW}</div>', format="html")]
 
 
 def sheets() -> list[dict]:
