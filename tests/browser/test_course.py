@@ -84,6 +84,8 @@ def test_arrow_keys_turn_the_slides_from_the_disk_too(page, site):
 def test_every_slide_fits_on_the_screen(page, site):
     page.goto(site.http(SLIDES))
     expect(page.locator(".reveal.ready")).to_be_visible()
+    first = page.locator("section.present").bounding_box()
+    assert first["width"] > DESK["width"] / 2  # before anything makes it measure again
     for index in range(page.locator("section.lm-slide").count()):
         page.evaluate("(index) => Reveal.slide(index)", index)
         box = page.locator("section.present").bounding_box()
