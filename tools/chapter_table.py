@@ -1,21 +1,25 @@
 """Writes the table of chapters on the start page: `python tools/chapter_table.py`.
 
 What a chapter is called, what it needs, how long it takes to read, to run and to work through comes from the
-chapter itself and its exercises; the question that it answers is written by hand in the table.
+chapter itself and its exercises; the question that it answers is written by hand in the table. A test holds
+the time that a chapter gives against `minutes_to_read`.
 """
 
 import json
 import re
 import sys
-import tomllib
 from pathlib import Path
 
 import nbformat
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
+from plan import reading
+from sheets import sheets
+
 ROOT = Path(__file__).resolve().parents[1]
 INDEX, CELL = ROOT / "chapters" / "index.ipynb", "map"
 HEAD = (
-    "| chapter | the question it answers | to read | to run | exercises | needs |",
+    "| chapter | the question it answers | to read | to run | exercises and quiz | needs |",
     "|---|---|--:|:--|--:|:--|",
 )
 WORDS_A_MINUTE = 180  # slower than a novel: people read explanations at 150 to 250
@@ -47,16 +51,6 @@ def minutes_to_read(path: Path) -> float:
     return minutes
 
 
-def minutes_to_work(name: str) -> tuple[int, int]:
-    """Return the number of a chapter's exercises, and the sum of the minutes that they are marked with."""
-    for path in (ROOT / "lmbook" / "exercises").glob("*.toml"):
-        sheet = tomllib.loads(path.read_text(encoding="utf-8"))
-        if sheet["page"] == name:
-            exercises = sheet.get("exercise", [])
-            return len(exercises), sum(item["minutes"] for item in exercises)
-    raise ValueError(f"no exercises name the page {name}")
-
-
 def in_fives(minutes: float) -> int:
     return max(5, round(minutes / 5) * 5)
 
@@ -73,14 +67,14 @@ def row(path: Path, question: str) -> str:
     """Return the table's line of a chapter."""
     opening = cells(path)[0]["source"]
     number, title = opening.partition("\n")[0].lstrip("# ").split(". ", 1)
-    count, minutes = minutes_to_work(path.stem)
+    sheet = sheets()[path.stem]
     runs = RUNS.search(opening)
     if not runs:
         raise ValueError(f"{path.name} doesn't say how long it takes to run")
-    read = in_fives(minutes_to_read(path))
+    items = f"{len(sheet.exercises)} + {len(sheet.quiz)}, {in_fives(sheet.minutes)} min"
     return (
-        f"| {{doc}}`{number} {title} <{path.stem}>` | {question} | {read} min | {runs[1]} "
-        f"| {count} in {in_fives(minutes)} min | {needs(path.stem, opening)} |"
+        f"| {{doc}}`{number} {title} <{path.stem}>` | {question} | {in_fives(reading()[path.stem])} min "
+        f"| {runs[1]} | {items} | {needs(path.stem, opening)} |"
     )
 
 
