@@ -275,6 +275,18 @@ def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", m
         raise ValueError(f"{name} must be at least 0{limit}, got {low if low < 0 else high}")
 
 
+def check_looked_up(ids: Tensor, vectors: Tensor) -> None:
+    """Raise if `vectors` are an embedding of ids on "meta", where they have no numbers, by a model elsewhere.
+
+    PyTorch refuses any other pair of devices; for this one it returns memory that nobody has written.
+
+    Raises:
+        ValueError: as said.
+    """
+    if ids.is_meta and not vectors.is_meta:
+        raise ValueError(f"input_ids must be on {vectors.device.type}, as the model is; got ids on meta")
+
+
 def check_shape(name: str, value: object, shape: Sequence[int]) -> None:
     """Raise unless `value` is a tensor of exactly this shape: an axis of 1 is not broadcast.
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lmbook.interface import Ids, Mask, check_ids, check_int, check_mask, check_number
+from lmbook.interface import Ids, Mask, check_ids, check_int, check_looked_up, check_mask, check_number
 
 MAX_WINDOW = 1000
 MAX_WEIGHTS = 10**10  # 40 GB in float32
@@ -83,6 +83,7 @@ class WindowLM(nn.Module):
             input_ids = input_ids.masked_fill(padding_mask, self.vocab_size)
         padded = F.pad(input_ids, (self.window - 1, 0), value=self.vocab_size)
         vectors = self.embedding(padded.unfold(1, self.window, 1))  # (B, T, n, E)
+        check_looked_up(input_ids, vectors)
         return self.output(self.dropout(torch.tanh(self.hidden(vectors.flatten(2)))))
 
 

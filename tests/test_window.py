@@ -178,6 +178,12 @@ def test_bad_input_is_refused(as_readers_run_it):
         WindowLM(V, N, E, H, dropout=1)
 
 
+def test_ids_without_numbers_are_refused_by_a_model_that_has_some(as_readers_run_it):
+    with pytest.raises(ValueError, match="input_ids must be on cpu, as the model is; got ids on meta"):
+        small()(torch.zeros(5, 7, dtype=torch.int64, device="meta"))
+    assert small().to("meta")(torch.zeros(5, 7, dtype=torch.int64, device="meta")).shape == (5, 7, V)
+
+
 @often
 @given(numbers, numbers, numbers, numbers, numbers)
 def test_a_shape_makes_a_model_or_is_refused(as_readers_run_it, v, window, width, hidden, dropout):

@@ -27,6 +27,7 @@ from lmbook.interface import (
     check_fits,
     check_ids,
     check_int,
+    check_looked_up,
     check_mask,
     check_number,
     kind_of,
@@ -416,10 +417,12 @@ class Transformer(nn.Module):
         if cache is not None and cache.batch_size != input_ids.shape[0]:
             raise ValueError(f"the cache holds {cache.batch_size} rows, input_ids {input_ids.shape[0]}")
         try:
-            return self.dropout(self.embedding(input_ids))
+            vectors = self.embedding(input_ids)
         except IndexError:  # an id is outside the vocabulary: say which
             check_ids(input_ids, self.embedding.num_embeddings)
             raise
+        check_looked_up(input_ids, vectors)
+        return self.dropout(vectors)
 
 
 def check_weight(name: str, weight: Tensor) -> None:

@@ -306,6 +306,16 @@ def test_no_tensor_is_made_away_from_the_models_device(padded, kv_heads):
     assert devices.seen == {"meta"}
 
 
+@pytest.mark.parametrize("kind", [CausalLM, MaskedLM])
+def test_ids_without_numbers_are_refused_by_a_model_that_has_some(kind, as_readers_run_it):
+    """PyTorch looks them up without a word, in memory that nobody has written."""
+    model = kind(23, 42, 3, 2)
+    ids = torch.zeros(5, 7, dtype=torch.int64, device="meta")
+    for padding in (None, torch.zeros(5, 7, dtype=torch.bool, device="meta")):
+        with pytest.raises(ValueError, match="input_ids must be on cpu, as the model is; got ids on meta"):
+            model(ids, padding_mask=padding)
+
+
 lengths = st.integers(2, 31)
 
 
