@@ -1,8 +1,6 @@
 """`check`, `hint` and `solution`: what a reader calls in a notebook."""
 
 import difflib
-import re
-import textwrap
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -11,10 +9,11 @@ from typing import Any
 from lmbook.exercises.functions import judge_function
 from lmbook.exercises.judging import judge
 from lmbook.exercises.libraries import ARRAY, FLOATING, TENSOR, TRUTH, WHOLE, torch
+from lmbook.exercises.notes import Note, wrapped
 from lmbook.exercises.reading import say
+from lmbook.exercises.results import record, source_of
 from lmbook.exercises.specification import LETTERS, Exercise, chapters, load
 
-WIDTH = 76
 MARKS = {"right": "✓", "wrong": "✗", "unreadable": "?", "noted": "→", "seen": "→"}
 _predictions: dict[str, str] = {}
 
@@ -37,14 +36,7 @@ class Verdict:
         return self.state == "right"
 
     def __repr__(self) -> str:
-        return _wrapped(f"{MARKS[self.state]} {self.id}: {self.text}")
-
-
-class Note(str):
-    """A text whose repr is itself, in lines of 76 characters: a notebook shows it without quotes."""
-
-    def __repr__(self) -> str:
-        return _wrapped(str(self))
+        return wrapped(f"{MARKS[self.state]} {self.id}: {self.text}")
 
 
 _NOTHING = object()
@@ -54,7 +46,8 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
     """Say whether an answer is right, or what is wrong with it.
 
     Nothing that is given as an answer raises or hangs: a function is tried on cases in a copy of the process.
-    A prediction is noted first; then run what it says, and `check` it again without an answer.
+    A prediction is noted first; then run what it says, and `check` it again without an answer. What was
+    answered is kept as long as Python runs; `save_results` writes it to a file.
 
     Args:
         exercise_id: such as "tokens-3", or "tokens-quiz-2" for a question of the quiz.
@@ -71,7 +64,8 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
     check_number("seconds", seconds, "(0, 3600]")
     if item.kind == "code":
         given = None if answer is _NOTHING else answer
-        return Verdict(item.id, *judge_function(item, given, seconds))
+        state, text = judge_function(item, given, seconds)
+        return _kept(item, state, text, source_of(given))
     if item.kind == "prediction" and answer is _NOTHING:
         return _reveal(item)
     text, problem = _as_text("" if answer is _NOTHING else answer, item)
@@ -80,7 +74,19 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
     judged = judge(item.page(), text)
     if item.kind == "prediction" and judged.state != "unreadable":
         return _note(item, text)
-    return Verdict(item.id, *judged)
+    return _kept(item, *judged, _on_the_page(item, text))
+
+
+def _kept(item: Exercise, state: str, text: str, answer: str) -> Verdict:
+    record(item, state, answer)
+    return Verdict(item.id, state, text)
+
+
+def _on_the_page(item: Exercise, text: str) -> str:
+    """Return an answer as the page remembers it: of a choice its text, which stays when places change."""
+    letter = text.strip().lower().strip("().")
+    known = item.choices and len(letter) == 1 and letter in LETTERS[: len(item.choices)]
+    return item.choices[LETTERS.index(letter)].text if known else text
 
 
 def exercise(exercise_id: str) -> Exercise:
@@ -184,17 +190,6 @@ def _note(item: Exercise, text: str) -> Verdict:
 def _reveal(item: Exercise) -> Verdict:
     if item.id not in _predictions:
         return Verdict(item.id, "unreadable", f"Predict first: check({item.id!r}, your_answer).")
-    judged = judge(item.page(), _predictions[item.id])
-    return Verdict(item.id, "seen", f"{judged.text} {item.right}".strip())
-
-
-def _wrapped(text: str) -> str:
-    """Return small Markdown as plain text: prose in lines of 76 characters, fenced code as it is."""
-    lines: list[str] = []
-    for i, part in enumerate(text.split("```")):
-        if i % 2:
-            lines.append(part.partition("\n")[2].rstrip("\n"))
-            continue
-        for paragraph in filter(None, map(str.strip, re.split(r"\n\s*\n|\n(?=- )", part))):
-            lines.append(textwrap.fill(" ".join(paragraph.split()), WIDTH, break_long_words=False))
-    return "\n\n".join(lines).replace("\n\n- ", "\n- ")
+    given = _predictions[item.id]
+    judged = judge(item.page(), given)
+    return _kept(item, "seen", f"{judged.text} {item.right}".strip(), _on_the_page(item, given))

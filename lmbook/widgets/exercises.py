@@ -4,7 +4,7 @@ import textwrap
 
 import traitlets
 
-from lmbook.exercises.checking import Note
+from lmbook.exercises.notes import Note
 from lmbook.exercises.reading import SENTENCES
 from lmbook.exercises.specification import LETTERS, Exercise, load
 from lmbook.widgets.base import BookWidget
