@@ -154,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
     if size > LARGEST:
         raise ValueError(f"{path} has {size:,} bytes, and results have at most {LARGEST:,}")
     try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one
         raise ValueError(f"{path} is damaged, or no file of results: {error}") from None
     version = whole.get("version") if isinstance(whole, dict) else None

@@ -77,6 +77,7 @@ class Exercise:
         kind: "number", "choice", "code" or "prediction" (of a number or a choice).
         minutes: what it takes.
         text: what is asked.
+        widget: the id of the chapter's cell whose widget is asked about.
         answer: the number, where one is asked for.
         digits: significant digits asked for; 0: the number must be exact.
         unit: what the number counts; said beside the field.
@@ -98,6 +99,7 @@ class Exercise:
     kind: str
     text: str
     minutes: int = 1
+    widget: str = ""
     answer: int | float | None = None
     digits: int = 0
     unit: str = ""
@@ -121,6 +123,7 @@ class Exercise:
             "kind": self.kind,
             "minutes": self.minutes,
             "text": self.text,
+            "widget": self.widget,
             "right": self.right,
             "hints": list(self.hints),
             "solution": self.solution,

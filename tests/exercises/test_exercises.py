@@ -34,6 +34,7 @@ ITEMS = [item for chapter in chapters() for item in (*load(chapter).exercises, *
 EXERCISES = [item for chapter in chapters() for item in load(chapter).exercises]
 NUMBERS = [item for item in ITEMS if item.answer is not None and item.kind == "number"]
 CODE = [item for item in ITEMS if item.kind == "code"]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = json.loads(Path(__file__).with_name("answers.json").read_text("utf-8"))  # read by tests/js too
 each = lambda items: pytest.mark.parametrize("item", items, ids=lambda item: item.id)  # noqa: E731
 
@@ -85,6 +86,13 @@ class TestContent:
         }[item.kind]
         assert len(wrong) >= 2
         assert item.kind not in ("code", "prediction") or item.code
+
+    @each([item for item in ITEMS if item.widget])
+    def test_the_widget_that_is_asked_about_is_in_the_chapter(self, item):
+        page = load(item.id.partition("-")[0]).page
+        cells = json.loads((ROOT / "chapters" / f"{page}.ipynb").read_text("utf-8"))["cells"]
+        assert item.widget in {cell["id"] for cell in cells if cell["cell_type"] == "code"}
+        assert item.page()["widget"] == item.widget
 
     @each(ITEMS)
     def test_every_choice_has_its_reason(self, item):

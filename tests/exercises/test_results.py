@@ -188,6 +188,12 @@ class TestFile:
         assert list(done) == ["probability-1"]
         assert list(file.parent.iterdir()) == [file]
 
+    def test_an_editor_may_have_marked_it_as_utf_8(self, done, file):
+        file.write_bytes(b'\xef\xbb\xbf{"version": 1, "done": {}}')
+        check("probability-1", 4)
+        assert "holds 1 answer." in save_results(file)
+        assert file.read_bytes()[:1] == b"{"
+
     def test_bytes_depth_and_size(self, file, monkeypatch):
         for content in (b"\xff\xfe{", b"[" * 200_000):
             file.write_bytes(content)
