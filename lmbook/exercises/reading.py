@@ -53,7 +53,9 @@ _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity|∞)", re.IGNORECASE | re.ASC
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:([,_ '’])\d{3})(?:\1\d{3})*(?![\d,_'’]| \d)", re.ASCII)
 _BEFORE = re.compile(r"^(?:[=≈~]|(?:about|around|roughly|ca\.?) ) *", re.IGNORECASE | re.ASCII)
 # Other ways to write a sign. At the end of a text × is a unit.
-_SIGNS = (("−", "-"), ("₂", "2"), ("₁₀", "10"), ("÷", "/"))
+_SIGNS = (("−", "-"), ("₂", "2"), ("₁₀", "10"), ("÷", "/"), ("½", "(1/2)"), ("¼", "(1/4)"), ("¾", "(3/4)"))
+_RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _SPACES = re.compile("[\u00a0\u2009\u202f]")
 _CALL = re.compile(r"(log10|log2|log|ln|exp|sqrt) *(?=[(\d.])", re.IGNORECASE | re.ASCII)
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
@@ -122,7 +124,8 @@ def _in_one_form(text: str, grouped: bool) -> str:
     for other, sign in _SIGNS:
         text = text.replace(other, sign)
     text = _BEFORE.sub("", _SPACES.sub(" ", text))
-    text = re.sub(r"×(?= *[^ ])", "*", text)
+    text = re.sub(r"×(?= *[^ ])|(?<=[\d)]) *x *(?=[\d(])", "*", text, flags=re.ASCII)
+    text = _RAISED.sub(lambda match: f"^{match[0].translate(_PLAIN)}", text)
     return _THOUSANDS.sub(
         lambda match: match[0].replace(match[1], "") if grouped or match[1] != "," else match[0], text
     )

@@ -152,14 +152,22 @@ class Calculation {
   }
 }
 
+const SIGNS = [['−', '-'], ['₂', '2'], ['₁₀', '10'], ['÷', '/'], ['½', '(1/2)'], ['¼', '(1/4)'], ['¾', '(3/4)']];
+const RAISED = '⁻⁰¹²³⁴⁵⁶⁷⁸⁹';
+
 /**
  * The text with one sign for each thing, digits without gaps, and nothing before the number.
  * @param {string} text
  * @param {boolean} grouped whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point
  */
 function inOneForm(text, grouped) {
-  const signs = text.replaceAll('−', '-').replaceAll('₂', '2').replaceAll('₁₀', '10').replaceAll('÷', '/');
-  const plain = signs.replace(/[\u00a0\u2009\u202f]/g, ' ').replace(BEFORE, '').replace(/×(?= *[^ ])/g, '*');
+  const signs = SIGNS.reduce((before, [other, sign]) => before.replaceAll(other, sign), text);
+  const spaced = signs.replace(/[\u00a0\u2009\u202f]/g, ' ').replace(BEFORE, '');
+  const times = spaced.replace(/×(?= *[^ ])|(?<=[0-9)]) *x *(?=[0-9(])/g, '*');
+  const plain = times.replace(
+    /[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+/g,
+    (all) => `^${[...all].map((one) => '-0123456789'[RAISED.indexOf(one)]).join('')}`,
+  );
   return plain.replace(THOUSANDS, (all, gap) => grouped || gap !== ',' ? all.replaceAll(gap, '') : all);
 }
 
