@@ -90,7 +90,11 @@ export function attentionPart(request) {
     draw();
   }
   function refresh() {
-    if (node.open) request(show, (problem) => tell(sentenceOf(problem), true));
+    if (!node.open) return;
+    request(show, (problem) => {
+      body.hidden = true; // what it shows is of another prompt
+      tell(sentenceOf(problem), true);
+    });
   }
   return { node, refresh };
 }

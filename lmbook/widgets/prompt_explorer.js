@@ -124,11 +124,17 @@ function answerPart(vocabSize) {
     const names = labels.map(showToken);
     const shown = [...names.keys()].slice(0, LINES);
     names.length = vocabSize;
+    table.node.style.visibility = '';
     table.draw(names, [answer.before, answer.after], shown);
     facts.textContent = describeNucleus(answer);
     return `Best token “${names[0]}”, ${formatProb(answer.after[0])}. ${facts.textContent}`;
   }
-  return { table, facts, draw };
+  /** Takes the numbers out of sight: they are of another prompt. */
+  function clear() {
+    table.node.style.visibility = 'hidden';
+    facts.textContent = '';
+  }
+  return { table, facts, draw, clear };
 }
 
 /**
@@ -147,6 +153,31 @@ function dials(get, set) {
   return { node: line(warmth.node, cut.node), draw, values };
 }
 
+/**
+ * Shows answers, says them, and marks `root` with their numbers.
+ * @param {HTMLElement} root
+ * @param {ReturnType<typeof answerPart>} answers
+ */
+function answerBoard(root, answers) {
+  const heard = announcer(root);
+  /** Takes the answer away. */
+  function clear() {
+    answers.clear();
+    for (const key of ['prompt', 'size', 'entropy', 'mass']) delete root.dataset[key];
+  }
+  /**
+   * @param {Answer} answer
+   * @param {string[]} labels
+   * @param {number | ''} prompt '': the reader's own
+   */
+  function show(answer, labels, prompt) {
+    heard.say(answers.draw(answer, labels));
+    const { entropy, size, mass } = answer;
+    Object.assign(root.dataset, { prompt, size, entropy, mass });
+  }
+  return { show, clear, stop: heard.stop };
+}
+
 /** @param {Drawn} widget */
 function render({ model, el }) {
   const get = (/** @type {string} */ name) => model.get(name);
@@ -162,7 +193,7 @@ function render({ model, el }) {
   const sliders = dials(get, set);
   const answers = answerPart(get('vocab_size'));
   const mark = (/** @type {Record<string, string>} */ data) => Object.assign(root.dataset, data);
-  const corner = get('live') ? liveCorner({ redraw: draw, show: showOwn, mark }) : null;
+  const corner = get('live') ? liveCorner({ redraw: draw, show: showOwn, clear: () => board.clear(), mark }) : null;
   const [all, named] = [get('vocab_size').toLocaleString('en'), read[0].K];
   const root = frame(
     el,
@@ -173,25 +204,13 @@ function render({ model, el }) {
     answers.facts,
     answers.table.node,
     quiet(`␣ is a space. All ${all} tokens count in every number; the best ${named} of a prompt can be named.`),
-    corner ? corner.node : [],
+    corner?.node ?? [],
   );
-  const heard = announcer(root);
-
-  /**
-   * @param {Answer} answer
-   * @param {string[]} labels
-   * @param {number | ''} prompt '': the reader's own
-   */
-  function show(answer, labels, prompt) {
-    heard.say(answers.draw(answer, labels));
-    const { entropy, size, mass } = answer;
-    Object.assign(root.dataset, { prompt, size, entropy, mass });
-  }
-
+  const board = answerBoard(root, answers);
   const isOwn = () => Boolean(corner?.isOwn(prompts[get('prompt')]));
   /** @type {(answer: Answer, labels: string[]) => void} */
   function showOwn(answer, labels) {
-    if (isOwn()) show(answer, labels, '');
+    if (isOwn()) board.show(answer, labels, '');
   }
 
   function draw() {
@@ -200,12 +219,12 @@ function render({ model, el }) {
     sliders.draw();
     if (isOwn()) return corner?.askNext({ ...sliders.values(), count: LINES });
     corner?.rest();
-    show(read[prompt].at(get('temperature'), get('nucleus')), get('labels')[prompt], prompt);
+    board.show(read[prompt].at(get('temperature'), get('nucleus')), get('labels')[prompt], prompt);
   }
 
   if (corner) mark({ state: 'idle' });
   corner?.write(prompts[get('prompt')]);
-  return live(root, model, ['prompt', 'temperature', 'nucleus'], draw, heard.stop, () => corner?.stop());
+  return live(root, model, ['prompt', 'temperature', 'nucleus'], draw, board.stop, () => corner?.stop());
 }
 
 export default { render };

@@ -1,48 +1,85 @@
 // The live corner of the prompt explorer: the reader's own prompt, plain or in the chat template; what the model writes at
 // four temperatures; what each of its heads looks at. The model computes in a worker; this is what is seen of it.
-import { button, field, h, headings, line, plural, quiet, segments } from './kit/kit.js';
+import { button, field, h, plural, segments } from './kit/kit.js';
 import { Smollm2Corner } from './kit/smollm2_corner.js';
 import { messageLine } from './kit/text_field.js';
 import { attentionPart, sentenceOf } from './prompt_attention.js';
+import { writingPart } from './prompt_writing.js';
 
-/** @import { Answer, Line, Question } from './core/prompting.js' */
+/** @import { Answer, Question } from './core/prompting.js' */
 /** @import { WorkerClient } from './kit/worker.js' */
 
 /** @typedef {WorkerClient['call']} Ask */
+/** @typedef {ReturnType<typeof runningPart>} Running */
+/** @typedef {'reading' | 'writing'} Task */
+/**
+ * @typedef {object} Explorer
+ * @property {() => void} redraw
+ * @property {(answer: Answer, labels: string[]) => void} show
+ * @property {() => void} clear takes the answer in sight away
+ * @property {(data: Record<string, string>) => void} mark
+ */
 
-const WARMTHS = [0, 0.7, 1, 1.5]; // the temperatures of the chapter's table
-const NEW_TOKENS = 24; // written at each of them
-const EXPLAINED =
-  'The luck is the same in each line; ■ ends an answer. Nats: the mean surprise at T = 1. Tail: the share of tokens outside the 50 best.';
 const TYPING = 400; // milliseconds after the last key
 const LONGEST_PROMPT = 2000; // characters
 
 /**
- * One call at a time: of those that are wanted meanwhile only the last is made.
+ * One call at a time: the next one stops it, and only what the newest brings is shown.
  * @template Q, A
- * @param {(question: Q) => Promise<A>} ask
+ * @param {(question: Q, signal: AbortSignal) => Promise<A>} ask
  * @param {(answer: A) => void} then
  * @param {(problem: unknown) => void} fail
  */
 export function newestOnly(ask, then, fail) {
-  let busy = false;
-  /** @type {Q[]} */
-  let wanted = [];
-  return async (/** @type {Q} */ question) => {
-    wanted = [question];
-    if (busy) return;
-    busy = true;
-    while (wanted.length) {
-      const [next] = wanted.splice(0);
-      try {
-        const answer = await ask(next);
-        if (!wanted.length) then(answer);
-      } catch (problem) {
-        if (!wanted.length) fail(problem);
-      }
+  /** @type {AbortController | null} */
+  let current = null;
+  const stop = () => current?.abort();
+  async function put(/** @type {Q} */ question) {
+    stop();
+    const { signal } = current = new AbortController();
+    try {
+      const answer = await ask(question, signal);
+      if (!signal.aborted) then(answer);
+    } catch (problem) {
+      if (!signal.aborted) fail(problem);
     }
-    busy = false;
-  };
+  }
+  return { put, stop };
+}
+
+/**
+ * What is shown of what runs: *Stop*, how much of the prompt is read, and the widget's state.
+ * @param {(data: Record<string, string>) => void} mark
+ * @param {() => void} stop
+ */
+function runningPart(mark, stop) {
+  /** @type {Set<Task>} */
+  const tasks = new Set();
+  const halt = button('Stop', stop, { disabled: true });
+  const bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'Share of the prompt that is read' });
+  /** @param {Task} task */
+  function begin(task) {
+    tasks.add(task);
+    halt.disabled = false;
+    mark({ state: 'running' });
+  }
+  /**
+   * @param {Task} task
+   * @param {'done' | 'stopped' | 'failed'} state
+   * @param {Record<string, string>} [data] that is marked too
+   */
+  function end(task, state, data = {}) {
+    tasks.delete(task);
+    halt.disabled = !tasks.size;
+    bar.hidden ||= !tasks.size;
+    mark({ ...data, state: tasks.size ? 'running' : state });
+  }
+  /** @param {number} share of the prompt */
+  function read(share) {
+    bar.hidden = share === 1;
+    bar.value = share;
+  }
+  return { halt, bar, begin, end, read, has: (/** @type {Task} */ task) => tasks.has(task) };
 }
 
 // ---- What the reader writes -------------------------------------------------------------------------------------------
@@ -59,7 +96,22 @@ export function promptField(onchange) {
     stop();
     typing = setTimeout(onchange, TYPING);
   }
-  const text = h('textarea', { rows: 2, maxlength: LONGEST_PROMPT, spellcheck: 'false', oninput: later });
+  let [all, isPasted] = [0, false];
+  const text = h('textarea', {
+    rows: 2,
+    maxlength: LONGEST_PROMPT,
+    spellcheck: 'false',
+    onpaste(/** @type {ClipboardEvent} */ { clipboardData }) {
+      const { value, selectionStart, selectionEnd } = text;
+      const left = value.length - (selectionEnd - selectionStart);
+      [all, isPasted] = [left + (clipboardData?.getData('text/plain') ?? '').length, true];
+    },
+    oninput() {
+      if (!isPasted) all = 0;
+      isPasted = false;
+      later();
+    },
+  });
   let asChat = false;
   /** @type {[string, string][]} */
   const kinds = [['text', 'a text to continue'], ['chat', 'a message in the chat template']];
@@ -72,12 +124,18 @@ export function promptField(onchange) {
   return {
     node: h('div', {}, field('Your prompt', text), kind.node, reads),
     stop,
+    /** What was left out of a pasted text. */
+    cut() {
+      const [has, taken] = [all, LONGEST_PROMPT].map((n) => n.toLocaleString('en'));
+      return all > LONGEST_PROMPT ? `Of ${has} characters the first ${taken} were taken. ` : '';
+    },
     /** @returns {Question} */
     question: () => ({ prompt: text.value, asChat }),
     /** @param {string} prompt */
     write(prompt) {
       stop();
       text.value = prompt;
+      all = 0;
       asChat = false;
       kind.select('text');
       reads.hidden = true;
@@ -90,110 +148,53 @@ export function promptField(onchange) {
   };
 }
 
-// ---- What the model writes --------------------------------------------------------------------------------------------
-
 /**
- * The chapter's table of temperatures for this prompt: at each, the text, its surprise, and its share of the tail.
- */
-function temperatureTable() {
-  const rows = WARMTHS.map((tau) => {
-    const cells = { text: h('td'), nats: h('td', { class: 'lmw-num' }), tail: h('td', { class: 'lmw-num' }) };
-    const node = h(
-      'tr',
-      { 'data-temperature': tau },
-      h('th', { scope: 'row' }, tau.toFixed(1)),
-      ...Object.values(cells),
-    );
-    return { tau, node, ...cells };
-  });
-  const head = headings('T', 'The model goes on', 'Nats', 'Tail');
-  const node = h('table', { class: 'lmw-warmths' }, head, h('tbody', {}, rows.map((row) => row.node)));
-  function clear() {
-    for (const { text, nats, tail } of rows) for (const cell of [text, nats, tail]) cell.textContent = '';
-  }
-  /** @param {Line} written */
-  function write(written) {
-    const row = rows.find(({ tau }) => tau === written.tau);
-    if (!row) return;
-    row.text.textContent = written.text + (written.ended ? ' ■' : '');
-    row.nats.textContent = written.nats.toFixed(2);
-    row.tail.textContent = written.tail.toFixed(2);
-  }
-  return { node, clear, write };
-}
-
-/**
- * Buttons and table; `mark` gets the state: running, done, stopped or failed, and with done the tokens per second.
- * @param {{ ask: Ask, question: () => Question, mark: (data: Record<string, string>) => void }} world
- */
-export function writingPart({ ask, question, mark }) {
-  const table = temperatureTable();
-  const { node: message, tell } = messageLine({ role: 'status' });
-  const [go, halt, luck] = [
-    button(`Write ${NEW_TOKENS} tokens at four temperatures`, () => start()),
-    button('Stop', () => stop()),
-    button('Other luck', () => (seed++, start())),
-  ];
-  let seed = 1;
-  /** @type {AbortController | null} */
-  let running = null;
-  const stop = () => running?.abort();
-  async function start() {
-    stop();
-    const own = running = new AbortController();
-    const begun = performance.now();
-    let count = 0;
-    const onProgress = (/** @type {Line} */ written) => (count++, table.write(written));
-    table.clear();
-    mark({ state: 'running' });
-    tell('');
-    halt.disabled = false;
-    try {
-      const asked = { ...question(), temperatures: WARMTHS, count: NEW_TOKENS, seed };
-      await ask('write', asked, { signal: own.signal, onProgress });
-      const rate = (1000 * count / (performance.now() - begun)).toFixed(1);
-      mark({ state: 'done', tokensPerSecond: rate });
-      tell(`${count} tokens, ${rate} a second.`);
-    } catch (problem) {
-      if (running === own) mark({ state: own.signal.aborted ? 'stopped' : 'failed' });
-      if (!own.signal.aborted) tell(sentenceOf(problem), true);
-    }
-    if (running === own) halt.disabled = true;
-  }
-  halt.disabled = true;
-  const said = quiet(EXPLAINED);
-  return { node: h('div', {}, line(go, halt, luck), message, table.node, said), stop, clear: table.clear };
-}
-
-/**
- * The next token of the reader's prompt. `rest` says that no answer is wanted any more: a saved prompt is shown.
+ * The next token of the reader's prompt. While a long prompt is read, and where there is no answer, `clear` takes the older
+ * one out of sight.
  * @param {Ask} ask
  * @param {ReturnType<typeof promptField>} prompt
- * @param {(answer: Answer, labels: string[]) => void} show
+ * @param {Running} running
+ * @param {Pick<Explorer, 'show' | 'clear'>} explorer
  */
-function nextPart(ask, prompt, show) {
-  const { node, tell } = messageLine();
-  let isAsked = false;
+function nextPart(ask, prompt, running, { show, clear }) {
+  const { node, tell } = messageLine({ role: 'status' });
+  /** @param {number} share */
+  function onProgress(share) {
+    if (!running.has('reading')) {
+      running.begin('reading');
+      clear();
+      tell(`${prompt.cut()}The model reads the prompt …`);
+    }
+    running.read(share);
+  }
   const asked = newestOnly(
-    (/** @type {object} */ dials) => ask('next', { ...prompt.question(), ...dials }),
+    (/** @type {object} */ dials, signal) => ask('next', { ...prompt.question(), ...dials }, { signal, onProgress }),
     (answer) => {
-      if (!isAsked) return;
+      running.end('reading', 'done');
       prompt.tell(answer.text);
-      tell(`The model reads ${plural(answer.length, 'token')}.`);
+      tell(`${prompt.cut()}The model reads ${plural(answer.length, 'token')}.`);
       show(answer, answer.labels);
     },
-    (problem) => isAsked && tell(sentenceOf(problem), true),
+    (problem) => {
+      running.end('reading', 'failed');
+      clear();
+      tell(sentenceOf(problem), true);
+    },
   );
-  /** @param {object} dials */
-  function askNext(dials) {
-    isAsked = true;
-    asked(dials);
+  /** Gives up a long prompt that is being read. */
+  function stop() {
+    if (!running.has('reading')) return;
+    asked.stop();
+    running.end('reading', 'stopped');
+    tell('Stopped. A change of the prompt or a slider reads on.');
   }
+  /** No answer is wanted any more: a saved prompt is shown. */
   function rest() {
-    isAsked = false;
+    asked.stop();
+    if (running.has('reading')) running.end('reading', 'done');
     tell('');
   }
-  return { node, askNext, rest };
+  return { node, askNext: asked.put, stop, rest };
 }
 
 // ---- The corner -------------------------------------------------------------------------------------------------------
@@ -201,10 +202,9 @@ function nextPart(ask, prompt, show) {
 /**
  * SmolLM2's button, and all parts once it is there. `isOwn(saved)` says whether the reader asks something else than the
  * `saved` prompt as it is; `askNext` has it answered and shown. `mark` gets what the widget says of its state.
- * @param {{ redraw: () => void, show: (answer: Answer, labels: string[]) => void,
- *   mark: (data: Record<string, string>) => void }} explorer
+ * @param {Explorer} explorer
  */
-export function liveCorner({ redraw, show, mark }) {
+export function liveCorner({ redraw, show, clear, mark }) {
   /** @type {WorkerClient | null} */
   let worker = null;
   /** @type {Ask} */
@@ -212,6 +212,10 @@ export function liveCorner({ redraw, show, mark }) {
     if (!worker) throw new Error('SmolLM2 isn’t loaded.');
     return await worker.call(...what);
   };
+  function stop() {
+    next.stop();
+    writing.stop();
+  }
   function restart() {
     writing.stop();
     writing.clear();
@@ -221,8 +225,9 @@ export function liveCorner({ redraw, show, mark }) {
     restart();
     redraw();
   });
-  const next = nextPart(ask, prompt, show);
-  const writing = writingPart({ ask, question: prompt.question, mark });
+  const running = runningPart(mark, stop);
+  const next = nextPart(ask, prompt, running, { show, clear });
+  const writing = writingPart({ ask, question: prompt.question, running });
   const attention = attentionPart((then, fail) => void ask('attention', prompt.question()).then(then, fail));
   const parts = h('div', { hidden: true }, prompt.node, next.node, writing.node, attention.node);
   const loader = new Smollm2Corner('prompt', {
@@ -251,7 +256,7 @@ export function liveCorner({ redraw, show, mark }) {
     },
     stop() {
       prompt.stop();
-      writing.stop();
+      stop();
       loader.stop();
     },
   };

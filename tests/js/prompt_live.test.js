@@ -3,42 +3,48 @@ import { newestOnly } from '../../lmbook/widgets/prompt_live.js';
 
 /** Questions that wait until they are answered, and what became of them. */
 function desk() {
-  /** @type {{ question: string, answer: (value: string) => void, refuse: (problem: Error) => void }[]} */
+  /** @type {{ question: string, signal: AbortSignal, answer: (value: string) => void,
+   *   refuse: (problem: Error) => void }[]} */
   const asked = [];
   /** @type {string[]} */
   const heard = [];
-  const ask = newestOnly(
-    (/** @type {string} */ question) =>
-      new Promise((/** @type {(value: string) => void} */ answer, refuse) => asked.push({ question, answer, refuse })),
+  const { put, stop } = newestOnly(
+    (/** @type {string} */ question, signal) =>
+      new Promise((/** @type {(value: string) => void} */ answer, refuse) =>
+        asked.push({ question, signal, answer, refuse })
+      ),
     (answer) => heard.push(answer),
     (problem) => heard.push(`no ${/** @type {Error} */ (problem).message}`),
   );
-  return { ask, asked, heard };
+  return { put, stop, asked, heard };
 }
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-Deno.test('of the questions asked meanwhile only the last is put, and older answers are not shown', async () => {
-  const { ask, asked, heard } = desk();
-  for (const question of ['a', 'b', 'c']) ask(question);
-  assert.deepEqual(asked.map(({ question }) => question), ['a']);
-  asked[0].answer('A');
-  await settle();
-  assert.deepEqual([asked.map(({ question }) => question), heard], [['a', 'c'], []]);
-  asked[1].answer('C');
+Deno.test('a question stops the one before, whose answer is not shown', async () => {
+  const { put, asked, heard } = desk();
+  for (const question of ['a', 'b', 'c']) put(question);
+  assert.deepEqual(asked.map(({ question, signal }) => [question, signal.aborted]), [
+    ['a', true],
+    ['b', true],
+    ['c', false],
+  ]);
+  for (const { question, answer } of asked) answer(question.toUpperCase());
   await settle();
   assert.deepEqual(heard, ['C']);
 });
 
-Deno.test('after a failure the next question is put, and only the newest failure is told', async () => {
-  const { ask, asked, heard } = desk();
-  ask('a');
-  ask('b');
+Deno.test('only the newest failure is told, and nothing of a question that was stopped', async () => {
+  const { put, stop, asked, heard } = desk();
+  put('a');
+  put('b');
   asked[0].refuse(new Error('a'));
-  await settle();
   asked[1].refuse(new Error('b'));
   await settle();
-  ask('c');
-  asked[2].answer('C');
+  put('c');
+  stop();
+  asked[2].refuse(new Error('c'));
+  put('d');
+  asked[3].answer('D');
   await settle();
-  assert.deepEqual(heard, ['no b', 'C']);
+  assert.deepEqual(heard, ['no b', 'D']);
 });

@@ -109,7 +109,18 @@ const tokenizer = /** @type {any} */ ({
   }),
   decode: (/** @type {number[]} */ ids) => ids.map((id) => LETTERS[id]).join(''),
 });
-const desk = () => new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, after), { tokenizer })));
+const desk = (contextLength = Infinity) =>
+  new PromptDesk(/** @type {any} */ (Object.assign(new TableModel(4, after), { tokenizer, contextLength })));
+
+/** What a generator returns. @template T @param {Generator<any, T, void>} steps @returns {T} */
+function finish(steps) {
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  return step.value;
+}
+
+/** Its lines. @param {PromptDesk} desk @param {Parameters<PromptDesk['write']>[0]} question */
+const linesOf = (desk, question) => [...desk.write(question)].filter((step) => typeof step !== 'number');
 
 Deno.test('a chat is the prompt in the template', () => {
   assert.deepEqual(wrapPrompt(tokenizer, 'ab', true), { text: 'cab', ids: [2, 0, 1], problem: null });
@@ -117,19 +128,21 @@ Deno.test('a chat is the prompt in the template', () => {
 });
 
 Deno.test('the desk names the likeliest tokens after a prompt', () => {
-  const { labels, before, length, text } = desk().next({ prompt: 'ba', asChat: true, tau: 1, p: 1, count: 2 });
+  const { labels, before, length, text } = finish(
+    desk().next({ prompt: 'ba', asChat: true, tau: 1, p: 1, count: 2 }),
+  );
   assert.deepEqual([labels, length, text], [['b', 'c'], 3, 'cba']);
   near(before, [0.5, 0.3, 0.2]);
 });
 
 Deno.test('the desk writes lines that grow, up to the end of the text', () => {
   const question = { prompt: 'a', asChat: false, temperatures: [0, 1], count: 5, seed: 4 };
-  const lines = [...desk().write(question)];
+  const lines = linesOf(desk(), question);
   assert.deepEqual(lines.slice(0, 5).map(({ text }) => text), ['b', 'bc', 'bcb', 'bcbc', 'bcbcb']);
   near([lines[4].nats, lines[4].tail], [-Math.log(0.5 * 0.6 * 0.7 * 0.6 * 0.7) / 5, 0]);
   const hot = lines.slice(5);
   assert.deepEqual(hot.map(({ tokens, tau }) => [tau, tokens]), hot.map((_, n) => [1, n + 1]));
-  const ended = [...Array(9).keys()].flatMap((seed) => [...desk().write({ ...question, seed })])
+  const ended = [...Array(9).keys()].flatMap((seed) => linesOf(desk(), { ...question, seed }))
     .filter((line) => line.ended);
   assert.ok(ended.length > 0);
   for (const { text, tokens } of ended) assert.equal(text.length, tokens - 1); // the end itself isn't shown
@@ -144,7 +157,7 @@ Deno.test('a question in the middle of a line doesn’t change what is written',
   const lines = [];
   for (const line of disturbed.write(question)) {
     lines.push(line);
-    disturbed.next({ prompt: 'ba', asChat: false, tau: 1, p: 1, count: 2 });
+    finish(disturbed.next({ prompt: 'ba', asChat: false, tau: 1, p: 1, count: 2 }));
   }
   assert.deepEqual(lines, [...calm.write(question)]);
 });
@@ -158,7 +171,7 @@ Deno.test('the tail begins after the 50 likeliest tokens', () => {
   };
   const flat = /** @type {any} */ (Object.assign(new TableModel(100, () => probs), { tokenizer: hundred }));
   const question = { prompt: '', asChat: false, temperatures: [1], count: 200, seed: 1 };
-  const last = [...new PromptDesk(flat).write(question)].at(-1);
+  const last = linesOf(new PromptDesk(flat), question).at(-1);
   const tail = last?.text.split(',').filter((id) => Number(id) >= 50) ?? [];
   assert.equal(last?.tail, tail.length / 200);
   assert.ok(Math.abs(tail.length / 200 - 0.25) < 0.1, `${tail.length} of 200`);
@@ -171,9 +184,34 @@ Deno.test('the token 1 may be the one that ends', () => {
 });
 
 Deno.test('the desk says what it can’t read', () => {
-  const ask = (/** @type {string} */ prompt) => () => desk().next({ prompt, asChat: false, tau: 1, p: 1, count: 2 });
+  const ask = (/** @type {string} */ prompt) => () =>
+    finish(desk(8).next({ prompt, asChat: false, tau: 1, p: 1, count: 2 }));
   assert.throws(ask('a?'), { name: 'RangeError', message: 'There is no “?” here.' });
   assert.throws(ask(''), /write something/);
+  ask('abababab')();
+  assert.throws(ask('ababababa'), {
+    message: 'The prompt has 9 tokens; this model reads at most 8: leave some out.',
+  });
+  const question = { asChat: false, temperatures: [0], count: 4, seed: 1 };
+  assert.equal(linesOf(desk(8), { ...question, prompt: 'abab' }).length, 4);
+  assert.throws(() => linesOf(desk(8), { ...question, prompt: 'ababa' }), /has 5 tokens, and 4 are to follow/);
+});
+
+Deno.test('a long prompt is read in parts, and what was read when it was given up is kept', () => {
+  const prompt = 'ab'.repeat(40);
+  const one = desk();
+  const lengths = [];
+  const question = { prompt, asChat: false, tau: 1, p: 1, count: 2 };
+  for (const share of one.next(question)) {
+    lengths.push([one.session.ids.length, share]);
+    if (lengths.length === 1) break; // given up
+  }
+  for (const share of one.next(question)) lengths.push([one.session.ids.length, share]);
+  assert.deepEqual(lengths, [[32, 0.4], [64, 0.8]]);
+  assert.equal(one.session.ids.length, 80);
+  const steps = [...desk().write({ prompt, asChat: false, temperatures: [0], count: 2, seed: 1 })];
+  assert.deepEqual(steps.slice(0, 2), [0.4, 0.8]);
+  assert.deepEqual(steps.map((step) => typeof step), ['number', 'number', 'object', 'object']);
 });
 
 Deno.test('the attention of all heads follows head by head, of the first 40 tokens', () => {

@@ -2,6 +2,7 @@
 // several temperatures with the same luck.
 import { bestToken, softmax, temperature } from './filters.js';
 import { seededRandom } from './random.js';
+import { followInParts } from './session.js';
 
 /** @import { PretrainedTokenizer } from './byte_level_bpe.js' */
 /** @import { Numbers } from './filters.js' */
@@ -130,28 +131,43 @@ export class PromptDesk {
     this.session = model.session();
   }
 
-  /** @param {Question} question */
-  read({ prompt, asChat }) {
+  /**
+   * @param {Question} question
+   * @param {number} [count] of tokens that are to follow
+   */
+  read({ prompt, asChat }, count = 0) {
     const { text, ids, problem } = wrapPrompt(this.model.tokenizer, prompt, asChat);
     if (problem) throw new RangeError(problem);
     if (!ids.length) throw new RangeError('The model predicts from what stands there: write something.');
+    const { contextLength } = this.model;
+    if (ids.length + count > contextLength) {
+      const [has, most] = [ids.length, contextLength].map((n) => n.toLocaleString('en'));
+      const more = count ? `, and ${count} are to follow` : '';
+      throw new RangeError(`The prompt has ${has} tokens${more}; this model reads at most ${most}: leave some out.`);
+    }
     return { text, ids };
   }
 
-  /** @param {Question & { tau: number, p: number, count: number }} question */
-  next({ tau, p, count, ...question }) {
+  /**
+   * Yields the share of the prompt that is read.
+   * @param {Question & { tau: number, p: number, count: number }} question
+   */
+  *next({ tau, p, count, ...question }) {
     const { text, ids } = this.read(question);
-    const answer = askNextToken(this.session.follow(ids).logits, tau, p, count);
+    const { logits } = yield* followInParts(this.session, ids);
+    const answer = askNextToken(logits, tau, p, count);
     return { ...answer, text, length: ids.length, labels: answer.ids.map((id) => this.model.tokenizer.decode([id])) };
   }
 
   /**
+   * Yields the share of the prompt that is read, as long as it is; then the lines as they grow.
    * @param {Question & { temperatures: number[], count: number, seed: number }} question
-   * @returns {Generator<Line, void, void>}
+   * @returns {Generator<number | Line, void, void>}
    */
   *write({ temperatures, count, seed, ...question }) {
     const { tokenizer } = this.model;
-    const { ids } = this.read(question);
+    const { ids } = this.read(question, count);
+    yield* followInParts(this.session, ids);
     const eos = tokenizer.eosTokenId;
     /** @type {Written[]} */
     let line = [];

@@ -46,6 +46,34 @@ export function withinContext(ids, contextLength, room = 0) {
   return ids.slice(Math.min(Math.ceil(beyond / step) * step, ids.length - 1));
 }
 
+const AT_ONCE = 32; // tokens that are read without a pause
+
+/**
+ * How many tokens two texts share at their beginning.
+ * @param {number[]} one
+ * @param {number[]} other
+ */
+export function sharedStart(one, other) {
+  let same = 0;
+  while (same < one.length && one[same] === other[same]) same++;
+  return same;
+}
+
+/**
+ * Makes `ids` the text of a session, in parts, so that a long one can be given up between two of them; what was read is
+ * kept. Yields the share that is read.
+ * @param {Session} session
+ * @param {number[]} ids
+ * @returns {Generator<number, Session, void>}
+ */
+export function* followInParts(session, ids) {
+  for (let end = sharedStart(session.ids, ids) + AT_ONCE; end < ids.length; end += AT_ONCE) {
+    session.follow(ids.slice(0, end));
+    yield end / ids.length;
+  }
+  return session.follow(ids);
+}
+
 class GrowingText {
   /** @type {number[]} */
   ids = [];
@@ -104,8 +132,7 @@ export class CachedSession extends GrowingText {
    * @param {number[]} ids
    */
   follow(ids) {
-    let same = 0;
-    while (same < this.ids.length && this.ids[same] === ids[same]) same++;
+    const same = sharedStart(this.ids, ids);
     const added = ids.slice(same);
     this.model.check(added, this.model.start.length + same);
     if (same < this.ids.length) this.truncate(same);

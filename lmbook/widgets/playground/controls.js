@@ -22,7 +22,9 @@ import { MAX_PROMPT, MAX_STOP, SIDES, STRATEGIES } from './settings.js';
 /** @import { ChainActs } from './chain.js' */
 /** @import { Scope, Settings, Strategy } from './settings.js' */
 /** @import { SideNumber, Wanted } from './desk.js' */
-/** @import { Listing, PlayerState, Seen, Side } from './player.js' */
+/** @import { Listing, Side } from './player.js' */
+/** @import { PlayerState } from './runner.js' */
+/** @import { Seen } from './sight.js' */
 
 /**
  * @typedef {object} PlayState
@@ -324,7 +326,8 @@ function drawTable(root, { table, listing: found, logs }, { texts, active, seen,
   logs.draw(seen, texts[active].writing?.tokens ?? []);
   if (!seen?.table) {
     for (const key of ['left', 'ids', 'cursor']) delete root.dataset[key];
-    return table.empty('Next token: the prompt can’t be read yet.');
+    const why = seen ? 'the text isn’t read to its end; Step and Play read on' : 'the prompt can’t be read yet';
+    return table.empty(`Next token: ${why}.`);
   }
   table.draw(seen.table, seen.ids[seen.cursor] ?? -1);
   const { promptIds, ids, cursor } = seen;

@@ -1,7 +1,7 @@
 // A model at work: it reads a prompt, says what may come next, chooses a token, searches. What takes time is a generator,
 // which yields how far it is. A small model has its desk in the page, SmolLM2 in a worker; both are asked in one way.
 import { softmax } from '../core/filters.js';
-import { withinContext } from '../core/session.js';
+import { followInParts, sharedStart, withinContext } from '../core/session.js';
 import { inSlices } from '../core/slices.js';
 import { chooseToken, readPrompt, shapeLogits } from './settings.js';
 import { judgeText, searchSteps, spell } from './text.js';
@@ -42,7 +42,6 @@ import { judgeText, searchSteps, spell } from './text.js';
  */
 
 export const SHORT = 10; // lines of the distribution at first
-const AT_ONCE = 32; // tokens that are read without a pause
 const LEAST_MEASURED = 5; // tokens, before their speed is told
 
 export class Desk {
@@ -80,15 +79,10 @@ export class Desk {
     const { speed, net } = this;
     const session = this.sessions[side];
     const ids = withinContext(text, net.contextLength);
-    let same = 0;
-    while (same < session.ids.length && session.ids[same] === ids[same]) same++;
+    const same = sharedStart(session.ids, ids);
     const isNext = same === session.ids.length && ids.length === same + 1;
-    for (let end = same + AT_ONCE; end < ids.length; end += AT_ONCE) {
-      session.follow(ids.slice(0, end));
-      yield end / ids.length;
-    }
     const start = performance.now();
-    const { logits } = session.follow(ids);
+    const { logits } = yield* followInParts(session, ids);
     if (isNext) this.speed = { tokens: speed.tokens + 1, time: speed.time + performance.now() - start };
     return logits;
   }

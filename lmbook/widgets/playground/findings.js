@@ -1,7 +1,8 @@
 // What a playground has found out about a text: log P of each token, and the continuations of a beam.
 import { formatLog, h, headings, roving } from '../kit/kit.js';
 
-/** @import { Listing, Seen } from './player.js' */
+/** @import { Listing } from './player.js' */
+/** @import { Seen } from './sight.js' */
 /** @import { Written } from './text.js' */
 
 /**

@@ -3,7 +3,8 @@
 import { playgroundControls } from './controls.js';
 import { ownCorner } from './own_corner.js';
 import { deskHere, deskInWorker } from './desk.js';
-import { OWN, Player } from './player.js';
+import { Player } from './player.js';
+import { OWN } from './shelf.js';
 import { SMOLLM2 } from '../core/smollm2.js';
 import { FROM_LABORATORY, withHandedOver } from '../kit/handover.js';
 import { setter } from '../kit/kit.js';
@@ -44,14 +45,14 @@ function render({ model, el }) {
   const view = playgroundControls(el, { names, corners, isShareable }, {
     useModel: (name) => player.useModel(name),
     setPrompt: (words) => (player.setPrompt(words), keep()),
-    lookAt: (side, place) => player.lookAt(side, place),
-    take: (id) => player.take(id),
-    takeListed: (place) => player.takeListed(place),
+    lookAt: (side, place) => player.editor.lookAt(side, place),
+    take: (id) => player.editor.take(id),
+    takeListed: (place) => player.editor.takeListed(place),
     want: (wanted) => player.want(wanted),
-    step: () => player.step(),
-    play: () => player.play(),
-    undo: () => player.undo(),
-    again: () => player.again(),
+    step: () => player.runner.step(),
+    play: () => player.runner.play(),
+    undo: () => player.editor.undo(),
+    again: () => player.editor.again(),
     dice: () => player.dice(),
     share: () => shareLink(player),
     pair: () => player.pair(),

@@ -1,8 +1,10 @@
 // SmolLM2 for the prompt explorer: it answers questions about one prompt.
 import { PromptDesk } from '../core/prompting.js';
-import { pause } from '../core/slices.js';
+import { inSlices, pause } from '../core/slices.js';
 import { answerCalls, Handover } from './answering.js';
 import { loadSmolLM2 } from './smollm2_loading.js';
+
+const LISTEN_EVERY = 50; // milliseconds until this worker hears Stop
 
 /** @type {PromptDesk | null} */
 let desk = null;
@@ -19,11 +21,12 @@ answerCalls({
     return { isKept, simd: model.kernels.simd };
   },
 
-  next: (question) => ready().next(question),
+  next: (question, { progress, signal }) =>
+    inSlices(ready().next(question), { onProgress: progress, signal, slice: LISTEN_EVERY }),
 
   async write(question, { progress, signal }) {
-    for (const line of ready().write(question)) {
-      progress(line);
+    for (const step of ready().write(question)) {
+      progress(step);
       await pause(0); // for a word from the page
       signal.throwIfAborted();
     }
