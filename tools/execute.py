@@ -25,6 +25,8 @@ from traitlets.config import Config
 
 SECONDS_PER_CELL = 1800  # the longest takes one minute alone, and machines are shared
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+KERNEL = Path(__file__).resolve().parent / "kernel"  # what kernels load: keep_figures.py
+FIGURES = "figures"  # in the cache's folder
 CLEAR = "\r\x1b[K"  # what stands on the terminal's line
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -42,6 +44,12 @@ def client(notebook: NotebookNode, folder: Path, **options: object) -> Iterator[
             config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
             **options,
         )
+
+
+def environment(figures: Path | None) -> dict[str, str]:
+    """Return the variables of a kernel that keeps its figures in this folder."""
+    paths = [str(KERNEL), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LMBOOK_FIGURES": str(figures or "")}
 
 
 def let_interrupt(**_: object) -> None:
@@ -64,6 +72,7 @@ class Run:
     """A chapter that is executed.
 
     Attributes:
+        figures: the folder for what draws its figures again, if they are kept.
         cells: how many cells of code it has.
         done: how many of them were executed.
         seconds: how long all of them took.
@@ -72,6 +81,7 @@ class Run:
 
     path: Path
     notebook: NotebookNode
+    figures: Path | None = None
     cells: int = field(init=False)
     done: int = 0
     seconds: float = 0.0
@@ -99,8 +109,9 @@ class Run:
         tell()
         try:
             hooks = {"on_notebook_start": let_interrupt, "on_cell_executed": count}
-            with client(self.notebook, self.path.parent, **hooks) as kernel:
-                await kernel.async_execute()
+            kernel_options = {"extra_arguments": ["--IPKernelApp.extensions=keep_figures"]}
+            with client(self.notebook, self.path.parent, **hooks, **kernel_options) as kernel:
+                await kernel.async_execute(env=environment(self.figures))
         except Exception as error:  # of the chapter, whatever it is: the others go on
             self.error = COLOURS.sub("", str(error)) or type(error).__name__
         self.seconds = time.perf_counter() - start
@@ -167,7 +178,9 @@ def execute_chapters(paths: Iterable[Path], folder: Path) -> None:
         return
     print(f"Executing {', '.join(path.stem for path in waiting)}.", flush=True)
     # Later chapters train longer; begun first, they end while short ones fill the other processors.
-    runs = [Run(path, notebooks[path]) for path in reversed(waiting)]
+    figures = folder.resolve() / FIGURES
+    figures.mkdir(parents=True, exist_ok=True)
+    runs = [Run(path, notebooks[path], figures) for path in reversed(waiting)]
     start = time.perf_counter()
     asyncio.run(execute_all(runs, lambda run: keep_in(cache, run)))
     failed = [run for run in runs if run.error]

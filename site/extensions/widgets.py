@@ -13,7 +13,7 @@ from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _file_checksum
-from views import STYLE, name_views, write_views
+from views import STYLE, name_views, script_name, views, write_views
 
 STATE = "application/vnd.jupyter.widget-state+json"
 LATE = ("mystnb.*.css", "exercise.css", "proof.css")
@@ -87,6 +87,10 @@ def place_widgets(
         heights = json.loads(HEIGHTS.read_text(encoding="utf-8"))["pages"].get(pagename, {})
         context["body"] = with_places(context["body"], saved, heights)
         app.add_css_file(STYLE, priority=900)  # after lm.css
+        shown = {model["state"].get("_anywidget_id") for model in saved.values()}
+        for view, names in views().items():
+            if shown & set(names):
+                app.add_js_file(f"widgets/{script_name(view)}.js", defer="defer", priority=600)
 
 
 def lighten_state(

@@ -1,4 +1,4 @@
-"""Views belong to the site: one script for all widgets, and none of them in the cached outputs."""
+"""Views belong to the site: a script for each and one that they share, none in the cached outputs."""
 
 import re
 from pathlib import Path
@@ -30,16 +30,31 @@ def test_the_script_registers_a_view_for_each_class(tmp_path):
     assert dict(run_module(tmp_path, "", asked, texts)) == dict.fromkeys(DRAWN, "function")
 
 
-def test_a_page_without_playground_laboratory_and_review_loads_none_of_them(tmp_path):
-    asked = "(0, eval)(saved); print([Object.keys(lmViews), Object.entries(lmSite.views)]);"
-    shared, elsewhere = run_module(tmp_path, "", asked, views.script())
-    assert views.own_scripts().keys() == {"playground", "laboratory", "review", "try_it"}
-    assert not set(shared) & dict(elsewhere).keys()
-    assert set(shared) | dict(elsewhere).keys() == DRAWN
+def test_the_shared_script_has_no_view_and_says_where_each_is(tmp_path):
+    asked = "(0, eval)(saved); print([Object.keys(lmViews), lmSite.views]);"
+    drawn, places = run_module(tmp_path, "", asked, views.script())
+    assert drawn == []
+    assert places.keys() == DRAWN
     views.write_views(tmp_path)
-    for address in dict(elsewhere).values():
+    for address in places.values():
         file, _, known = address.partition("?v=")
         assert known == _file_checksum(tmp_path / "_static" / "widgets", file)
+
+
+def test_a_file_is_in_the_shared_script_or_in_that_of_its_view_never_in_both():
+    shared = views.shared_files()
+    assert {path.name for path in shared} >= {"kit.js", "words.js"}
+    for view in views.views():
+        own = [path for path in views.bundler().modules(view) if path not in shared]
+        assert own[-1] == views.WIDGETS / view
+    assert not [path for path in shared if path.relative_to(views.WIDGETS).as_posix() in views.views()]
+
+
+def test_scripts_stay_as_they_are_without_the_package_that_makes_them_small(monkeypatch, tmp_path):
+    monkeypatch.setattr(views, "PACKAGES", tmp_path)
+    views.small.cache_clear()
+    assert views.minified({"a": "const long = 1;\n"}) == {"a": "const long = 1;\n"}
+    views.small.cache_clear()
 
 
 def test_the_style_sheet_has_all_that_the_widgets_bring():

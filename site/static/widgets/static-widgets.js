@@ -1,9 +1,9 @@
 /* Draws the page's saved widgets with no kernel.
 
    A page carries the state of its widgets as JSON, and marks each place where one is shown by a script element just
-   after a `div.lm-widget`. Every widget is an anywidget. The views of the book's own are in views.js, by the names of
-   their classes, or in a script of their own that views.js names; a widget that a chapter makes itself brings its ES module and style in its state. Views run on a
-   stand-in for the Jupyter model. Two views of one model share it, as they do in Jupyter. */
+   after a `div.lm-widget`. Every widget is an anywidget. The views of the book's own are scripts that the page names,
+   else those that views.js names for their classes; a widget that a chapter makes itself brings its ES module and style
+   in its state. Views run on a stand-in for the Jupyter model. Two views of one model share it, as they do in Jupyter. */
 (() => {
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
@@ -135,7 +135,7 @@
     addStyle(saved.state._css);
     const { _anywidget_id: name, _esm: source } = saved.state;
     const { lmViews, lmSite } = /** @type {Site} */ (globalThis);
-    if (lmSite?.views[name]) await run(new URL(lmSite.views[name], lmSite.script).href);
+    if (!lmViews?.[name] && lmSite?.views[name]) await run(new URL(lmSite.views[name], lmSite.script).href);
     const widget = lmViews?.[name] ?? (source && await load(source));
     if (!widget) throw new Error(`the site has no view of ${name}`);
     const model = new Model(saved);
