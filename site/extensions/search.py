@@ -134,7 +134,19 @@ def write_texts(app: Sphinx, error: Exception | None) -> None:
         )
 
 
+def drop_index(app: Sphinx) -> None:
+    """Let Sphinx write no index of its own: half a megabyte that nothing loads."""
+    app.builder.search = False
+
+
+def add_page(app: Sphinx) -> list[tuple[str, dict, str]]:
+    """Return the page of the search, which Sphinx would write with its index."""
+    return [("search", {}, "search.html")] if app.builder.format == "html" else []
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("builder-inited", drop_index)
+    app.connect("html-collect-pages", add_page)
     app.connect("html-page-context", keep_parts)
     app.connect("build-finished", write_texts)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
