@@ -51,6 +51,8 @@ SHORT = {
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf|infinity|∞)", re.IGNORECASE | re.ASCII)
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:([,_ '’])\d{3})(?:\1\d{3})*(?![\d,_'’]| \d)", re.ASCII)
+# A comma that can only stand before decimals: thousands have three digits and don't begin with 0.
+_DECIMALS = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d\d?|\d{4,}))(?![\d,.])", re.ASCII)
 _BEFORE = re.compile(r"^(?:[=≈~]|(?:about|around|roughly|ca\.?) ) *", re.IGNORECASE | re.ASCII)
 # Other ways to write a sign. At the end of a text × is a unit.
 _SIGNS = (("−", "-"), ("₂", "2"), ("₁₀", "10"), ("÷", "/"), ("½", "(1/2)"), ("¼", "(1/4)"), ("¾", "(3/4)"))
@@ -100,8 +102,9 @@ def read_number(given: str, unit: str = "", *, grouped: bool = False) -> tuple[f
         given: what was typed. ln and log are natural; ^ and ** are powers. Behind it may stand the unit, or
             per cent, which divide by a hundred unless they are the unit.
         unit: what the answer counts.
-        grouped: whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point. Thousands
-            apart by a space, an underscore or an apostrophe are read everywhere.
+        grouped: whether 219,136 has its thousands apart; elsewhere a comma may be a decimal point, and 0,5
+            is read so, where 1,000 could be either. Thousands apart by a space, an underscore or an
+            apostrophe are read everywhere.
     """
     text = _in_one_form(given.strip(EDGES), grouped)
     if _NO_NUMBER.fullmatch(text):
@@ -126,9 +129,10 @@ def _in_one_form(text: str, grouped: bool) -> str:
     text = _BEFORE.sub("", _SPACES.sub(" ", text))
     text = re.sub(r"×(?= *[^ ])|(?<=[\d)]) *x *(?=[\d(])", "*", text, flags=re.ASCII)
     text = _RAISED.sub(lambda match: f"^{match[0].translate(_PLAIN)}", text)
-    return _THOUSANDS.sub(
+    text = _THOUSANDS.sub(
         lambda match: match[0].replace(match[1], "") if grouped or match[1] != "," else match[0], text
     )
+    return text.replace(",", ".", 1) if not grouped and _DECIMALS.match(text) else text
 
 
 def _without_unit(value: float, rest: str, unit: str) -> tuple[float, str]:

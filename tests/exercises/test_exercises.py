@@ -468,7 +468,7 @@ class TestNumbers:
         ("text", "part"),
         [
             ("four", "can’t be read"),
-            ("1,5", "comma"),
+            ("1,500", "comma"),
             ("nan", "logarithm of zero"),
             ("inf", "overflow"),
             ("1/0", "divides by zero"),

@@ -122,7 +122,7 @@ const UNREADABLE = [
   ...['nan', 'NaN', 'inf', '-inf', '+Infinity', '∞'].map((
     t,
   ) => /** @type {[string, string]} */ ([t, `not a number: ${t}`])),
-  ['1,5', 'comma: 1,5'],
+  ['1,500', 'comma: 1,500'],
   ['-1.5,', 'comma: -1.5,'],
   ['1,000', 'comma: 1,000'],
   ['1,000', 'comma: 1,000', { answer: 999 }],

@@ -153,6 +153,8 @@ class Calculation {
 }
 
 const SIGNS = [['−', '-'], ['₂', '2'], ['₁₀', '10'], ['÷', '/'], ['½', '(1/2)'], ['¼', '(1/4)'], ['¾', '(3/4)']];
+// A comma that can only stand before decimals: thousands have three digits and don't begin with 0.
+const DECIMALS = /^[+-]?(0,[0-9]+|[0-9]+,([0-9][0-9]?|[0-9]{4,}))(?![0-9,.])/;
 const RAISED = '⁻⁰¹²³⁴⁵⁶⁷⁸⁹';
 
 /**
@@ -168,7 +170,8 @@ function inOneForm(text, grouped) {
     /[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+/g,
     (all) => `^${[...all].map((one) => '-0123456789'[RAISED.indexOf(one)]).join('')}`,
   );
-  return plain.replace(THOUSANDS, (all, gap) => grouped || gap !== ',' ? all.replaceAll(gap, '') : all);
+  const whole = plain.replace(THOUSANDS, (all, gap) => grouped || gap !== ',' ? all.replaceAll(gap, '') : all);
+  return !grouped && DECIMALS.test(whole) ? whole.replace(',', '.') : whole;
 }
 
 /**
