@@ -11,7 +11,7 @@ import { sitePage } from './kit/worker.js';
 
 /**
  * @typedef {Judged & { id: string, title: string, kind: string, minutes: number, text: string, print: string,
- *   hints?: string[], solution?: string, code?: string, output?: string, stub?: string }} Item an exercise, as
+ *   widget?: string, hints?: string[], solution?: string, code?: string, output?: string, stub?: string }} Item an exercise, as
  *   Exercise.page gives it
  */
 
@@ -259,7 +259,7 @@ function notebookTask(item, onresult) {
   const why = sitePage.lmSite?.python ? 'It needs PyTorch, so write it in the notebook' : 'Write it in the notebook';
   const nodes = [
     codeBlock(`${stub}\n\ncheck("${item.id}", ${stub.match(/def (\w+)/)?.[1]})`, 'Where to begin'),
-    quiet(`${why}: the cell is below, and check tries your function on cases.`),
+    quiet(`${why}: its cell is at the end of the chapter, and check tries your function on cases.`),
     h('label', { class: 'lmw-choice' }, done, h('span', {}, 'My function passed')),
   ];
   return { nodes, restore: ({ state }) => void (done.checked = state === 'seen') };

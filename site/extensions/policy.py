@@ -17,12 +17,15 @@ POLICY = (
 )
 
 # If a browser refuses to store data, the theme's scripts must not fail: the data then lasts with the page.
+# What a full storage holds already is there, and can be deleted.
 STORAGE = (
     "<script>for(const name of['localStorage','sessionStorage']){"
     "try{window[name].setItem('lm-try','');window[name].removeItem('lm-try')}catch{"
-    "const kept=new Map();Object.defineProperty(window,name,{value:{lasts:false,"
+    "let full,kept=new Map();try{full=window[name];"
+    "for(const k of Object.keys(full))kept.set(k,full.getItem(k))}catch{}"
+    "Object.defineProperty(window,name,{value:{lasts:false,"
     "getItem:(k)=>kept.get(k)??null,setItem:(k,v)=>{kept.set(k,String(v))},"
-    "removeItem:(k)=>{kept.delete(k)}}})}}</script>\n"
+    "removeItem:(k)=>{kept.delete(k);full?.removeItem(k)}}})}}</script>\n"
 )
 
 

@@ -1,28 +1,24 @@
 """Gives the site's progress.js the exercises and quiz questions of each page."""
 
-import tomllib
-from pathlib import Path
-
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 
-def exercises(folder: Path) -> dict[str, list[str]]:
-    """Return the ids of the exercises and quiz questions of each page, from the sheets in `folder`."""
-    found = {}
-    for path in sorted(folder.glob("*.toml")):
-        sheet = tomllib.loads(path.read_text(encoding="utf-8"))
-        items = [*sheet.get("exercise", []), *sheet.get("quiz", [])]
-        found[sheet["page"]] = [item["id"] for item in items]
-    return found
+def questions() -> dict[str, dict[str, str]]:
+    """Return the ids of each page's exercises and quiz questions, with what tells that one has changed."""
+    from lmbook.exercises.specification import chapters, load  # takes seconds
+
+    return {
+        sheet.page: {item.id: item.page()["print"] for item in (*sheet.exercises, *sheet.quiz)}
+        for sheet in map(load, chapters())
+    }
 
 
-def tell_exercises(app: Sphinx, config: Config) -> None:
+def tell_questions(app: Sphinx, config: Config) -> None:
     """Give them to the template of the sidebar; all pages are drawn again when they change."""
-    found = exercises(Path(app.confdir, "lmbook", "exercises"))
-    config.html_context = {**config.html_context, "lm_exercises": found}
+    config.html_context = {**config.html_context, "lm_exercises": questions()}
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("config-inited", tell_exercises)
+    app.connect("config-inited", tell_questions)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,8 @@
 /* What the reader has done, kept in this browser's localStorage and sent nowhere. Only this file knows its key and
    format: {version, seed, done: {exercise: {state, answer, print, at, passed}}, place: {page, anchor, title, at}}. Of a
-   choice the answer is its text; `passed` is core/review.js's; the seed gives the order in which this reader sees choices. Widgets reach it as `lmProgress`; the event "lm-progress" tells them that a file was imported or everything deleted. */
+   choice the answer is its text; `passed` is core/review.js's; the seed gives the order in which this reader sees choices.
+   Widgets reach it as `lmProgress`; the event "lm-progress" tells them that a file was opened or everything deleted. A file
+   has the same format, and `lmbook.exercises.results` reads and joins files in the same way. */
 /** @typedef {{ state: string, answer: string, print?: string, at: number, passed?: number }} Entry of one exercise */
 /** @typedef {{ page: string, anchor: string, title: string, at: number }} Place where the reader was last */
 /** @typedef {{ version: number, seed: number, done: Record<string, Entry>, place: Place | null }} Progress seed 0: none yet */
@@ -10,27 +12,38 @@
   const VERSION = 1;
   const STATES = ['right', 'wrong', 'seen'];
   const LONGEST = 5000; // characters of an answer, which may be code
+  const LARGEST = 10_000_000; // bytes of a file
+  const LATEST = 8.64e15; // milliseconds since 1970: the last date there is
   const COPY = `${KEY}-damaged`;
   const fresh = () => /** @type {Progress} */ ({ version: VERSION, seed: 0, done: {}, place: null });
-  const OFF = 'This browser stores nothing for this page: what you do is remembered until you leave it.';
+  const UNTIL = 'what you do is remembered until you leave this page. “Save as a file” keeps it.';
+  const OFF = `This browser stores nothing for this page: ${UNTIL}`;
+  const FULL = `This browser has no room left to store anything: ${UNTIL}`;
+  const NEWER = `A newer edition of the book has stored your progress here, and it stays as it is: ${UNTIL}`;
   const HERE = 'Kept in this browser only.';
   let state = fresh();
   let note = HERE;
   /** @type {Kept | null} */
   let storage = null;
-  /** @type {Record<string, string[]>} page -> ids of its exercises and quiz questions; the sidebar holds them */
+  let isFrozen = false; // nothing more is stored: it is full, or a newer edition's
+  /** @type {Record<string, Record<string, string>>} page -> id -> print of its questions; the sidebar holds them */
   let book = {};
 
+  /** @param {any} e whether it is a well-formed entry */
+  const isSound = (e) =>
+    STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= LONGEST &&
+    typeof (e.print ?? '') === 'string' && typeof e.at === 'number' && e.at > 0 && e.at <= LATEST;
   /**
-   * What is well formed of something that was stored or imported; null if it isn't progress at all.
+   * What is well formed of something that was stored or is in a file; null if it holds no results at all.
    * @param {any} data
    * @returns {Progress | null}
    */
   function sound(data) {
-    if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done) return null;
+    if (data?.version !== VERSION || typeof data.done !== 'object' || !data.done || Array.isArray(data.done)) {
+      return null;
+    }
     /** @param {[string, any]} entry */
-    const fine = ([, e]) =>
-      STATES.includes(e?.state) && typeof e.answer === 'string' && e.answer.length <= LONGEST && e.at > 0;
+    const fine = ([id, e]) => /^[a-z]/i.test(id) && isSound(e);
     /** @param {[string, any]} entry @returns {[string, Entry]} */
     const clean = ([id, { passed, ...e }]) => [id, Number.isInteger(passed) ? { ...e, passed } : e];
     const { page, anchor, title, at } = data.place ?? {};
@@ -41,12 +54,14 @@
     const done = Object.fromEntries(Object.entries(data.done).filter(fine).map(clean));
     return { version: VERSION, seed, done, place };
   }
-  /** @param {string} text */
+  /** @param {any} data */
+  const isNewer = (data) => Number.isInteger(data?.version) && data.version > VERSION;
+  /** @param {string} text undefined: it is damaged */
   function parse(text) {
     try {
-      return sound(JSON.parse(text));
+      return JSON.parse(text);
     } catch {
-      return null;
+      return undefined;
     }
   }
   /* Where the browser stores nothing, extensions/policy.py has put a stand-in there that lasts as long as the page. */
@@ -57,12 +72,14 @@
     load();
   }
   function load() {
-    if (!storage) return;
+    if (!storage || isFrozen) return;
     const text = storage.getItem(KEY);
     if (text === null) return void (state = fresh());
-    const read = parse(text);
+    const data = parse(text);
+    if (isNewer(data)) return void ([isFrozen, note] = [true, NEWER]);
+    const read = sound(data);
     if (read) return void (state = read);
-    note = 'What was stored could not be read, so this starts again; Export saves a copy of it as well.';
+    note = 'What was stored could not be read, so this starts again; “Save as a file” saves a copy of it as well.';
     state = fresh();
     try {
       storage.setItem(COPY, text);
@@ -76,14 +93,12 @@
    * @param {(state: Progress) => unknown} edit
    */
   function change(edit) {
+    load();
+    edit(state);
     try {
-      load();
-      edit(state);
-      storage?.setItem(KEY, JSON.stringify(state));
+      if (!isFrozen) storage?.setItem(KEY, JSON.stringify(state));
     } catch {
-      storage = null;
-      note = OFF;
-      edit(state);
+      [isFrozen, note] = [true, FULL];
     }
     draw();
   }
@@ -103,6 +118,10 @@
       if (!state.seed) change((now) => (now.seed ||= 1 + Math.floor(Math.random() * (2 ** 32 - 1))));
       return state.seed;
     },
+    text: () => JSON.stringify(state, null, 1),
+    save: saveAll,
+    take,
+    open: openFile,
   };
   Object.assign(globalThis, { lmProgress: forWidgets });
 
@@ -115,17 +134,19 @@
     () => /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.bd-links a.reference.internal')]);
   /** @param {string} page whether it is a chapter: its file has a number */
   const isChapter = (page) => /^\d+_/.test(page);
-  /** @param {string} id */
-  const isDone = (id) => ['right', 'seen'].includes(state.done[id]?.state);
+  const isSolved = (/** @type {Entry} */ { state }) => ['right', 'seen'].includes(state);
 
   /** @param {HTMLAnchorElement} link */
   function badge(link) {
-    const ids = book[pageOf(link.pathname)];
-    if (!ids) return;
-    const quiz = ids.filter((id) => id.includes('-quiz-'));
-    const exercises = ids.filter((id) => !id.includes('-quiz-'));
-    const done = exercises.filter(isDone).length;
-    const answered = quiz.filter((id) => state.done[id]).length;
+    const prints = book[pageOf(link.pathname)];
+    if (!prints) return;
+    const ids = Object.keys(prints);
+    const quiz = ids.filter(isQuiz);
+    const exercises = ids.filter((id) => !isQuiz(id));
+    /** @param {string} id whether what was answered is still what is asked */
+    const isCurrent = (id) => state.done[id]?.print === prints[id];
+    const done = exercises.filter((id) => isCurrent(id) && isSolved(state.done[id])).length;
+    const answered = quiz.filter(isCurrent).length;
     const next = link.nextElementSibling;
     const mark = next instanceof HTMLElement && next.classList.contains('lm-done')
       ? next
@@ -177,37 +198,82 @@
     addEventListener('scroll', () => (clearTimeout(timer), (timer = setTimeout(save, 600))), { passive: true });
   }
 
-  // ---- Export, import, forget ----------------------------------------------------------------------------------------
+  // ---- A file, and forgetting ----------------------------------------------------------------------------------------
   /** @param {string} text @param {string} name of the file */
   function save(text, name) {
     const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
     Object.assign(document.createElement('a'), { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
-  function exportAll() {
-    save(JSON.stringify(state, null, 1), 'language-model-fundamentals-progress.json');
+  function saveAll() {
+    save(forWidgets.text(), 'language-model-fundamentals-progress.json');
     const damaged = storage?.getItem(COPY);
     if (damaged) save(damaged, 'damaged-progress.txt');
-    tell('Saved as a file.');
+    return 'Saved as a file.';
   }
-  /** @param {Event} event */
-  async function importFile({ target }) {
-    const field = /** @type {HTMLInputElement} */ (target);
-    const text = await field.files?.[0]?.text();
-    field.value = '';
-    const read = text === undefined ? null : parse(text);
-    if (!read) return tell('That file holds no progress of this book; nothing was changed.');
+  const isQuiz = (/** @type {string} */ id) => id.includes('-quiz-');
+  /**
+   * Of two entries of one question the one that counts: the later, but an exercise that was solved stays solved.
+   * @param {Entry | undefined} mine
+   * @param {Entry} other
+   * @param {string} id
+   */
+  function better(mine, other, id) {
+    if (!mine) return other;
+    const sameExercise = mine.print === other.print && !isQuiz(id);
+    if (sameExercise && isSolved(mine) !== isSolved(other)) return isSolved(mine) ? mine : other;
+    return mine.at >= other.at ? mine : other;
+  }
+  /** @param {number} count */
+  const answers = (count) => `${count} ${count === 1 ? 'answer' : 'answers'}`;
+  /**
+   * Joins the text of a file with what is here; returns what to tell the reader.
+   * @param {string} text
+   */
+  function take(text, name = 'The file') {
+    const data = parse(text);
+    const nothing = 'Nothing was changed.';
+    if (data === undefined) return `${name} is damaged, or no file of results. ${nothing}`;
+    if (isNewer(data)) {
+      const told = `A newer edition of the book wrote ${name} (version ${data.version}), and this page reads version`;
+      return `${told} ${VERSION}. ${nothing}`;
+    }
+    const read = sound(data);
+    if (!read) return `${name} holds no results of the book’s exercises. ${nothing}`;
+    const found = Object.entries(read.done);
+    let taken = 0;
     change((now) => {
-      for (const [id, entry] of Object.entries(read.done)) {
-        if (!(now.done[id]?.at >= entry.at)) now.done[id] = entry;
-      }
+      const joined = found.map(([id, entry]) => /** @type {const} */ ([id, better(now.done[id], entry, id)]));
+      taken = joined.filter(([id, entry]) => entry !== now.done[id]).length;
+      Object.assign(now.done, Object.fromEntries(joined));
       now.seed ||= read.seed;
       if (read.place && !((now.place?.at ?? 0) >= read.place.at)) now.place = read.place;
     });
     showPlace();
-    const count = Object.keys(read.done).length;
-    tell(`Imported: ${count} ${count === 1 ? 'answer' : 'answers'}. Where both knew something, the later one stays.`);
     dispatchEvent(new Event('lm-progress'));
+    const bad = Object.keys(data.done).length - found.length;
+    const leftOut = bad ? ` ${answers(bad)} could not be read and ${bad === 1 ? 'was' : 'were'} left out.` : '';
+    const rule = 'Where both had one, the later stays, and what was solved stays solved.';
+    return `${name} holds ${answers(found.length)}; ${taken} of them taken over. ${rule}${leftOut}`;
+  }
+  /** @param {File} file */
+  async function openFile(file) {
+    const most = `${LARGEST / 1e6} MB`;
+    if (file.size > LARGEST) return `${file.name} has more than the ${most} of a file of results. Nothing was changed.`;
+    try {
+      return take(await file.text(), file.name);
+    } catch {
+      return `The browser could not read ${file.name}. Nothing was changed.`;
+    }
+  }
+  /** @param {Event} event */
+  async function importFile({ target }) {
+    const field = /** @type {HTMLInputElement} */ (target);
+    const [file] = field.files ?? [];
+    if (!file) return;
+    const told = await openFile(file);
+    field.value = '';
+    tell(told);
   }
   let armed = 0;
   /** @param {Event} event */
@@ -217,6 +283,7 @@
     if (target.dataset.armed) {
       for (const key of [KEY, COPY]) storage?.removeItem(key);
       state = fresh();
+      isFrozen = false;
       note = storage?.lasts === false ? OFF : HERE;
       part('place')?.replaceChildren();
       draw();
@@ -236,7 +303,7 @@
     draw();
     showPlace();
     follow();
-    part('export')?.addEventListener('click', exportAll);
+    part('export')?.addEventListener('click', () => tell(saveAll()));
     part('import')?.addEventListener('change', importFile);
     part('forget')?.addEventListener('click', forget);
     addEventListener('storage', ({ key }) => key === KEY && (load(), draw()));

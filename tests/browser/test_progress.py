@@ -6,12 +6,14 @@ import pytest
 from looks import assert_accessible
 from playwright.sync_api import Page, expect
 
-from lmbook.exercises import load
+from lmbook.exercises import check, exercise, load, results, save_results
 
 PAGE, OTHER = "chapters/01_probability.html", "chapters/02_tokens.html"
+REVIEW = "chapters/review.html"
 KEY, COPY = "lm-book-progress", "lm-book-progress-damaged"
 TOTAL = len(load("probability").exercises)
-DONE = {"state": "right", "answer": "4", "print": "0", "at": 1}
+DONE = {"state": "right", "answer": "4", "print": exercise("probability-1").page()["print"], "at": 1}
+CHANGED = DONE | {"print": "0"}
 
 
 def stored(page: Page, key: str = KEY):
@@ -79,7 +81,10 @@ def test_a_look_into_the_glossary_is_no_place_to_go_on_at(page, site):
 
 def test_what_a_review_has_found_outlives_the_chapter_and_bad_values_do_not(page, site):
     page.goto(site.http(PAGE), wait_until="networkidle")
-    fill(page, json.dumps({"version": 1, "done": {"a": DONE | {"passed": 2}, "b": DONE | {"passed": "2"}}}))
+    fill(
+        page,
+        json.dumps({"version": 1, "done": {"a": CHANGED | {"passed": 2}, "b": CHANGED | {"passed": "2"}}}),
+    )
     page.reload()
     record = "(name) => lmProgress.record(name, { state: 'right', answer: '5', print: '0' })"
     for name, passed in (("a", 2), ("b", None)):
@@ -94,7 +99,7 @@ def test_export_forget_import(page, site, open_widgets, tmp_path):
     solve_first(page)
     open_panel(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export").click()
+        page.get_by_role("button", name="Save as a file").click()
     file = tmp_path / "progress.json"
     download.value.save_as(file)
     assert list(json.loads(file.read_text())["done"]) == ["probability-1"]
@@ -107,7 +112,9 @@ def test_export_forget_import(page, site, open_widgets, tmp_path):
     expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_have_text("")
 
     page.locator(".lm-progress-import").set_input_files(file)
-    expect(page.locator(".lm-progress-said")).to_contain_text("Imported: 1 answer.")
+    expect(page.locator(".lm-progress-said")).to_contain_text(
+        "progress.json holds 1 answer; 1 of them taken over."
+    )
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
     expect(page.locator(".lmw-cards > li").first.locator(".lmw-mark")).to_contain_text("✓")
 
@@ -115,15 +122,20 @@ def test_export_forget_import(page, site, open_widgets, tmp_path):
 def test_a_file_of_something_else_changes_nothing(page, site, tmp_path):
     page.goto(site.http(PAGE), wait_until="networkidle")
     open_panel(page)
-    for text in ("not json", "{}", '{"version": 99, "done": {}}', '{"version": 1, "done": 7}'):
+    for text, says in (
+        ("not json", "other.json is damaged"),
+        ("{}", "other.json holds no results"),
+        ('{"version": 99, "done": {}}', "A newer edition of the book wrote other.json (version 99)"),
+        ('{"version": 1, "done": 7}', "other.json holds no results"),
+    ):
         (tmp_path / "other.json").write_text(text)
         page.locator(".lm-progress-import").set_input_files(tmp_path / "other.json")
-        expect(page.locator(".lm-progress-said")).to_contain_text("holds no progress of this book")
+        expect(page.locator(".lm-progress-said")).to_contain_text(says)
         page.locator(".lm-progress-said").evaluate("(said) => { said.textContent = ''; }")
     assert stored(page) is None
 
 
-@pytest.mark.parametrize("text", ["{not json", "[]", '{"version": 2}', '{"version": 1}', "null"])
+@pytest.mark.parametrize("text", ["{not json", "[]", '{"version": 0}', '{"version": 1}', "null"])
 def test_damaged_data_starts_again_and_keeps_a_copy(page, site, text):
     page.goto(site.http(PAGE), wait_until="networkidle")
     fill(page, text)
@@ -137,7 +149,7 @@ def test_damaged_data_starts_again_and_keeps_a_copy(page, site, text):
 def test_entries_of_another_edition_do_no_harm(page, site, open_widgets):
     page.goto(site.http(PAGE), wait_until="networkidle")
     done = {
-        "probability-1": DONE,
+        "probability-1": CHANGED,
         "probability-999": DONE,
         "poetry-3": DONE,
         "probability-2": {"state": "odd"},
@@ -145,7 +157,7 @@ def test_entries_of_another_edition_do_no_harm(page, site, open_widgets):
     place = {"page": "99_gone", "anchor": "x", "title": "Gone", "at": 5}
     fill(page, json.dumps({"version": 1, "done": done, "place": place}))
     open_widgets(page, site.http(PAGE))
-    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    expect(badge(page)).to_have_text("")  # what was answered is no longer what is asked
     expect(page.locator(".lm-progress-place")).to_have_text("")
     card = page.locator(".lmw-cards > li").first
     card.locator(".lmw-card").click()
@@ -220,6 +232,78 @@ def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):
     expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
     assert set(stored(first)["done"]) == {"probability-1", "probability-7"}
     expect(badge(first)).to_contain_text(f"2/{TOTAL}")
+
+
+def test_the_contents_count_only_what_is_still_asked(page, site):
+    page.goto(site.http(OTHER), wait_until="networkidle")
+    sheet = load("probability")
+    prints = {item.id: item.page()["print"] for item in (*sheet.exercises[:3], *sheet.quiz[:2])}
+    done = {name: DONE | {"print": told} for name, told in prints.items()}
+    done[sheet.exercises[1].id] = done[sheet.quiz[1].id] = CHANGED
+    done[sheet.exercises[2].id]["state"] = "wrong"
+    fill(page, json.dumps({"version": 1, "done": done}))
+    page.reload()
+    expect(badge(page)).to_contain_text(f"1/{TOTAL} · quiz 1/{len(sheet.quiz)}")
+
+
+def test_results_of_a_notebook_are_opened_and_what_was_here_is_saved_with_them(
+    page, site, open_widgets, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(results, "_done", {})
+    check("probability-1", 4)
+    check("probability-5", lambda logits, ids: 0)
+    save_results(tmp_path / "results.json")
+    open_widgets(page, site.http(REVIEW))
+    page.evaluate("() => lmProgress.record('tokens-1', { state: 'wrong', answer: '7', print: 'p' })")
+    files = page.locator(".lmw-files")
+    files.get_by_label("Open a file").set_input_files(tmp_path / "results.json")
+    expect(files.get_by_role("status")).to_contain_text("results.json holds 2 answers; 2 of them taken over.")
+    expect(page.get_by_role("row", name=load("probability").title)).to_contain_text(f"1 of {TOTAL}")
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    with page.expect_download() as download:
+        files.get_by_role("button", name="Save as a file").press("Enter")
+    download.value.save_as(tmp_path / "back.json")
+    monkeypatch.setattr(results, "_done", {})
+    told = results.load_results(tmp_path / "back.json")
+    assert told.startswith("Read 3 answers")
+    assert results._done["tokens-1"]["answer"] == "7"
+    (tmp_path / "odd.json").write_text("[")
+    files.get_by_label("Open a file").set_input_files(tmp_path / "odd.json")
+    expect(files.get_by_role("status")).to_have_text(
+        "odd.json is damaged, or no file of results. Nothing was changed."
+    )
+    assert set(stored(page)["done"]) == {"probability-1", "probability-5", "tokens-1"}
+
+
+def test_a_storage_without_room_still_shows_what_it_holds_and_can_be_emptied(new_page, site, open_widgets):
+    page = new_page()
+    page.goto(site.http("404.html"))
+    fill(page, json.dumps({"version": 1, "done": {"probability-1": DONE}}))
+    page.evaluate(
+        """() => {
+          let text = 'x'.repeat(2 ** 22);
+          for (let n = 0; text; n++) {
+            try { localStorage.setItem(`filler-${n}`, text); }
+            catch { text = text.slice(0, text.length / 2); }
+          }
+        }"""
+    )
+    open_widgets(page, site.http(PAGE))
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    card = page.locator(".lmw-cards > li").nth(6)
+    card.locator(".lmw-card").click()
+    card.get_by_role("textbox").fill("0.5")
+    card.get_by_role("textbox").press("Enter")
+    expect(badge(page)).to_contain_text(f"2/{TOTAL}")
+    open_panel(page)
+    expect(page.locator(".lm-progress-note")).to_contain_text("“Save as a file” keeps it.")
+    page.reload()
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    open_panel(page)
+    page.get_by_role("button", name="Forget").press("Enter")
+    page.get_by_role("button", name="Forget everything?").press("Enter")
+    page.reload()
+    expect(badge(page)).to_have_text("")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

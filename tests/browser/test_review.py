@@ -142,6 +142,27 @@ def test_a_question_that_has_changed_is_asked_anew(review):
     expect(begin(root)).to_contain_text("it has changed since you answered")
 
 
+def test_a_question_leads_to_the_widget_or_the_cell_that_it_needs(site, review):
+    widget = next(item for item in SHEET.exercises if item.widget)
+    code = next(item for item in SHEET.exercises if item.kind == "code")
+    done = {item.id: entry(item, "right", 0, passed=3) for item in (*SHEET.exercises, *SHEET.quiz)}
+    root = review(done | {item.id: entry(item, "wrong", 1) for item in (widget, code, NUMBERS[0])})
+    question = begin(root)
+    chapter = f"{SHEET.page}.html"
+    found = {}
+    for _ in range(3):
+        addresses = [link.get_attribute("href") for link in question.get_by_role("link").all()]
+        found[question.get_attribute("data-id")] = addresses
+        question.get_by_role("button", name="Skip").press("Enter")
+    assert found == {
+        NUMBERS[0].id: [chapter],
+        widget.id: [chapter, f"{chapter}#widget-{widget.widget}"],
+        code.id: [chapter, f"{chapter}#exercises"],
+    }
+    text = (site.root / "chapters" / chapter).read_text("utf-8")
+    assert all(f'id="{found[name][1].partition("#")[2]}"' in text for name in (widget.id, code.id))
+
+
 def test_the_final_test_is_judged_together_kept_and_counted(page, review):
     root = review({})
     root.get_by_role("button", name="Draw twenty questions").press("Enter")
@@ -157,7 +178,9 @@ def test_the_final_test_is_judged_together_kept_and_counted(page, review):
     expect(score).to_contain_text("Without an answer that can be read: 20.")
     assert stored(page, ids[3]) is None
     root.get_by_role("button", name="Hand in").press("Enter")
-    expect(score).to_contain_text("16 of 20 right. The review will ask the other 4 again.")
+    expect(score).to_contain_text(
+        "16 of 20 right. 1 was left open. The review will ask the 3 wrong ones again."
+    )
     expect(score).to_be_focused()
     expect(questions.first.locator(".lmw-verdict")).to_contain_text("Right is:")
     assert [stored(page, name)["passed"] for name in ids[:4]] == [-1, -1, -1, 0]
@@ -185,6 +208,9 @@ def test_the_record_counts_and_only_it_is_printed(page, review):
     for part, shown in (("today", False), ("test", False), ("record", True)):
         expect(root.locator(f".lmw-part-{part}")).to_be_visible(visible=shown)
     expect(root.get_by_role("button", name="Print the record")).to_be_hidden()
+    expect(root.locator(".lmw-files")).to_be_hidden()
+    expect(page.locator(".bd-article :is(p, pre):not(.lmw *)").locator("visible=true")).to_have_count(0)
+    expect(root).to_contain_text("Language Model Fundamentals, as of 2 March 2026; counted by this browser.")
     assert root.get_by_label("Name").input_value() == "Ada"
 
 

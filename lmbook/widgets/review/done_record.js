@@ -8,6 +8,8 @@ import { dateOf, questionsOf } from './questions.js';
 /** @import { Sheet } from './questions.js' */
 /** @import { TestResult } from './final_test.js' */
 
+/** @typedef {{ save: () => string, open: (file: File) => Promise<string> }} StoredProgress both return what to tell */
+
 /** @param {Sheet[]} sheets */
 export function doneRecord(sheets) {
   const name = h('input', { type: 'text', maxlength: 80, autocomplete: 'name', class: 'lmw-name' });
@@ -24,12 +26,31 @@ export function doneRecord(sheets) {
     place.replaceChildren(
       h('div', { class: 'lmw-scroll', tabindex: '0', role: 'group', 'aria-label': 'Record' }, table),
     );
-    place.append(h('p', {}, told), quiet(`As of ${dateOf(Date.now())}, counted by this browser.`));
+    place.append(
+      h('p', {}, told),
+      quiet(`Language Model Fundamentals, as of ${dateOf(Date.now())}; counted by this browser.`),
+    );
   };
   draw();
   const print = button('Print the record', () => globalThis.print());
-  const node = h('div', { class: 'lmw-record' }, line(field('Name', name), print), place);
+  const node = h('div', { class: 'lmw-record' }, line(field('Name', name), print), place, ...fileLine());
   return { node, redraw: draw };
+}
+
+/** A file of what was done, to take to a notebook or another browser, and back. Elsewhere than on the site there is none. */
+function fileLine() {
+  const stored = /** @type {StoredProgress | undefined} */ (/** @type {any} */ (globalThis).lmProgress);
+  if (!stored) return [];
+  const told = h('p', { role: 'status', class: 'lmw-file-told' });
+  const picker = h('input', { type: 'file', accept: '.json,application/json' });
+  picker.addEventListener('change', async () => {
+    const [file] = picker.files ?? [];
+    if (!file) return;
+    told.textContent = await stored.open(file);
+    picker.value = ''; // the same file can be opened again
+  });
+  const save = button('Save as a file', () => (told.textContent = stored.save()));
+  return [h('div', { class: 'lmw-files' }, line(save, field('Open a file', picker)), told)];
 }
 
 /**

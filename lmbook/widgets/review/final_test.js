@@ -3,7 +3,7 @@ import { button, h, line, quiet } from '../kit/kit.js';
 import { drawTest } from '../core/review.js';
 import { judge } from '../core/judging.js';
 import { choiceField, markdown, memory, numberField, verdictLine } from '../exercises_tasks.js';
-import { chapterAddress, keep, questionsOf } from './questions.js';
+import { keep, links, questionsOf } from './questions.js';
 
 /** @import { Sentences } from '../core/judging.js' */
 /** @import { Question, Sheet } from './questions.js' */
@@ -69,12 +69,16 @@ export function finalTest(sheets, sentences, ondone) {
   }
   /** @param {Part[]} parts */
   function report(parts) {
+    const open = parts.filter((part) => !part.isReadable()).length;
     const marks = Object.fromEntries(parts.map((part) => [part.id, part.judgeNow(true)]));
     const right = Object.values(marks).filter(Boolean).length;
     memory().record(ENTRY, { state: 'seen', answer: JSON.stringify(marks), print: '' });
-    const wrong = parts.length - right;
-    const later = wrong ? ` The review will ask ${wrong === 1 ? 'the other one' : `the other ${wrong}`} again.` : '';
-    told.textContent = `${right} of ${parts.length} right.${later} The reasons stand below each question.`;
+    const wrong = parts.length - right - open;
+    const later = wrong
+      ? ` The review will ask ${wrong === 1 ? 'the wrong one' : `the ${wrong} wrong ones`} again.`
+      : '';
+    const left = open ? ` ${open} ${open === 1 ? 'was' : 'were'} left open.` : '';
+    told.textContent = `${right} of ${parts.length} right.${left}${later} The reasons stand below each question.`;
     begin.textContent = 'Draw twenty others';
     begin.hidden = false;
     told.focus();
@@ -95,8 +99,7 @@ function testQuestion(item, number, sentences) {
     ? choiceField(item, 'Choose one', verdict.clear)
     : numberField(item, 'Your answer', sentences, () => {});
   const judged = () => judge(item, answerField.read(), sentences);
-  const link = h('a', { href: chapterAddress(item.sheet) }, `Chapter ${item.sheet.number}`);
-  const about = quiet(link, item.title ? ` · ${item.title}` : '');
+  const about = quiet(...links(item), item.title ? ` · ${item.title}` : '');
   const group = { role: 'group', 'aria-label': `Question ${number}`, tabindex: '-1', 'data-id': item.id };
   const asked = h('div', group, about, ...markdown(item.text), answerField.node, verdict.node);
   /** @param {boolean} final it is marked, kept and locked */

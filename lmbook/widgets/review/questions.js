@@ -1,5 +1,6 @@
 // What the parts of the review page share: the questions of the book, and what a reader's answers change.
 import { answered } from '../core/review.js';
+import { h } from '../kit/kit.js';
 import { memory } from '../exercises_tasks.js';
 
 /** @import { Item } from '../exercises_tasks.js' */
@@ -34,9 +35,13 @@ export function dateOf(time) {
 }
 
 /**
- * The address of a chapter, from this page.
- * @param {Sheet} sheet
+ * Links to a question's chapter and to what it is about: a widget, or the cell in which a function is tried.
+ * @param {Question} item
+ * @returns {(string | Node)[]}
  */
-export function chapterAddress({ page }) {
-  return `${page}.html`;
+export function links({ sheet, widget, kind }) {
+  const address = `${sheet.page}.html`;
+  const chapter = h('a', { href: address }, `Chapter ${sheet.number}`);
+  if (widget) return [chapter, ', ', h('a', { href: `${address}#widget-${widget}` }, 'its widget')];
+  return kind === 'code' ? [chapter, ', ', h('a', { href: `${address}#exercises` }, 'its exercises')] : [chapter];
 }

@@ -2,7 +2,7 @@
 import { button, dropDown, field, h, line, plural, quiet } from '../kit/kit.js';
 import { comingAgain, dueToday } from '../core/review.js';
 import { help, markdown, memory, taskOf } from '../exercises_tasks.js';
-import { chapterAddress, isBegun, keep, questionsOf } from './questions.js';
+import { isBegun, keep, links, questionsOf } from './questions.js';
 
 /** @import { Standing } from '../core/review.js' */
 /** @import { Sentences } from '../core/judging.js' */
@@ -98,12 +98,11 @@ function oneQuestion({ item, state }, count, sentences, onnext, onstop) {
     next.textContent = 'Next';
   };
   const made = taskOf(item, sentences, onresult);
-  const link = h('a', { href: chapterAddress(sheet) }, `Chapter ${sheet.number}`);
   const title = h('h3', { class: 'lmw-asked-title' }, item.title || `Quiz: ${sheet.title}`);
   return h(
     'div',
     { role: 'group', 'aria-label': `Question ${count}`, tabindex: '-1', class: 'lmw-question', 'data-id': item.id },
-    quiet(`${count} · `, link, ` · ${REASONS[state].each}`),
+    quiet(`${count} · `, ...links(item), ` · ${REASONS[state].each}`),
     title,
     ...markdown(item.text),
     ...made.nodes,
