@@ -1,7 +1,8 @@
-"""How long the chapters take, from their own words, and plans for a course of so many weeks."""
+"""How long the chapters take, from their own words; plans for a course of so many weeks, and for marks."""
 
 import json
 import re
+from collections import Counter
 from functools import cache
 from itertools import accumulate, pairwise
 
@@ -17,6 +18,15 @@ SPAN = re.compile(
     r"|(?:(?P<least>\w+) to )?(?P<count>\w+) (?P<unit>hour|minute)s?(?P<more> and a half)?",
     re.IGNORECASE,
 )
+
+# Points for each kind of exercise, and what for: the solutions are on the site, so not for answers.
+POINTS = {
+    "number": (2, "the way to the number, step by step"),
+    "choice": (2, "why the choice is right and one other is wrong"),
+    "prediction": (2, "a reason written down before the run, and what was learned if it came otherwise"),
+    "code": (5, "a function that `check` accepts, and answers to questions about its lines"),
+    "quiz": (1, "the first try, in class"),
+}
 
 
 def minutes(words: str) -> float:
@@ -76,6 +86,18 @@ def split(costs: list[float], groups: int) -> list[int]:
             }
         )
     return best[-1][len(costs)][1]
+
+
+def marks(page: str | None = None) -> list[tuple[str, int, int]]:
+    """Return each kind of exercise with how many there are and what they give together, in points.
+
+    Args:
+        page: of a chapter; None: of the whole book.
+    """
+    chosen = [sheet for name, sheet in sheets().items() if page in (None, name)]
+    counts = Counter(item["kind"] for sheet in chosen for item in sheet.exercises)
+    counts["quiz"] = sum(len(sheet.quiz) for sheet in chosen)
+    return [(kind, counts[kind], counts[kind] * points) for kind, (points, _) in POINTS.items()]
 
 
 def weeks(number: int) -> list[list[str]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from book import ROOT
 from docutils import nodes
-from plan import reading, total, weeks
-from sheets import Sheet, key_body, sheet_body, sheets
+from plan import POINTS, marks, reading, total, weeks
+from sheets import Sheet, key_body, sheet_body, sheets, words
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -250,7 +250,15 @@ def about_chapter(title: str, name: str) -> list[str]:
     links = ", ".join(
         f'<a href="../{FOLDER}/{name}-{kind}.html">{kind}</a>' for kind in ("slides", "sheet", "key")
     )
-    return [f'<a href="{name}.html">{escape(title)}</a>', links, f"{reading()[name]:.0f}", f"{sheet.minutes}"]
+    points = sum(points for _, _, points in marks(name))
+    times = [f"{reading()[name]:.0f}", f"{sheet.minutes}"]
+    return [f'<a href="{name}.html">{escape(title)}</a>', links, *times, str(points)]
+
+
+def about_kind(kind: str, count: int, points: int) -> list[str]:
+    """Return the row of a kind of exercise: how many, the points of each and what for, all points."""
+    each, reason = POINTS[kind]
+    return [kind.capitalize(), str(count), str(each), words(reason), str(points)]
 
 
 def hours(minutes: float) -> str:
@@ -289,7 +297,7 @@ class CourseMaterial(CourseDirective):
         """Return the table."""
         self.depend()
         rows = [about_chapter(chapter_title(name), name) for name in sheets()]
-        return [table(["Chapter", "Material", "Reading", "Exercises"], rows)]
+        return [table(["Chapter", "Material", "Reading", "Exercises", "Points"], rows)]
 
 
 class CoursePlan(CourseDirective):
@@ -309,9 +317,23 @@ class CoursePlan(CourseDirective):
         return [table(["Week", "Chapters", "Reading", "Exercises", "Time in all"], rows)]
 
 
+class CourseMarks(CourseDirective):
+    """A plan for marks: the points of each kind of exercise, and of all."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table of the kinds."""
+        self.depend()
+        found = marks()
+        rows = [about_kind(*row) for row in found]
+        sums = [str(sum(row[place] for row in found)) for place in (1, 2)]
+        rows.append(["In all", sums[0], "", "", sums[1]])
+        return [table(["Kind", "In the book", "Points each", "For", "Together"], rows)]
+
+
 def setup(app: Sphinx) -> dict:
     app.add_directive("course-material", CourseMaterial)
     app.add_directive("course-plan", CoursePlan)
+    app.add_directive("course-marks", CourseMarks)
     app.connect("html-page-context", write_slides)
     app.connect("build-finished", write_sheets)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -99,6 +99,19 @@ def test_a_plan_has_every_chapter_once_in_order(number):
     assert [name for week in weeks for name in week] == list(SHEETS)
 
 
+def test_each_exercise_has_its_points_and_chapters_add_up_to_the_book():
+    whole = plan.marks()
+    assert [kind for kind, _, _ in whole] == list(plan.POINTS)
+    assert sum(count for _, count, _ in whole) == sum(len(sheet.numbered()) for sheet in SHEETS.values())
+    chapters = [plan.marks(name) for name in SHEETS]
+    for place in (1, 2):
+        assert [
+            sum(rows) for rows in zip(*[[row[place] for row in rows] for rows in chapters], strict=True)
+        ] == [row[place] for row in whole]
+    code = sum(item["kind"] == "code" for sheet in SHEETS.values() for item in sheet.exercises)
+    assert ("code", code, 5 * code) in whole
+
+
 def test_only_sentences_that_ask_stand_out():
     asked = '<strong class="lm-asked">'
     drawn = course.emphasised(
