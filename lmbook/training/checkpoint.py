@@ -25,6 +25,8 @@ NAME = "checkpoint.safetensors"
 MODELS = {"causal": CausalLM, "masked": MaskedLM}  # by objective
 SHAPE = {"d_model", "num_heads", "num_layers", "context_length"}
 MAX_SIZE = 2**24  # of an entry of the shape; what is larger is damage
+STATE = ("exp_avg", "exp_avg_sq", "step")  # what AdamW keeps of each weight
+MAX_STEP = 2**24  # AdamW counts in float32, which goes no further
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,8 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor],
     """
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is no checkpoint: it is a folder")
     try:
         with safe_open(path, framework="pt", device=device) as file:
             metadata = file.metadata() or {}
@@ -245,6 +249,16 @@ def check_numbers(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} has numbers that are NaN or infinite")
 
 
+def _check_state(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a state that AdamW can't come to: a mean of squares below 0, another step."""
+    if name.startswith("optimizer.exp_avg_sq.") and tensor.min() < 0:
+        raise ValueError(f"{name} has a mean of squares of {tensor.min().item()}")
+    if name.startswith("optimizer.step."):
+        step = tensor.item()
+        if not (step.is_integer() and 0 <= step <= MAX_STEP):
+            raise ValueError(f"{name} must be a whole number from 0 to {MAX_STEP:,}, got {step}")
+
+
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Weights and optimizer state by name, on the CPU; the processes of a sharded run call it together."""
 
@@ -271,11 +285,8 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[st
         ValueError: a tensor is missing, has another shape than the model's, or numbers that can't be; nothing
             is filled then.
     """
-    keys = sorted({name.split(".")[1] for name in tensors if name.startswith("optimizer.")})
-    if not keys:
-        raise ValueError("it lacks the optimizer's state")
     for name, weight in model.named_parameters():
-        for key in "model", *(f"optimizer.{key}" for key in keys):
+        for key in "model", *(f"optimizer.{key}" for key in STATE):
             tensor = tensors.get(f"{key}.{name}")
             if tensor is None:
                 raise ValueError(f"it lacks {key}.{name}")
@@ -284,9 +295,10 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[st
                 raise ValueError(f"its {key}.{name} is {tuple(tensor.shape)}, and the model's is {shape}")
             _check_float32(f"its {key}.{name}", tensor)
             check_numbers(f"{key}.{name}", tensor)
+            _check_state(f"{key}.{name}", tensor)
     for name, weight in model.named_parameters():
         weight.copy_(_share(tensors[f"model.{name}"], weight))
-        for key in keys:
+        for key in STATE:
             value = tensors[f"optimizer.{key}.{name}"]
             optimizer.state[weight][key] = _share(value, weight) if value.ndim else value
 

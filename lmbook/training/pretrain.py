@@ -18,7 +18,10 @@ The modules: `arguments` (settings), `corpus` (texts and documents), `tokens` (i
 the run), `processes`, `run` (the training itself), `checkpoint`, `export`.
 """
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,8 +54,9 @@ def main(argv: list[str] | None = None) -> None:
         _leave(2, str(error))
     try:
         try:
-            run = _prepare(given, processes, held)
-        except (ImportError, OSError, ValueError) as error:
+            with _memory_errors():
+                run = _prepare(given, processes, held)
+        except (ImportError, MemoryError, OSError, ValueError) as error:
             out = str(given["out"])
             of = (
                 f"; settings not given are those of {out}"
@@ -61,13 +65,27 @@ def main(argv: list[str] | None = None) -> None:
             )
             _leave(2, f"{error}{of}", processes.first)
         try:
-            run.train(held[0] if held else None)
+            with _memory_errors():
+                run.train(held[0] if held else None)
         except (ArithmeticError, MemoryError, OSError) as error:
             _leave(1, _what_is_left(error, run), processes.first)
     finally:
         processes.leave()
         for folder in held:
             folder.close()
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise MemoryError where PyTorch finds too little memory, which it says with a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in text:
+            raise
+        asked = re.search(r"(?i)tried to allocate ([\d.]+ \w+)", text)
+        raise MemoryError(f"no memory is left for {asked[1] if asked else text}") from None
 
 
 def _prepare(given: dict, processes: Processes, held: list[RunFolder]) -> Run:

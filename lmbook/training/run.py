@@ -294,6 +294,7 @@ class Run:
         for _ in range(SAMPLE_LENGTH):
             seen = torch.tensor([ids[-s.context_length :]], device=self.device)
             probabilities = self.model(seen)[0, -1].double().softmax(-1).cpu().numpy()
+            self._check_finite("probability of a sample's token", probabilities.max())
             ids.append(int(draws.choice(len(probabilities), p=probabilities / probabilities.sum())))
         if self.processes.first:
             text = self.tokenizer.decode(ids)

@@ -29,6 +29,7 @@ from lmbook.training.corpus import BLOCK, Fingerprint, Source, Split
 
 SPLITS = ("training", "validation")
 INDEX = "index.json"
+ID_SIZES = (1, 2, 4)  # bytes
 LEARNED_FROM = 20_000_000  # characters that byte pairs are learned from, taken evenly from all documents
 IGNORED = -100  # the target that cross_entropy leaves out
 
@@ -154,7 +155,8 @@ class TokenFolder:
             sources = [Fingerprint.from_json(source) for source in index.pop("sources")]
             settings = TokenSettings(**index.pop("recipe"))
             found = cls(folder=folder, settings=settings, sources=sources, **index)
-            if not all(_rises(found.ends[split]) for split in SPLITS):
+            known = type(found.bytes_per_id) is int and found.bytes_per_id in ID_SIZES
+            if not (known and all(_rises(found.ends[split]) for split in SPLITS)):
                 return None
             sizes = [(folder / f"{split}.tokens").stat().st_size for split in SPLITS]
             whole = all(
@@ -206,7 +208,13 @@ def _make_tokens(
     tokenizer: str | None,
     fingerprints: list[Fingerprint],
 ) -> None:
-    """Write tokens and index; processes that have mapped the old files keep them."""
+    """Write tokens and index; processes that have mapped the old files keep them.
+
+    Raises:
+        ValueError: there is no text.
+    """
+    if not any(map(sum, split.lengths)):
+        raise ValueError(f"the corpus has no text: not one character in {len(split.sources)} file(s)")
     folder.mkdir(parents=True, exist_ok=True)
     made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, settings)
     writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
@@ -253,7 +261,7 @@ class _Writer:
     def __init__(self, path: Path, tokenizer: Tokenizer):
         self.path, self.tokenizer = path, tokenizer
         self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        size = next(n for n in (1, 2, 4) if tokenizer.vocab_size <= 256**n)
+        size = next(n for n in ID_SIZES if tokenizer.vocab_size <= 256**n)
         self.dtype = np.dtype(f"<u{size}")
         self.file = self.partial.open("wb")
         self.pending, self.length, self.ends = "", 0, []

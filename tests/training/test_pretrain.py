@@ -825,6 +825,44 @@ def test_a_rate_that_breaks_the_weights_is_no_success(rate, more, corpus, tmp_pa
     assert not (tmp_path / NAME).exists() or all(t.isfinite().all() for t in result(tmp_path)[0].values())
 
 
+def test_a_sample_of_weights_that_are_no_numbers_ends_the_run_in_one_sentence(corpus, tmp_path, capsys):
+    extra = ["--learning-rate", "1e30", "--sample-every", 1, "--checkpoint-every", 9, "--validate-every", 9]
+    said = fails(command(corpus, tmp_path, 9, extra), capsys)
+    assert "the probability of a sample's token is nan at step " in said
+    assert said.endswith("a lower --learning-rate may help; there is no checkpoint")
+
+
+FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 16384 bytes. Error code 12"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError(FULL), "no memory is left for 16384 bytes"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0"), "for 2.50 GiB"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(error, said, corpus, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_step", fail)
+        told = fails(command(corpus, tmp_path / "a"), capsys)
+        assert f"{said}: a smaller --batch-size may help; there is no checkpoint" in told
+    monkeypatch.setattr(Run, "_build", fail)
+    assert fails(command(corpus, tmp_path / "b"), capsys, code=2).endswith(said)
+
+
+def test_another_runtime_error_is_not_hidden(corpus, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Run, "_step", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(command(corpus, tmp_path))
+
+
 # A folder of its own
 
 
@@ -943,6 +981,15 @@ def test_tokens_that_the_vocabulary_lacks_end_a_run_in_one_sentence(corpus, tmp_
     assert said.endswith("the checkpoint of step 4 is still there")
 
 
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("tokenizer", ["byte", "char", "bpe"])
+def test_a_corpus_without_text_is_said_to_have_none(content, tokenizer, tmp_path, capsys):
+    path = tmp_path / "empty.txt"
+    path.write_bytes(content)
+    said = fails(command(path, tmp_path / "run", extra=["--tokenizer", tokenizer]), capsys, code=2)
+    assert "the corpus has no text: not one character in 1 file(s)" in said
+
+
 def test_a_byte_order_mark_is_no_text(tmp_path):
     path = tmp_path / "marked.txt"
     path.write_text("the cat sat on the mat. " * 200, encoding="utf-8-sig")
@@ -1004,6 +1051,26 @@ DAMAGES = {
     "a weight of another size": (
         with_tensor("model.norm.weight", torch.full((12,), 1e30)),
         r"model.norm.weight has a number of size 1e\+30",
+    ),
+    "no means of squares": (
+        lambda tensors, info: [tensors.pop(name) for name in [*tensors] if "exp_avg_sq" in name],
+        "it lacks optimizer.exp_avg_sq.embedding.weight",
+    ),
+    "a mean of squares below 0": (
+        with_tensor("optimizer.exp_avg_sq.norm.weight", torch.full((12,), -1.0)),
+        "exp_avg_sq.norm.weight has a mean of squares of -1.0",
+    ),
+    "a step of the optimizer below 0": (
+        with_tensor("optimizer.step.norm.weight", torch.tensor(-5.0)),
+        "optimizer.step.norm.weight must be a whole number from 0 to 16,777,216, got -5.0",
+    ),
+    "a step of the optimizer that is no whole number": (
+        with_tensor("optimizer.step.norm.weight", torch.tensor(0.5)),
+        "whole number from 0 to 16,777,216, got 0.5",
+    ),
+    "a step of the optimizer that no run comes to": (
+        with_tensor("optimizer.step.norm.weight", torch.tensor(1e30)),
+        "whole number from 0 to 16,777,216, got 1.0",
     ),
     "a weight in half precision": (
         with_tensor("model.norm.weight", torch.ones(12, dtype=torch.float16)),
@@ -1093,6 +1160,14 @@ def test_what_is_no_checkpoint_is_named(content, tmp_path):
         load_checkpoint(tmp_path / NAME)
     with pytest.raises(ValueError, match="is no checkpoint"):
         load_run(tmp_path)
+
+
+def test_a_folder_is_no_checkpoint(corpus, tmp_path, capsys):
+    (tmp_path / NAME).mkdir()
+    for load in load_checkpoint, load_run:
+        with pytest.raises(ValueError, match=f"{NAME} is no checkpoint: it is a folder"):
+            load(tmp_path / NAME if load is load_checkpoint else tmp_path)
+    assert "it is a folder" in fails(command(corpus, tmp_path), capsys, code=2)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])

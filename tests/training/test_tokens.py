@@ -9,7 +9,7 @@ import torch
 
 from lmbook.tokenizer import tokenizer_from_json
 from lmbook.training import tokens as module
-from lmbook.training.corpus import find_sources
+from lmbook.training.corpus import Source, find_sources
 from lmbook.training.tokens import IGNORED, TokenFolder, Tokens, TokenSettings, prepare_tokens
 
 
@@ -203,3 +203,16 @@ class TestFolder:
                 prepare(tmp_path, "byte")
         assert prepare(tmp_path, "byte").bytes_per_id == 1
         assert not list((tmp_path / "tokens").glob("*.partial"))
+
+
+@pytest.mark.parametrize("size", [1.0, True, 3, 0, "1", None])
+def test_ids_of_no_size_are_made_again(tmp_path, size):
+    path = tmp_path / "text.txt"
+    path.write_text("the cat sat on the mat. " * 9, encoding="utf-8")
+    settings = TokenSettings(kind="byte", vocab_size=None, separator=None)
+    made, _ = prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
+    ids, index = made.tokens("training").ids.tolist(), tmp_path / "tokens" / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text("utf-8")) | {"bytes_per_id": size}), "utf-8")
+    assert TokenFolder.read(tmp_path / "tokens") is None
+    again, _ = prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
+    assert again.tokens("training").ids.tolist() == ids
