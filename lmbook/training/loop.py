@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from lmbook.interface import check_fits, check_ids, check_int, check_number, evaluating
 
 BatchLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
+MAX_RATE = torch.finfo(torch.float32).max
 AUTOCAST = (torch.bfloat16, torch.float16)
 Schedule = LRScheduler | Callable[[int], float]
 OnEpoch = Callable[[int, float, float | None], None]
@@ -33,11 +34,12 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.1) -> Callable[[int]
         floor: last factor, from 0 to 1.
 
     Raises:
-        ValueError: unless 0 ≤ warmup < total and 0 ≤ floor ≤ 1.
+        TypeError: not numbers. ValueError: unless 0 ≤ warmup < total and 0 ≤ floor ≤ 1.
 
     Source: Loshchilov and Hutter 2017, SGDR, section 3.
     """
-    if not 0 <= warmup < total:
+    total = check_number("total", total, "(-inf, inf)")
+    if not 0 <= check_number("warmup", warmup, "(-inf, inf)") < total:
         raise ValueError(f"warmup must be at least 0 and below total {total}, got {warmup}")
     check_number("floor", floor, "[0, 1]")
 
@@ -89,7 +91,8 @@ def fit(
         epochs: passes over `dataloader`.
         schedule: a torch scheduler of this optimizer, or step → factor of its learning rate.
         max_grad_norm: a longer gradient is scaled down to this length.
-        validation: batches for a loss after each epoch; in the end the model has its best epoch's weights.
+        validation: batches for a loss after each epoch; in the end, and after an error, the model has
+            its best epoch's weights.
         autocast: torch.bfloat16 for mixed precision: weights stay float32, products are computed in bfloat16.
         on_epoch: called with (epoch from 1, its loss, validation loss or None), the model being in eval mode.
         progress: show a bar on stderr, for people (package tqdm).
@@ -98,8 +101,8 @@ def fit(
         TypeError: a schedule or an `on_epoch` that isn't one.
         ValueError: a setting out of range, an optimizer of another model or of frozen parameters alone, an
             iterator where several epochs need the same batches again, a bad batch in a list of validation
-            batches: before the first step. Bad ids, a batch that doesn't fit, no tokens, an infinite loss, a
-            learning rate that isn't finite: where they are met.
+            batches: before the first step. Bad ids, a batch that doesn't fit, no tokens, a loss or weights
+            that are NaN or infinite, a learning rate that float32 can't hold: where they are met.
         ModuleNotFoundError: `progress` without tqdm.
     """
     check_int("epochs", epochs)
@@ -120,6 +123,7 @@ def fit(
             _set_modes(in_training)
             step = _Step(model, _cast(batch_loss, autocast), optimizer, schedule, max_grad_norm)
             losses.append(_mean_loss(model, step, dataloader, note))
+            _check_weights(model)
             model.eval()
             validated = None
             if validation is not None:
@@ -128,10 +132,10 @@ def fit(
                     best, best_weights = validated, copy.deepcopy(model.state_dict())
             if on_epoch is not None:
                 on_epoch(epoch, losses[-1], validated)
-    finally:
+    finally:  # the best weights come back after a later epoch that failed, too
         _set_modes(found)
-    if best_weights is not None:
-        model.load_state_dict(best_weights)
+        if best_weights is not None:
+            model.load_state_dict(best_weights)
     return losses
 
 
@@ -173,8 +177,17 @@ def _check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None
         )
 
 
+def _check_weights(model: nn.Module) -> None:
+    """Raise ValueError if the last step, whose weights no loss has seen, has left one that is no number."""
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not weight.isfinite().all():
+            raise ValueError(
+                f"{name} is NaN or infinite after a step: a lower learning rate or max_grad_norm=1.0 may help"
+            )
+
+
 def _check_autocast(dtype: torch.dtype | None) -> None:
-    if dtype is not None and dtype not in AUTOCAST:
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in AUTOCAST):
         raise ValueError(f"autocast must be None, torch.bfloat16 or torch.float16; got {dtype}")
 
 
@@ -230,8 +243,9 @@ class _Step:
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:  # a rate of NaN would make every weight NaN
-            if not math.isfinite(group["lr"]):
-                raise ValueError(f"the learning rate of a step must be finite, got {float(group['lr'])}")
+            if not abs(rate := float(group["lr"])) <= MAX_RATE:
+                limit = f"at most {MAX_RATE:.3g}" if math.isfinite(rate) else "finite"
+                raise ValueError(f"the learning rate of a step must be {limit}, got {rate}")
         total, count = self.batch_loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         (total / count.clamp(min=1)).backward()
@@ -276,7 +290,8 @@ def _mean_loss(
     number = 0
     batches = _bar(dataloader, note) if note else dataloader
     for number, batch in enumerate(batches, start=1):
-        if not isinstance(batch, Tensor) or batch.device.type == "cpu":  # elsewhere a look waits
+        is_away = isinstance(batch, Tensor) and batch.device.type not in ("cpu", "meta")
+        if not is_away or batch.ndim != 2:  # to look at ids on another device would wait for it
             check_ids(batch, model.vocab_size, name="a batch")
         check_fits(model, batch.shape[1], "a batch")
         loss, tokens = batch_loss(batch.to(device))

@@ -3,6 +3,7 @@
 Axes: B batch, T time, V vocabulary, M masked tokens.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lmbook.interface import check_ids, check_int, is_dense
 from lmbook.training.loop import OnEpoch, Schedule, fit
 from lmbook.transformer.causal import CausalLM
 from lmbook.transformer.masked import MaskedLM
@@ -25,7 +27,14 @@ def causal_loss(
         model: a causal model.
         batch: (B, T), T at least 2.
         pad_token_id: this id is padding: never predicted, never looked at.
+
+    Raises:
+        TypeError: a batch that isn't int64, a `pad_token_id` that isn't an int.
+        ValueError: a batch of another shape, an id outside the vocabulary.
     """
+    check_token_id(model, pad_token_id, "pad_token_id")
+    if not is_dense(batch) or batch.ndim != 2:
+        check_ids(batch, None, name="a batch", min_length=2)
     if batch.shape[1] < 2:
         raise ValueError(
             f"a batch needs at least 2 tokens a row, so that 1 is predicted; got {batch.shape[1]}"
@@ -181,6 +190,11 @@ def train_mlm(
 
 
 def check_token_id(model: nn.Module, token_id: int | None, name: str) -> None:
-    """Raise ValueError unless `token_id` is None or in the model's vocabulary."""
-    if token_id is not None and token_id not in range(model.vocab_size):
-        raise ValueError(f"{name} must be from 0 to {model.vocab_size - 1}, got {token_id}")
+    """Raise unless `token_id` is None or in the model's vocabulary.
+
+    Raises:
+        TypeError: not an int. ValueError: outside the vocabulary.
+    """
+    size = getattr(model, "vocab_size", math.inf)
+    if token_id is not None and check_int(name, token_id, 0) >= size:
+        raise ValueError(f"{name} must be from 0 to {size - 1}, got {token_id}")

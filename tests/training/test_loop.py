@@ -164,6 +164,40 @@ class TestRefusedBeforeAnyWork:
             train(model, [BATCH], sgd(model, math.nan), 1)
         assert all(w.equal(b) for w, b in zip(model.parameters(), before, strict=True))
 
+    def test_a_rate_beyond_float32(self, train, build):
+        model = build()
+        with pytest.raises(ValueError, match=r"of a step must be at most 3\.4e\+38, got 1e\+308"):
+            train(model, [BATCH], sgd(model, 1e308), 1)
+
+    def test_weights_that_the_last_step_broke(self, train, build):
+        model = build()
+        model.embedding.weight.register_hook(lambda grad: grad * math.inf)  # the loss is still a number
+        with pytest.raises(
+            ValueError, match=r"embedding\.weight is NaN or infinite after a step: a lower learn"
+        ):
+            train(model, [BATCH], sgd(model), 1)
+
+    def test_the_best_weights_outlive_an_epoch_that_fails(self, train, build):
+        model, seen = build(), []
+
+        def watch(epoch, *_):
+            seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
+            optimizer.param_groups[0]["lr"] = 1e30
+
+        optimizer = sgd(model)
+        with pytest.raises(ValueError, match="a lower learning rate"):
+            train(model, [BATCH] * 4, optimizer, 3, validation=[BATCH], on_epoch=watch)
+        assert len(seen) == 1
+        assert all(weight.equal(seen[0][name]) for name, weight in model.state_dict().items())
+
+    @pytest.mark.parametrize("shape", [(6,), (4, 6)])
+    def test_batches_without_numbers(self, train, build, shape):
+        model, batch = build(), torch.ones(shape, dtype=torch.int64, device="meta")
+        with pytest.raises(
+            TypeError, match=r"a batch must be a tensor of int64 ids, got torch\.int64 on meta"
+        ):
+            train(model, [batch], sgd(model), 1)
+
     def test_a_number_for_a_schedule(self, train, build):
         model = build()
         with pytest.raises(TypeError):
@@ -232,6 +266,13 @@ class TestRefusedBeforeAnyWork:
 def test_a_floor_that_is_no_share_is_refused(floor):
     with pytest.raises(ValueError, match="floor must be at least 0 and at most 1, got"):
         loop.warmup_cosine(1, 10, floor)
+
+
+@pytest.mark.parametrize("bad", [None, "2", torch.tensor([1, 2]), True])
+def test_steps_that_are_no_numbers_are_refused(as_readers_run_it, bad):
+    for name in "warmup", "total":
+        with pytest.raises(TypeError, match=f"{name} must be a number"):
+            loop.warmup_cosine(**{"warmup": 1, "total": 10} | {name: bad})
 
 
 def test_fit_takes_any_loss():

@@ -279,3 +279,30 @@ def test_bfloat16_comes_within_a_hundredth_of_float32_in_300_steps():
         )
     assert validated[torch.bfloat16] == pytest.approx(validated[None], rel=0.01)
     assert validated[torch.bfloat16] != validated[None]
+
+
+@pytest.mark.parametrize("pad", [True, 3.0, "3", torch.tensor([1, 2])])
+def test_a_padding_id_that_is_no_int_is_refused(as_readers_run_it, pad):
+    model, optimizer = untrained()
+    batch = torch.zeros(3, 2, dtype=torch.int64)
+    for call in (
+        lambda: train_clm(model, [batch], optimizer, 1, pad_token_id=pad),
+        lambda: causal_loss(model, batch, pad),
+    ):
+        with pytest.raises(TypeError, match="pad_token_id must be an int"):
+            call()
+    with pytest.raises(ValueError, match="pad_token_id must be from 0 to 22, got 23"):
+        causal_loss(model, batch, 23)
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        (3.0, TypeError, "a batch must be a tensor of int64 ids, got float"),
+        (torch.zeros(2, 3, dtype=torch.int64).to_sparse(), TypeError, "got a tensor with layout"),
+        (torch.zeros(3, dtype=torch.int64), ValueError, r"a batch must have shape \(B, T\), got \(3,\)"),
+    ],
+)
+def test_a_batch_of_another_kind_has_no_loss(as_readers_run_it, batch, error, message):
+    with pytest.raises(error, match=message):
+        causal_loss(untrained()[0], batch)
