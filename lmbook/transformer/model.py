@@ -407,6 +407,8 @@ class Transformer(nn.Module):
         """Check the input and return its embeddings."""
         if cache is not None and not hasattr(cache, "reserve"):
             raise TypeError(f"cache must come from new_cache, got {cache!r}")
+        if cache is not None and not self.config.causal:
+            raise ValueError("a cache needs the causal mask, without which new tokens change earlier results")
         past = 0 if cache is None else cache.length
         is_ids = isinstance(input_ids, Tensor) and input_ids.ndim == 2 and input_ids.dtype == torch.int64
         if not is_ids or not input_ids.numel() or input_ids.layout != torch.strided:

@@ -18,6 +18,7 @@ S tokens read, N numbers.
 """
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -91,8 +92,8 @@ def read_single_token(
 ) -> Float[Tensor, "1 1 D"] | None:
     """The result of `Transformer.transform` for x, or None if the step doesn't apply.
 
-    It applies to one token of one row, without padding, gradient or autocast, in float32 or float64 on a CPU:
-    reading the norm's factor would stall a GPU, and half precision would round it.
+    It applies to one token of one row, without padding, gradient, autocast or PyTorch's modes, in float32 or
+    float64 on a CPU: reading the norm's factor would stall a GPU, and half precision would round it.
     """
     c = model.config
     exact = x.dtype in (torch.float32, torch.float64) and x.is_cpu and type(x) is Tensor  # no tracer's
@@ -105,8 +106,10 @@ def read_single_token(
         return None
     if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return None
+    if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
+        return None  # a mode may change what the functions do that the step replaces
     step = cache.workspace
-    if not isinstance(step, SingleTokenStep) or step.config is not c or step.dtype != x.dtype:
+    if not isinstance(step, SingleTokenStep) or step.config != c or step.dtype != x.dtype:
         step = cache.workspace = SingleTokenStep(c, x.dtype)
     try:
         return step(x, *known_weights(model, x.dtype), cache)
@@ -195,7 +198,7 @@ class SingleTokenStep:
     """The arithmetic of the step, with buffers for its intermediate results; a cache stores it."""
 
     def __init__(self, config: TransformerConfig, dtype: torch.dtype):
-        self.config, self.dtype = config, dtype
+        self.config, self.dtype = replace(config), dtype  # a copy shows what is changed in the model's own
         c, half, cpu = config, config.d_head // 2, torch.device("cpu")
         with ordinary_tensors():
             tables = rotary_tables(c.context_length, c.d_head, c.rope_base, cpu)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lmbook import greedy_decode
 from lmbook.interface import Cache, LanguageModel, check_causal
-from lmbook.transformer import CausalLM, KeyValueCache, TransformerConfig
+from lmbook.transformer import CausalLM, KeyValueCache, MaskedLM, TransformerConfig
 
 
 def small(**options):
@@ -196,3 +196,10 @@ def test_a_model_without_the_causal_mask_is_decoded_without_a_cache():
         with torch.no_grad():
             expected = torch.cat((expected, model(expected)[:, -1:].argmax(-1)), dim=1)
     assert greedy_decode(model, ids, 4).equal(expected)
+
+
+def test_a_cache_without_the_causal_mask_is_refused(as_readers_run_it):
+    causal = CausalLM(11, 12, 3, 2, context_length=16)
+    for model in CausalLM(11, 12, 3, 2, context_length=16, causal=False), MaskedLM(11, 12, 3, 2):
+        with pytest.raises(ValueError, match="a cache needs the causal mask"):
+            model.hidden_states(torch.zeros(1, 3, dtype=torch.int64), None, causal.new_cache(1))

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils import parametrizations, parametrize, prune
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lmbook.decoding import greedy_decode
 from lmbook.transformer import Attention, Block, CausalLM, FeedForward, RMSNorm, single_token
@@ -292,6 +294,38 @@ def test_a_copy_takes_the_short_way_too(monkeypatch):
     with torch.inference_mode():
         compare(copy.deepcopy(model), copy.deepcopy(model.new_cache(1)))
     assert len(taken) == 6
+
+
+class TwiceAsLoud(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        return 2 * out if func is F.linear else out
+
+
+class Rounding(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        return out.round(decimals=1) if func is torch.ops.aten.mm.default else out
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("mode", [TwiceAsLoud, Rounding])
+def test_what_a_mode_of_pytorch_changes_is_seen(mode):
+    model, ids = small(), torch.randint(11, (1, 9))
+    before, cache = model(ids), model.new_cache(1)
+    with mode():
+        assert (model(ids) - before).abs().max() > 1e-3
+        compare(model, cache)
+
+
+@torch.no_grad()
+def test_a_configuration_that_was_written_to_is_seen():
+    model = small()
+    cache = model.new_cache(1)
+    compare(model, cache)
+    cache.truncate(0)
+    object.__setattr__(model.config, "rope_base", 3.0)
+    compare(model, cache)
 
 
 def test_one_cache_serves_two_models():
