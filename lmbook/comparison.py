@@ -23,17 +23,21 @@ from lmbook.interface import (
     LanguageModel,
     TextCodec,
     check_causal,
+    check_codec,
     check_generator,
     check_int,
     check_number,
     check_shape,
     evaluating,
+    is_dense,
     is_floats,
     kind_of,
     list_of,
 )
 
 MAX_RESAMPLES = 1_000_000
+MAX_SUM = 1e300  # of the sizes of N losses; twice as much is still a number
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 MAX_PICKS = 2**22  # passages that are picked at once
 
 
@@ -100,10 +104,11 @@ def score_choices(
     Surface Form Competition: Why the Highest Probability Answer Isn't Always Right.
     """
     check_causal(model, "score_choices")
+    check_codec(tokenizer, "encode")
     texts = list_of("choices", choices) if not isinstance(choices, str) else choices
     for name, text in (
         ("prompt", prompt),
-        ("prior_prompt", prior_prompt or ""),
+        ("prior_prompt", "" if prior_prompt is None else prior_prompt),
         *(("a choice", t) for t in texts),
     ):
         if not isinstance(text, str):
@@ -207,8 +212,9 @@ def paired_bootstrap(
         generator: source of the draws; None: torch's default one.
 
     Raises:
-        TypeError: not tensors of floats. ValueError: other shapes, fewer than 2 passages, a loss that isn't
-            finite, a size that isn't positive, a level outside (0, 1).
+        TypeError: not tensors of floats, or of ints for `sizes`.
+        ValueError: other shapes, fewer than 2 passages, a loss that isn't finite, a size that isn't positive
+            and finite, sums or quotients that no float can hold, a level outside (0, 1).
 
     Source: Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, section 4; Efron
     and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
@@ -218,23 +224,27 @@ def paired_bootstrap(
             raise TypeError(f"{name} must be a tensor of floats, got {kind_of(losses)}")
         if losses.ndim != 1 or len(losses) < 2:
             raise ValueError(f"{name} must hold at least 2 losses, (N,); got {tuple(losses.shape)}")
-        if not losses.isfinite().all():
-            raise ValueError(f"{name} must be finite, got {losses[~losses.isfinite()][0].item()}")
+        _check_summable(name, losses)
     check_shape("b", b, a.shape)
     sizes = torch.ones_like(a) if sizes is None else sizes
     check_shape("sizes", sizes, a.shape)
+    if not (is_floats(sizes) or (is_dense(sizes) and sizes.dtype in WHOLE)):
+        raise TypeError(f"sizes must be a tensor of floats or ints, got {kind_of(sizes)}")
     if not ((sizes > 0) & sizes.isfinite()).all():
         raise ValueError(f"sizes must be above 0 and finite, got {sizes.tolist()[:5]}")
+    _check_summable("sizes", sizes)
     level = check_number("level", level, "(0, 1)")
     num_resamples = check_int("num_resamples", num_resamples, 1, MAX_RESAMPLES)
     check_generator(generator, a.device)
 
-    gaps, sizes = a.double() - b.double(), sizes.double()
+    gaps, sizes = a.detach().double() - b.detach().double(), sizes.detach().double()
     means = []
     for count in torch.full((num_resamples,), 1).split(max(1, MAX_PICKS // len(a))):
         picks = torch.randint(len(a), (len(count), len(a)), generator=generator, device=a.device)
         means.append(gaps[picks].sum(1) / sizes[picks].sum(1))
     drawn = torch.cat(means).sort().values
+    if not drawn.isfinite().all():
+        raise ValueError(f"losses over sizes must be finite, got {drawn[~drawn.isfinite()][0].item()}")
     tail = math.floor((1 - level) / 2 * num_resamples)
     below = (drawn < 0).double().mean() + (drawn == 0).double().mean() / 2
     return PairedDifference(
@@ -243,3 +253,12 @@ def paired_bootstrap(
         high=drawn[num_resamples - 1 - tail].item(),
         share_below=below.item(),
     )
+
+
+def _check_summable(name: str, values: Tensor) -> None:
+    """Raise ValueError unless all `values` are finite, and N times the largest is too."""
+    largest = values.double().abs().max().item()
+    if not largest < math.inf:
+        raise ValueError(f"{name} must be finite, got {values[~values.isfinite()][0].item()}")
+    if not largest * len(values) <= MAX_SUM:
+        raise ValueError(f"{name} must be at most {MAX_SUM / len(values):.3g} in size, got {largest:.3g}")

@@ -212,11 +212,12 @@ def check_generator(generator: object, device: torch.device) -> None:
 
 
 def is_dense(value: object) -> bool:
-    """Whether `value` is a tensor whose numbers can be read: not sparse, not nested, not on "meta"."""
+    """Whether `value` is a tensor whose numbers can be read: not sparse, nested, quantized or on "meta"."""
     return (
         isinstance(value, Tensor)
         and not value.is_nested
         and value.layout == torch.strided
+        and not value.is_quantized
         and not value.is_meta
     )
 
@@ -249,9 +250,15 @@ def list_of(name: str, value: object) -> list:
             got = f"{kind_of(value)} of shape {tuple(value.shape)}" if is_dense(value) else kind_of(value)
             raise TypeError(f"{name} must be a list, got {got}")
         return value.tolist()
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():  # NumPy's numbers are iterable
         raise TypeError(f"{name} must be a list, got {value!r}")
     return [*value]
+
+
+def check_codec(tokenizer: object, *methods: str) -> None:
+    """Raise TypeError unless `tokenizer` has `methods`, of those that a `TextCodec` has."""
+    if not all(callable(getattr(tokenizer, name, None)) for name in methods):
+        raise TypeError(f"tokenizer must have {' and '.join(methods)}, got {tokenizer!r}")
 
 
 def check_ids(ids: Tensor, vocab_size: int | None, *, name: str = "input_ids", min_length: int = 1) -> None:

@@ -185,6 +185,20 @@ BAD = [
     ({"sizes": torch.ones(3)}, ValueError, r"sizes must have shape \(2,\), got \(3,\)"),
     ({"sizes": torch.tensor([1.0, 0.0])}, ValueError, r"sizes must be above 0 and finite, got \[1.0, 0.0\]"),
     ({"sizes": torch.tensor([1.0, NAN])}, ValueError, "sizes must be above 0 and finite"),
+    ({"sizes": torch.tensor([1j, 1])}, TypeError, "sizes must be a tensor of floats or ints, got torch.comp"),
+    ({"sizes": torch.ones(2, device="meta")}, TypeError, "sizes must be .* got torch.float32 on meta"),
+    ({"sizes": torch.ones(2, dtype=torch.bool)}, TypeError, "sizes must be .* got torch.bool"),
+    (
+        {"sizes": torch.full((2,), 1e308, dtype=torch.float64)},
+        ValueError,
+        "sizes must be at most 5e.299 in size, got 1e",
+    ),
+    ({"a": torch.full((2,), 1e308, dtype=torch.float64)}, ValueError, "a must be at most 5e.299 in size"),
+    (
+        {"b": TWO + 1, "sizes": torch.full((2,), 5e-324, dtype=torch.float64)},
+        ValueError,
+        "over sizes must be",
+    ),
     ({"level": 1.0}, ValueError, "level must be above 0 and below 1, got 1.0"),
     ({"num_resamples": 0}, ValueError, "num_resamples must be at least 1, got 0"),
     ({"generator": 3}, TypeError, "generator must be a torch.Generator or None, got 3"),
@@ -195,3 +209,20 @@ BAD = [
 def test_wrong_losses_are_refused(as_readers_run_it, options, error, message):
     with pytest.raises(error, match=message):
         paired_bootstrap(**({"a": TWO, "b": TWO} | options))
+
+
+def test_losses_with_a_gradient_are_compared(recwarn):
+    found = paired_bootstrap(TWO.clone().requires_grad_(), TWO - 1, generator=seeded())
+    assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("prior", [0, [], math.nan, b"", torch.zeros(2), False])
+def test_a_prior_prompt_that_is_no_text_is_refused(as_readers_run_it, prior):
+    with pytest.raises(TypeError, match="prior_prompt must be a text, got"):
+        score_choices(TableModel(256), BYTES, "ab", ["c"], prior_prompt=prior)
+
+
+def test_what_is_no_tokenizer_scores_nothing(as_readers_run_it):
+    with pytest.raises(TypeError, match="tokenizer must have encode, got None"):
+        score_choices(TableModel(256), None, "ab", ["c"])

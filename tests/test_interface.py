@@ -23,6 +23,7 @@ from lmbook.interface import (
     check_shape,
     check_told,
     evaluating,
+    is_dense,
     list_of,
 )
 
@@ -304,3 +305,16 @@ def test_inference_mode_gives_each_part_its_mode_back():
     assert not torch.is_inference_mode_enabled()
     with evaluating(lambda ids: ids):
         assert torch.is_inference_mode_enabled()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantized_tensor_is_not_read():
+    value = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+    assert not is_dense(value)
+    with pytest.raises(TypeError, match=r"ids must be a list, got torch\.qint8"):
+        list_of("ids", value)
+
+
+def test_a_number_of_numpy_is_no_list():
+    with pytest.raises(TypeError, match=r"ids must be a list, got array\(2\)"):
+        list_of("ids", np.array(2))

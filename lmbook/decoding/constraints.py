@@ -18,7 +18,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lmbook.decoding.filters import check_rows, written
-from lmbook.interface import RowIds, RowLogits, TextCodec, check_int, is_dense, kind_of
+from lmbook.interface import RowIds, RowLogits, TextCodec, check_codec, check_int, is_dense, kind_of
 
 MAX_STATES = 10_000
 DEAD = -1
@@ -58,8 +58,12 @@ class TokenAutomaton:
 
         Raises:
             ModuleNotFoundError: without the package interegular.
+            TypeError: a pattern that isn't a text, or no tokenizer.
             ValueError: a pattern that can't be read, of too many states, or that no tokens can match.
         """
+        if not isinstance(pattern, str):
+            raise TypeError(f"pattern must be a text, got {pattern!r}")
+        check_codec(tokenizer, "decode")
         eos_token_id = check_int("eos_token_id", eos_token_id, 0, tokenizer.vocab_size - 1)
         table, final, classes, other = _characters(pattern)
         special = {eos_token_id, *getattr(tokenizer, "special_ids", ())}
@@ -76,7 +80,15 @@ class TokenAutomaton:
         return cls(states)
 
     def state(self, ids: RowIds) -> Int[Tensor, "*rows"]:
-        """The state after `ids` (…, T); −1 after a token that was not allowed."""
+        """The state after `ids` (…, T); −1 after a token that was not allowed.
+
+        Raises:
+            TypeError: not a tensor of int64. ValueError: no axis.
+        """
+        if not is_dense(ids) or ids.dtype != torch.int64:
+            raise TypeError(f"ids must be a tensor of int64, got {kind_of(ids)}")
+        if not ids.ndim:
+            raise ValueError("ids must have shape (…, T), got ()")
         state = torch.zeros(ids.shape[:-1], dtype=torch.int64, device=ids.device)
         for token in ids.unbind(-1):
             gone = (state == DEAD) | (token < 0) | (token >= self.next_state.shape[1])
@@ -143,6 +155,8 @@ def _characters(pattern: str) -> tuple[Int[Tensor, "S C"], list[int], dict[str, 
         fsm = interegular.parse_pattern(pattern).to_fsm()
     except (re.error, interegular.InvalidSyntax, interegular.Unsupported, NotImplementedError) as error:
         raise ValueError(f"the pattern {pattern!r} can't be read: {error}") from None
+    except RecursionError:
+        raise ValueError(f"a pattern of {len(pattern):,} characters is nested too deeply") from None
     if len(fsm.states) > MAX_STATES:
         raise ValueError(f"a pattern may have at most {MAX_STATES:,} states, got {len(fsm.states):,}")
     symbols = dict(fsm.alphabet)

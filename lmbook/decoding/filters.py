@@ -6,7 +6,8 @@ among the rest. Each row of the leading axes is treated independently. All filte
 
 - a row always keeps at least one token;
 - tokens at −inf stay at −inf; a row of only −inf is returned unchanged;
-- of equals the lowest id wins, except where a docstring says that equals stay together.
+- of equals the lowest id wins, except where a docstring says that equals stay together;
+- logits that are NaN are a ValueError.
 
 Filters that depend on earlier tokens also take `ids` (…, T), the tokens so far; an id outside the vocabulary,
 such as −1 for padding, is ignored. They count the prompt as well: `prompt_ignore_length` (transformers' name)
@@ -328,11 +329,13 @@ _OWN += (repetition_penalty, frequency_penalty, presence_penalty, no_repeat_ngra
 
 
 def check_rows(logits: object, *ids: object) -> None:
-    """Raise unless logits are (…, V) of floats and `ids`, where a filter takes them, (…, T) of the same."""
+    """Raise unless logits are (…, V) of floats, none NaN, and `ids`, where a filter takes them, (…, T)."""
     if not is_floats(logits):
         raise TypeError(f"logits must be a tensor of floats, got {kind_of(logits)}")
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"logits must have shape (…, V), V at least 1; got {tuple(logits.shape)}")
+    if logits.isnan().any():  # a NaN is neither above nor below a limit
+        raise ValueError(f"logits must not be NaN, got it at {tuple(logits.isnan().nonzero()[0].tolist())}")
     for seen in ids:
         if not is_dense(seen) or seen.dtype != torch.int64:
             raise TypeError(f"ids must be a tensor of int64, got {kind_of(seen)}")

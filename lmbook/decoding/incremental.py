@@ -71,6 +71,13 @@ def check_request(
     return max_length, eos_token_id
 
 
+def check_end(eos_token_id: int | None, logits: Float[Tensor, "*B V"]) -> None:
+    """Raise ValueError if the end token is none of V, which only the logits may tell."""
+    size = logits.shape[-1]
+    if eos_token_id is not None and eos_token_id >= size:
+        raise ValueError(f"eos_token_id must be below {size}, the number of logits; got {eos_token_id}")
+
+
 def check_possible(logits: Float[Tensor, "*B V"]) -> None:
     """Raise ValueError unless each row's best logit is finite: not NaN, not +inf, not a row of −inf."""
     best = logits.amax(-1)

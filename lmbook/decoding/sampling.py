@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
-from lmbook.decoding.incremental import batch_forward, check_possible, check_request
+from lmbook.decoding.incremental import batch_forward, check_end, check_possible, check_request
 from lmbook.interface import (
     Ids,
     LanguageModel,
@@ -284,6 +284,7 @@ def write(
     for end in range(start, ids.shape[1]):
         seen = ids[:, :end]
         logits = read(seen)[:, -1]
+        check_end(eos_token_id, logits)
         if eos_token_id is not None:  # the logits of a finished row don't matter
             logits = logits.masked_fill(finished[:, None], 0.0)
         if padding_mask is not None:

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmbook.decoding.filters import top_k
-from lmbook.decoding.incremental import IncrementalForward, check_possible, check_request, prompts
+from lmbook.decoding.incremental import IncrementalForward, check_end, check_possible, check_request, prompts
 from lmbook.interface import (
     Ids,
     LanguageModel,
@@ -234,13 +234,10 @@ def _beam_row(
     for length in range(1, max_length + 1):
         logits = forward(beams)[:, -1]
         _check_beams(num_beams, logits.shape[1], length - 1)
+        check_end(eos, logits)
         check_possible(logits)
         totals = scores[:, None] + _log_softmax(logits)  # (N, V)
         if eos is not None:
-            if eos >= totals.shape[1]:  # the model has no vocab_size
-                raise ValueError(
-                    f"eos_token_id must be below {totals.shape[1]}, the number of logits; got {eos}"
-                )
             ended = _best(totals, num_beams)[:, eos].clone()  # totals are written into below
             ids = F.pad(beams, (0, 1), value=eos)
             finished = _ranked(finished, ids, ended, length**length_penalty, count)
@@ -318,6 +315,7 @@ def _contrastive_row(
     ids, states = prompt, forward.hidden(prompt, prompt.shape[1])  # (1, T), (1, T, D)
     for _ in range(max_length):
         logits = forward.unembed(states[:, -1:])[0, 0]
+        check_end(eos, logits)
         check_possible(logits)
         logp = _log_softmax(logits)
         candidates = top_k(logp, k).isfinite().nonzero()  # (N, 1)

@@ -26,7 +26,7 @@ from torch import Generator, Tensor
 
 from lmbook.decoding import filters
 from lmbook.decoding.filters import Filter, compose
-from lmbook.decoding.incremental import IncrementalForward, check_request, prompts
+from lmbook.decoding.incremental import IncrementalForward, check_end, check_request, prompts
 from lmbook.decoding.sampling import Rule, draw, next_probabilities
 from lmbook.interface import (
     Ids,
@@ -207,6 +207,7 @@ class _Speculation:
     def judge(self, ids: Int[Tensor, "1 T"], drafts: list[Tensor]) -> Int[Tensor, "1 _"]:
         """The proposals up to the first refusal, and one token of the target's own."""
         logits = self.target(ids, len(drafts) + 1)
+        check_end(self.eos, logits)
         self.stats.rounds += 1
         self.stats.proposed += len(drafts)
         known = ids.shape[1] - len(drafts)

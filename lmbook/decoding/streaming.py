@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from lmbook.decoding.filters import Filter
 from lmbook.decoding.incremental import check_request
 from lmbook.decoding.sampling import TokenLogProbs, sampler, write
-from lmbook.interface import LanguageModel, TextCodec, check_generator, evaluating, list_of
+from lmbook.interface import LanguageModel, TextCodec, check_codec, check_generator, evaluating, list_of
 
 UNFINISHED = "\ufffd"  # what a tokenizer makes of bytes that are no character, or none yet
 
@@ -36,14 +36,15 @@ class StopStrings:
     """
 
     def __init__(self, tokenizer: TextCodec, strings: Sequence[str]):
+        check_codec(tokenizer, "decode")
         self.tokenizer, self.strings = tokenizer, checked_strings(strings)
         if not self.strings:
             raise ValueError("strings must hold at least 1 text, got none")
         self.reach = 1 + max(len(string.encode()) for string in self.strings)
 
-    def __call__(self, new_ids: Int[Tensor, " N"]) -> bool:
+    def __call__(self, new_ids: Int[Tensor, " N"] | Sequence[int]) -> bool:
         """Whether the last token completes one of the strings."""
-        text = self.tokenizer.decode(new_ids[-self.reach :].tolist())
+        text = self.tokenizer.decode(list_of("new_ids", new_ids[-self.reach :]))
         return any(string in text for string in self.strings)
 
 
@@ -93,6 +94,7 @@ def stream(
     """
     if not isinstance(prompt, str):
         raise TypeError(f"prompt must be a text, got {prompt!r}")
+    check_codec(tokenizer, "encode", "decode")
     input_ids = torch.tensor([tokenizer.encode(prompt)], dtype=torch.int64)
     max_length, eos_token_id = check_request(model, "stream", input_ids, max_length, eos_token_id, None)
     check_generator(generator, input_ids.device)

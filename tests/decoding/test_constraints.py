@@ -183,6 +183,16 @@ BAD = [
 ]
 
 
+BAD += [
+    (lambda: from_regex(b"a", Codec(), 0), TypeError, "pattern must be a text, got b'a'"),
+    (lambda: from_regex("a", None, 0), TypeError, "tokenizer must have decode, got None"),
+    (lambda: from_regex("(" * 3000 + "a" + ")" * 3000, Codec(), 0), ValueError, "nested too deeply"),
+    (lambda: TABLE.state([0]), TypeError, "ids must be a tensor of int64, got list"),
+    (lambda: TABLE.state(torch.tensor([0.5])), TypeError, "got torch.float32"),
+    (lambda: TABLE.state(torch.tensor(0)), ValueError, r"ids must have shape \(…, T\), got \(\)"),
+]
+
+
 @pytest.mark.parametrize(("call", "error", "message"), BAD)
 def test_wrong_arguments_are_refused(as_readers_run_it, call, error, message):
     with pytest.raises(error, match=message):

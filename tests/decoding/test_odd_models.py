@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from table_models import TABLE
+from table_models import TABLE, Bigram
 
 from lmbook import (
     beam_search,
@@ -151,3 +151,22 @@ def test_a_number_beyond_all_floats_is_refused(as_readers_run_it):
 def test_ngrams_longer_than_any_text_are_refused_at_once(as_readers_run_it):
     with pytest.raises(ValueError, match="n must be at most 100"):
         distinct_n([[1, 2, 3]], 10**12)
+
+
+DECODERS = {
+    "greedy": lambda model, ids, end: greedy_decode(model, ids, 3, eos_token_id=end),
+    "sample": lambda model, ids, end: sample_decode(model, ids, (), 3, eos_token_id=end),
+    "beam": lambda model, ids, end: beam_search(model, ids, 2, 3, eos_token_id=end),
+    "speculative": lambda model, ids, end: speculative_decode(model, model, ids, 3, eos_token_id=end),
+}
+
+
+@pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
+def test_an_end_token_that_the_logits_lack_is_refused(decode):
+    model, ids = Bigram(torch.zeros(5, 5)), torch.tensor([[0, 1]])
+    decode(model, ids, 4)
+    for end in 5, 2**62:
+        with pytest.raises(
+            ValueError, match=f"eos_token_id must be below 5, the number of logits; got {end}"
+        ):
+            decode(model, ids, end)

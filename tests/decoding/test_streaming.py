@@ -259,3 +259,17 @@ def test_wrong_arguments_are_refused_at_once(as_readers_run_it, options, error, 
 def test_stop_strings_are_not_none_at_all():
     with pytest.raises(ValueError, match="strings must hold at least 1 text, got none"):
         StopStrings(ByteTokenizer(), [])
+
+
+@pytest.mark.parametrize("tokenizer", [None, "a text", object()])
+def test_what_is_no_tokenizer_is_refused(as_readers_run_it, tokenizer):
+    with pytest.raises(TypeError, match="tokenizer must have encode and decode, got"):
+        stream(TableModel(256), tokenizer, "ab")
+    with pytest.raises(TypeError, match="tokenizer must have decode, got"):
+        StopStrings(tokenizer, ["end"])
+
+
+def test_stop_strings_read_lists_too():
+    stop = StopStrings(ByteTokenizer(), ["end"])
+    assert stop([*b"the end"])
+    assert not stop([*b"the end."][:-2])
