@@ -1,6 +1,7 @@
 """`check`, `hint` and `solution`: what a reader calls in a notebook."""
 
 import difflib
+import operator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +14,7 @@ from lmbook.exercises.notes import Note, wrapped
 from lmbook.exercises.reading import say
 from lmbook.exercises.results import record, source_of
 from lmbook.exercises.specification import LETTERS, Exercise, chapters, load
+from lmbook.exercises.trial import type_name
 
 MARKS = {"right": "✓", "wrong": "✗", "unreadable": "?", "noted": "→", "seen": "→"}
 _predictions: dict[str, str] = {}
@@ -96,7 +98,7 @@ def exercise(exercise_id: str) -> Exercise:
         ValueError: there is none; the message names the nearest.
     """
     if not isinstance(exercise_id, str):
-        raise ValueError(f"an exercise has a name such as 'tokens-3', got a {type(exercise_id).__name__}")
+        raise ValueError(f"an exercise has a name such as 'tokens-3', got a {type_name(exercise_id)}")
     items = {
         item.id: item for chapter in chapters() for item in (*load(chapter).exercises, *load(chapter).quiz)
     }
@@ -115,10 +117,14 @@ def hint(exercise_id: str, number: int = 1) -> Note:
     hints = exercise(exercise_id).hints
     if not hints:
         raise ValueError(f"{exercise_id} has no hints")
-    if number not in range(1, len(hints) + 1):
-        raise ValueError(f"{exercise_id} has hints 1 to {len(hints)}, got {number}")
-    more = f" (There are {len(hints)}.)" if number < len(hints) else ""
-    return Note(f"{hints[number - 1]}{more}")
+    try:
+        place = operator.index(number)
+    except TypeError:
+        place = 0
+    if place not in range(1, len(hints) + 1):
+        raise ValueError(f"{exercise_id} has hints 1 to {len(hints)}, got {number!r}")
+    more = f" (There are {len(hints)}.)" if place < len(hints) else ""
+    return Note(f"{hints[place - 1]}{more}")
 
 
 def solution(exercise_id: str) -> Note:
@@ -149,7 +155,7 @@ def _as_text(answer: Any, item: Exercise) -> tuple[str, str]:
     if text is not None:
         return text, ""
     asked = "A letter" if item.choices else "A number"
-    return "", f"{asked} is asked for, and this is of type {type(answer).__name__}."
+    return "", f"{asked} is asked for, and this is of type {type_name(answer)}."
 
 
 def _written(answer: Any) -> str | None:

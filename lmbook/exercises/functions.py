@@ -8,7 +8,7 @@ from typing import Any
 
 from lmbook.exercises.judging import Judgement
 from lmbook.exercises.specification import Exercise
-from lmbook.exercises.trial import Calls, Other, Outcome, call_once, show_call, try_calls
+from lmbook.exercises.trial import Calls, Other, Outcome, call_once, show_call, try_calls, type_name
 
 TOLERANCE = 1e-4  # relative: a function that works in float32 is right
 
@@ -116,8 +116,8 @@ def _kind(value: Any) -> str:
     if issubclass(kind, Other):
         return f"a {value.kind}"
     if issubclass(kind, list):
-        return f"a list or tensor of {len(value)}"
-    name = kind.__name__
+        return f"a list or tensor of {list.__len__(value)}"
+    name = type_name(value)
     article = "an" if name[:1] in tuple("aeiou") else "a"
     return {"str": "a string", "NoneType": "None", "bool": "True or False"}.get(name, f"{article} {name}")
 

@@ -105,7 +105,7 @@ def call_once(
             value = plain(function(*given))
         return Outcome(value=value, changed=repr(plain(given)) != repr(plain(args)))
     except caught as error:
-        text, kind = text_of(error), type(error).__name__
+        text, kind = text_of(error), type_name(error)
         if isinstance(error, SystemExit):
             return Outcome(problem="leaves Python (sys.exit) instead of returning")
         if isinstance(error, RecursionError):
@@ -144,7 +144,12 @@ def plain(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, list | tuple | bytes):
         return [plain(part) for part in value]
-    return Other(type(value).__name__)
+    return Other(type_name(value))
+
+
+def type_name(value: Any) -> str:
+    """Return the name of its type, without asking the type: a reader's metaclass may answer with an error."""
+    return type.__dict__["__name__"].__get__(type(value))
 
 
 def show_call(name: str, args: tuple[Any, ...]) -> str:

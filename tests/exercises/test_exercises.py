@@ -726,6 +726,21 @@ class Whole(int):
     __str__ = __repr__
 
 
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise SystemExit
+
+
+class WithoutName(metaclass=Nameless):
+    pass
+
+
+class Countless(list):
+    def __len__(self):
+        raise SystemExit
+
+
 HOLDING_FOUR = {
     "with a gradient": lambda: torch.tensor(4.0, requires_grad=True),
     "a parameter": lambda: torch.nn.Parameter(torch.tensor([4.0])),
@@ -756,6 +771,8 @@ ODD_ANSWERS = {
     "complex": lambda: torch.tensor(4 + 0j),
     "an array of nothing": lambda: np.array([None]),
     "hostile": Hostile,
+    "of a type without a name": WithoutName,
+    "a list that can't be counted": lambda: Countless([1]),
     "a generator": lambda: (x for x in ()),
     "half a character": lambda: "\ud800",
     "very long": lambda: "9" * 10**5,
@@ -771,6 +788,8 @@ ODD_RESULTS = {
     "NaN": lambda: math.nan,
     "signalling NaN": lambda: Decimal("sNaN"),
     "hostile": Hostile,
+    "of a type without a name": WithoutName,
+    "a list that can't be counted": lambda: Countless([1]),
     "a list of hostile": lambda: [Hostile()],
     "a class without a name": lambda: type("", (), {})(),
     "half a character": lambda: "\ud800",
@@ -954,3 +973,9 @@ def test_the_widget_carries_the_questions_and_no_case(chapter):
     assert all(item.cases not in text for item in CODE)
     assert all(item.id in repr(widget) for item in (*load(chapter).exercises, *load(chapter).quiz))
     assert repr(widget) == repr(Exercises(chapter))
+
+
+@pytest.mark.parametrize("number", [0, 99, 1.0, "1", None, math.nan, [1]])
+def test_a_number_that_no_hint_has(as_readers_run_it, number):
+    with pytest.raises(ValueError, match=r"probability-1 has hints 1 to \d, got"):
+        hint("probability-1", number)
