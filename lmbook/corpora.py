@@ -154,7 +154,7 @@ def _is_prose(line: str) -> bool:
 
 
 def _check_split(split: str) -> None:
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
 
 

@@ -82,7 +82,7 @@ class NGramLM:
     ):
         order = check_int("order", order, 1, MAX_ORDER)
         vocab_size = check_int("vocab_size", vocab_size, 1, MAX_VOCAB)
-        if smoothing not in SMOOTHINGS:
+        if not isinstance(smoothing, str) or smoothing not in SMOOTHINGS:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHINGS)}; got {smoothing!r}")
         k = check_number("k", k, "(0, inf)")
         if not float(k) * vocab_size < math.inf:

@@ -4,6 +4,7 @@ import doctest
 import re
 import sys
 
+import numpy as np
 import pytest
 
 import lmbook.corpora as corpora
@@ -90,9 +91,11 @@ def test_speeches_are_clean(speeches):
 
 
 @pytest.mark.parametrize("load", [load_shakespeare, load_speeches])
-def test_unknown_split(load):
+def test_unknown_split(as_readers_run_it, load):
     with pytest.raises(ValueError, match="one of train, validation; got 'test'"):
         load("test")
+    with pytest.raises(ValueError, match="one of train, validation; got array"):
+        load(np.array(["train", "validation"]))
 
 
 @pytest.mark.parametrize(

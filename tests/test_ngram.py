@@ -352,3 +352,16 @@ def test_small_ints_of_numpy_do_not_overflow(as_readers_run_it):
         expected = NGramLM(3, 100, smoothing=smoothing, k=100).fit(ids)
         assert model(ids[None, :50]).equal(expected(ids[None, :50]))
         assert model.num_ngrams == expected.num_ngrams
+
+
+class Unequal:
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("smoothing", [None, np.array([1, 2]), Unequal()])
+def test_a_smoothing_that_is_no_name_is_refused(as_readers_run_it, smoothing):
+    with pytest.raises(ValueError, match="smoothing must be one of mle"):
+        NGramLM(2, 3, smoothing=smoothing)

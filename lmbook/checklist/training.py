@@ -21,6 +21,7 @@ from lmbook.checklist.asking import (
 from lmbook.interface import Ids, Logits, Mask, check_int, check_mask, check_number, check_shape, list_of
 
 MAX_VOCAB = 2**31
+LARGEST_ID = 2**63 - 1  # of int64
 
 
 def check_masking(
@@ -47,7 +48,7 @@ def check_masking(
     check_int("vocab_size", vocab_size, 2, MAX_VOCAB)
     given = [mask_token_id, *list_of("special_token_ids", special_token_ids)]
     for token in given:
-        check_int("a special id", token, 0)
+        check_int("a special id", token, 0, LARGEST_ID)
     check_number("mask_prob", mask_prob, "[0, 1]")
     split = list_of("split", split)
     for share in split:

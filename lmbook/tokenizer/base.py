@@ -39,8 +39,7 @@ class Tokenizer:
             ValueError: a character outside the vocabulary (`CharTokenizer`), or a lone surrogate, which UTF-8
                 can't express (`ByteTokenizer`, `BPETokenizer`).
         """
-        if not isinstance(text, str):
-            raise TypeError(f"encode takes a str, got {type(text).__name__}")
+        check_text("encode", text)
         return self._encode(text)
 
     def decode(self, ids: Iterable) -> str:
@@ -133,6 +132,7 @@ class WordTokenizer(Tokenizer):
         """Take the `vocab_size` − 1 most frequent words of `text` (None: all), of equals the lower string."""
         if vocab_size is not None and whole("vocab_size", vocab_size) < 1:
             raise ValueError(f"vocab_size must be at least 1, for {UNKNOWN}; got {vocab_size}")
+        check_text("train", text)
         counts = Counter(PIECES.findall(text))
         words = sorted(counts, key=lambda word: (-counts[word], word))
         return cls([UNKNOWN, *words][:vocab_size])
@@ -160,6 +160,7 @@ class CharTokenizer(Tokenizer):
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
         """Take every character of `text`, in code point order."""
+        check_text("train", text)
         return cls(sorted(set(text)))
 
     def _encode(self, text: str) -> list[int]:
@@ -207,6 +208,12 @@ def whole(name: str, value: object) -> int:
     except TypeError:
         pass
     raise TypeError(f"{name} must be an int, got {shown(value)}")
+
+
+def check_text(function: str, text: object) -> None:
+    """Raise TypeError unless `text`, which `function` takes, is a str."""
+    if not isinstance(text, str):
+        raise TypeError(f"{function} takes a str, got {type(text).__name__}")
 
 
 def texts(tokens: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from lmbook.tokenizer.base import PIECES, ByteTokenizer, index_of, shown, whole
+from lmbook.tokenizer.base import PIECES, ByteTokenizer, check_text, index_of, shown, whole
 
 MAX_BYTES = 2**26  # of all tokens together: forty merges can double a token to a terabyte
 MAX_REMEMBERED = 100_000  # pieces whose ids a BPETokenizer keeps, about 20 MB
@@ -115,8 +115,10 @@ def learn_with_tokenizers(pieces: Mapping[bytes, int], vocab_size: int) -> list[
         raise ImportError("fast=True needs the package tokenizers: pip install tokenizers") from None
     alphabet = [chr(b) for b in range(256)]
     gap = chr(256)
+    # The package makes room for `vocab_size` tokens at once; each merge makes a piece shorter.
+    most = 256 + sum(map(len, pieces))
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
+        vocab_size=min(vocab_size, most), initial_alphabet=alphabet, show_progress=False, special_tokens=[]
     )
     learner = tokenizers.Tokenizer(tokenizers.models.BPE())
     learner.pre_tokenizer = tokenizers.pre_tokenizers.CharDelimiterSplit(gap)
@@ -176,10 +178,11 @@ class BPETokenizer(ByteTokenizer):
             fast: learn the same merges with the package `tokenizers`, which is faster.
 
         Raises:
-            TypeError: `vocab_size` isn't an int.
-            ValueError: it is below 256.
+            TypeError: `text` isn't a str, or `vocab_size` no int.
+            ValueError: `vocab_size` is below 256, or `text` has a lone surrogate.
         """
         _check_size(vocab_size)
+        check_text("train", text)
         pieces = Counter(piece.encode() for piece in PIECES.findall(text))
         return cls(learn_with_tokenizers(pieces, vocab_size) if fast else learn_merges(pieces, vocab_size))
 

@@ -653,6 +653,7 @@ def test_limits_of_the_checks_are_said_first(as_readers_run_it, ids):
     for change, message in (
         ({"vocab_size": 10**12}, "vocab_size must be at most"),
         ({"special_token_ids": range(5)}, "all 5 ids are special"),
+        ({"mask_token_id": 10**30}, "a special id must be at most 9,223,372,036,854,775,807"),
         ({"mask_prob": 1.5}, "mask_prob must be at least 0 and at most 1, got 1.5"),
         ({"split": (0.8, 0.1)}, "split must be three shares"),
     ):

@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -275,3 +276,19 @@ def test_a_kind_of_tokenizer_says_how_it_encodes_and_takes_no_other_arguments(mo
         unfinished().encode("a")
     with pytest.raises(TypeError, match="no keyword arguments"):
         type("Odd", (Tokenizer,), {"kind": "odd"}, cased=False)
+
+
+def test_a_vocabulary_without_limit_ends_with_the_pairs():
+    text = "abab abc " * 3
+    few = BPETokenizer.train(text, 2**40)
+    assert BPETokenizer.train(text, 2**40, fast=True).merges == few.merges
+    assert 257 < few.vocab_size < 266
+
+
+@pytest.mark.parametrize(
+    "train", [WordTokenizer.train, CharTokenizer.train, partial(BPETokenizer.train, vocab_size=300)]
+)
+@pytest.mark.parametrize("text", [None, b"ab", ["a", "b"], 3])
+def test_only_text_is_learned_from(as_readers_run_it, train, text):
+    with pytest.raises(TypeError, match="train takes a str, got"):
+        train(text)
