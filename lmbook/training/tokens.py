@@ -155,6 +155,7 @@ class TokenFolder:
             sources = [Fingerprint.from_json(source) for source in index.pop("sources")]
             settings = TokenSettings(**index.pop("recipe"))
             found = cls(folder=folder, settings=settings, sources=sources, **index)
+            tokenizer_from_json(found.tokenizer)
             known = type(found.bytes_per_id) is int and found.bytes_per_id in ID_SIZES
             if not (known and all(_rises(found.ends[split]) for split in SPLITS)):
                 return None
@@ -281,7 +282,10 @@ class _Writer:
 
     def _write(self, count: int) -> None:
         ids = np.array(self.tokenizer.encode(self.pending[:count]), dtype=self.dtype)
-        ids.tofile(self.file)
+        try:
+            ids.tofile(self.file)
+        except OSError as error:  # NumPy's says how many ids were written, not where
+            raise OSError(f"{self.partial} couldn't be written: {error}") from None
         self.pending, self.length = self.pending[count:], self.length + len(ids)
 
     def finish(self) -> None:

@@ -205,14 +205,33 @@ class TestFolder:
         assert not list((tmp_path / "tokens").glob("*.partial"))
 
 
-@pytest.mark.parametrize("size", [1.0, True, 3, 0, "1", None])
-def test_ids_of_no_size_are_made_again(tmp_path, size):
+DAMAGES = [("bytes_per_id", size) for size in (1.0, True, 3, 0, "1", None)]
+DAMAGES += [("tokenizer", text) for text in ("", "x", '{"kind": "byte"', '{"kind": "none"}', 3, None)]
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGES)
+def test_tokens_with_a_damaged_index_are_made_again(tmp_path, name, value):
     path = tmp_path / "text.txt"
     path.write_text("the cat sat on the mat. " * 9, encoding="utf-8")
     settings = TokenSettings(kind="byte", vocab_size=None, separator=None)
     made, _ = prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
     ids, index = made.tokens("training").ids.tolist(), tmp_path / "tokens" / "index.json"
-    index.write_text(json.dumps(json.loads(index.read_text("utf-8")) | {"bytes_per_id": size}), "utf-8")
+    index.write_text(json.dumps(json.loads(index.read_text("utf-8")) | {name: value}), "utf-8")
     assert TokenFolder.read(tmp_path / "tokens") is None
     again, _ = prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
     assert again.tokens("training").ids.tolist() == ids
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text("the cat sat on the mat. " * 9, encoding="utf-8")
+    settings = TokenSettings(kind="byte", vocab_size=None, separator=None)
+
+    class Full(np.ndarray):
+        def tofile(self, file):
+            raise OSError("9 requested and 1 written")
+
+    monkeypatch.setattr(module.np, "array", lambda *args, **options: np.zeros(9, np.uint8).view(Full))
+    with pytest.raises(OSError, match=r"training\.tokens\.\d+\.partial couldn't be written: 9 req"):
+        prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
+    assert not (tmp_path / "tokens" / "index.json").exists()
