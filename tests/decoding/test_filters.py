@@ -462,3 +462,27 @@ def test_only_functions_are_composed(as_readers_run_it, bad):
         TypeError, match=re.escape(f"filters must be a list of functions of logits, got {bad!r}")
     ):
         compose(bad)
+
+
+EACH = [
+    partial(temperature, tau=0.5),
+    partial(top_k, k=2),
+    partial(top_p, p=0.5),
+    partial(min_p, p=0.5),
+    partial(top_n_sigma, n=1.0),
+    partial(typical, p=0.5),
+    partial(logit_bias, bias={0: 1.0}),
+    partial(repetition_penalty, penalty=2.0),
+    partial(frequency_penalty, penalty=2.0),
+    partial(presence_penalty, penalty=2.0),
+    partial(no_repeat_ngram, n=1),
+]
+
+
+@pytest.mark.parametrize("keep", EACH, ids=lambda keep: keep.func.__name__)
+@pytest.mark.parametrize("row", [[0.5, math.nan, 2.0], [math.nan] * 3])
+def test_nan_is_not_filtered_away(keep, row):
+    """top_k would call it impossible, and no draw would tell."""
+    logits, ids = torch.tensor([[1.0, 0.0, -1.0], row]), torch.zeros(2, 1, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"logits must not be NaN, got it at \(1, [01]\)"):
+        compose([keep])(logits, ids)
