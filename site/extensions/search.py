@@ -118,6 +118,7 @@ def entries(pages: dict[str, list[dict]], groups: list[list[str]]) -> list[list]
 def write_texts(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
+    Path(app.outdir, "searchindex.js").unlink(missing_ok=True)  # of an earlier build
     groups = tomllib.loads(SYNONYMS.read_text(encoding="utf-8"))["same"]
     pages, titles = {}, {}
     for name in sorted(app.env.found_docs):

@@ -1,6 +1,16 @@
 /* The search page: sections first, the glossary second, the API last, each with a sentence that holds what was asked.
-   MiniSearch ranks; minisearch.js and search-texts.js come before this script. */
+   MiniSearch ranks; minisearch.js and search-texts.js are loaded when something is asked. */
 (() => {
+  const HERE = /** @type {HTMLScriptElement} */ (document.currentScript).src;
+  /**
+   * @param {string} name of a script beside this one
+   * @returns {Promise<unknown>}
+   */
+  const load = (name) =>
+    new Promise((resolve, reject) => {
+      const src = new URL(name, HERE).href;
+      document.head.append(Object.assign(document.createElement('script'), { src, onload: resolve, onerror: reject }));
+    });
   /** @typedef {{ id: number, kind: string, page: string, place: string, title: string, names: string, text: string }} Part */
   const WORD = /[\p{L}\p{N}]+/gu;
   /** How much a kind of place counts, and how much if it is the one that bears the name that was asked.
@@ -103,12 +113,12 @@
     return item;
   };
 
-  const main = () => {
-    const place = document.querySelector('#search-results');
-    const field = /** @type {HTMLInputElement | null} */ (document.querySelector('.bd-search-container form input'));
+  /** @returns {Promise<(asked: string) => { part: Part, words: Set<string> }[]>} what finds */
+  const begin = async () => {
+    await Promise.all(['minisearch.js', 'search-texts.js'].map(load));
     /** @type {{ titles: Record<string, string>, parts: string[][] }} */
     // @ts-expect-error: a global of search-texts.js
-    const { titles, parts: rows } = globalThis.lmSearch;
+    const { parts: rows } = globalThis.lmSearch;
     const parts = rows.map(([kind, page, place, title, names, text], id) => ({
       id,
       kind,
@@ -119,19 +129,28 @@
       text,
     }));
     const engine = index(parts);
+    return (asked) => find(engine, parts, asked);
+  };
+
+  const main = () => {
+    const place = document.querySelector('#search-results');
+    const field = /** @type {HTMLInputElement | null} */ (document.querySelector('.bd-search-container form input'));
     const status = document.createElement('p'), list = document.createElement('ol');
     status.setAttribute('role', 'status');
     place?.append(status, list);
+    /** @type {ReturnType<typeof begin> | undefined} */
+    let begun;
+    let last = '';
     /** @param {string} asked */
-    const show = (asked) => {
-      const found = split(asked).length ? find(engine, parts, asked) : [];
+    const show = async (asked) => {
+      last = asked;
+      const hits = split(asked).length ? await (begun ??= begin()) : null;
+      if (asked !== last) return; // more was typed while the texts came
+      const found = hits?.(asked) ?? [];
       const many = found.length === 1 ? 'One place' : `${found.length} places`;
-      status.textContent = !split(asked).length
-        ? ''
-        : found.length
-        ? `${many}, the likeliest first.`
-        : 'Nothing found.';
-      list.replaceChildren(...found.map((hit) => row(hit, titles)));
+      status.textContent = !hits ? '' : found.length ? `${many}, the likeliest first.` : 'Nothing found.';
+      // @ts-expect-error: a global of search-texts.js
+      list.replaceChildren(...found.map((hit) => row(hit, globalThis.lmSearch.titles)));
     };
     const asked = new URLSearchParams(location.search).get('q') ?? '';
     if (field) {
