@@ -16,8 +16,15 @@ WIDTH = 3.68  # inches, at 96 pixels: the column of a phone that is 390 pixels w
 SMALLEST = 8.5  # points: 11 pixels and a bit
 LINE = 38  # characters of a title
 TRIES = 4
+BESIDE = 0.08  # inches between a line and its name
 # What some figures need: page/figure -> options of `narrow`.
 OPTIONS: dict[str, dict] = {
+    "02_tokens/fig-cuts": {"height": 3.0, "over": True},
+    "02_tokens/fig-perplexity": {"above": 1, "height": 4.4},
+    "02_tokens/fig-scripts": {"above": 2},
+    "03_learning/fig-by-heart-in-time": {"columns": 2, "height": 4.6},
+    "03_learning/fig-three-lines": {"shorter": {"window": "win."}},
+    "04_attention/fig-influence": {"height": 4.6},
     "07_decoding/fig-beam-tree": {"height": 4.4, "broken": True},
     "07_decoding/fig-mode": {"height": 3.4},
     "10_bugs/fig-influence": {"columns": 2, "height": 2.2},
@@ -63,7 +70,7 @@ def enlarge(figure) -> None:
 
 def keep_inside(figure) -> None:
     """Move words that stand beside what they name back between the edges of their panel."""
-    from matplotlib.transforms import Affine2D  # not needed while all figures are drawn
+    from matplotlib.transforms import ScaledTranslation  # not needed while all figures are drawn
 
     figure.canvas.draw()
     for ax in figure.axes:
@@ -71,15 +78,77 @@ def keep_inside(figure) -> None:
         for text in ax.texts:
             box = text.get_window_extent()
             shift = min(right - box.x1, 0) or max(left - box.x0, 0)
-            if shift and left <= (box.x0 + box.x1) / 2 + shift <= right and box.width < right - left:
-                text.set_transform(text.get_transform() + Affine2D().translate(shift, 0))
+            if shift > 0 and text.get_ha() == "right":  # to the other side of what it names
+                text.set_ha("left")
+                shift = BESIDE * figure.dpi
+            elif not left <= (box.x0 + box.x1) / 2 + shift <= right or box.width > right - left:
+                continue
+            inches = ScaledTranslation(shift / figure.dpi, 0, figure.dpi_scale_trans)
+            text.set_transform(text.get_transform() + inches)
 
 
-def narrow(kept: Path, columns: int = 1, height: float = 0.0, broken: bool = False) -> str:
+def set_legend(figure, above: int) -> None:
+    """Put a legend of many columns above its panel in two, or every one in so many."""
+    for ax in figure.axes:
+        legend = ax.get_legend()
+        if legend and (above or legend._ncols > 2):
+            names = [text.get_text() for text in legend.get_texts()]
+            place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": above or 2, "fontsize": SMALLEST}
+            ax.legend(legend.legend_handles, names, borderaxespad=0.2, **place)
+
+
+def shorten(figure, words: dict[str, str]) -> None:
+    """Replace words under the ticks."""
+    for ax in figure.axes:
+        names = [text.get_text() for text in ax.get_xticklabels()]
+        if words and any(word in name for name in names for word in words):
+            for word, short in words.items():
+                names = [name.replace(word, short) for name in names]
+            ax.set_xticks(ax.get_xticks(), names)
+
+
+def make_room(ax) -> None:
+    """Make rows of boxes lower, and put the name of each, which stands at its left, over it."""
+    for box in ax.patches:
+        box.set_height(0.46)
+    for text in ax.texts:
+        _, y = text.get_position()
+        named = text.get_ha() == "right"
+        text.set_y(y + 0.37 if named else y - 0.13)
+        if named:
+            text.set(x=0, ha="left")
+    ax.set_xlim(0, None)
+
+
+def change_words(figure, broken: bool, over: bool) -> None:
+    """Break words into a line each, or put the names of rows over them."""
+    for ax in figure.axes:
+        for text in ax.texts if broken else ():
+            text.set_text(text.get_text().replace(" ", "\n"))
+        if over:
+            make_room(ax)
+
+
+def narrow(
+    kept: Path,
+    *,
+    columns: int = 1,
+    height: float = 0.0,
+    above: int = 0,
+    broken: bool = False,
+    over: bool = False,
+    shorter: dict[str, str] | None = None,
+) -> str:
     """Return the SVG of a kept figure, as wide as a phone's column, its panels in so many columns.
 
-    Its `height` in inches is, if it isn't given, that of the wide figure, for each row of panels. Words in a
-    panel can be `broken`, each into a line of its own.
+    Args:
+        kept: the file that keep_figures.py has written.
+        columns: how many panels stand side by side.
+        height: in inches; if it isn't given, that of the wide figure for each row of panels.
+        above: in how many columns legends stand above their panels.
+        broken: whether each word in a panel gets a line of its own.
+        over: whether the names of rows stand over them, not at their left.
+        shorter: words under the ticks, with what stands for them.
     """
     import matplotlib as mpl
 
@@ -88,9 +157,10 @@ def narrow(kept: Path, columns: int = 1, height: float = 0.0, broken: bool = Fal
         figure = pickle.loads(kept.read_bytes())
         if panels(figure):
             stack(figure, columns)
+        change_words(figure, broken, over)
+        shorten(figure, shorter or {})
+        set_legend(figure, above)
         enlarge(figure)
-        for text in (text for ax in figure.axes if broken for text in ax.texts):
-            text.set_text(text.get_text().replace(" ", "\n"))
         if height:
             figure.set_figheight(height)
         return fitting(figure)

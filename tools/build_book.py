@@ -26,7 +26,12 @@ CACHE = BUILD / ".jupyter_cache"
 STAMP = BUILD / "executed-with.sha256"
 DRAWN = BUILD / "drawn-from.sha256"
 STAMPED = BUILD / "colab-stamped"
-RUNS = ("lmbook", "constraints.txt", "pyproject.toml")  # besides the chapters, what decides what they print
+RUNS = (
+    "lmbook",
+    "tools/kernel",
+    "constraints.txt",
+    "pyproject.toml",
+)  # besides the chapters, what decides what they print
 DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
 VIEWS = re.compile(r"lmbook/widgets/.*\.(js|css)")  # they only change how a widget is drawn
 HTML = BUILD / "html"

@@ -46,10 +46,10 @@ PRELOAD = (
     "<script>if (location.protocol !== 'file:') {{for (const href of {fonts}) document.head.append("
     "Object.assign(document.createElement('link'), "
     "{{rel: 'preload', href, as: 'font', type: 'font/woff2', crossOrigin: ''}}))}}\n"
-    "else {{const root = document.documentElement.style; root.visibility = 'hidden';\n"
+    "else {{const root = document.documentElement.style; root.opacity = '0';\n"
     "addEventListener('DOMContentLoaded', () => {{\n"
     "const faces = [...document.fonts].filter(({{family}}) => /LM (Serif|Sans|Math)\\W*$/.test(family));\n"
-    "Promise.all(faces.map((face) => face.load())).finally(() => {{root.visibility = ''}})}})}}</script>\n"
+    "Promise.all(faces.map((face) => face.load())).finally(() => {{root.opacity = ''}})}})}}</script>\n"
 )
 
 
