@@ -25,8 +25,17 @@ OPTIONS: dict[str, dict] = {
     "03_learning/fig-by-heart-in-time": {"columns": 2, "height": 4.6},
     "03_learning/fig-three-lines": {"shorter": {"window": "win."}},
     "04_attention/fig-influence": {"height": 4.6},
+    "06_masked/fig-recipe": {"size": SMALLEST},
+    "06_masked/fig-variants": {"above": 1, "height": 3.6},
     "07_decoding/fig-beam-tree": {"height": 4.4, "broken": True},
     "07_decoding/fig-mode": {"height": 3.4},
+    "11_next/fig-budget": {"above": 1, "height": 5.2, "shorter": {", mean": "\nmean"}},
+    "11_next/fig-published": {"shorter": {"this page, width 8 to 128": "this page"}, "height": 4.6},
+    "11_next/fig-stop-and-go": {"above": 1, "height": 4.2},
+    "11_next/fig-trade": {"above": 1, "height": 5.0},
+    "09_real_model/fig-next": {"columns": 2, "height": 5.6},
+    "09_real_model/fig-nucleus-size": {"above": 1, "height": 4.6},
+    "09_real_model/fig-unread": {"above": 1, "height": 4.0},
     "10_bugs/fig-influence": {"columns": 2, "height": 2.2},
     "index/fig-pipeline": {"columns": 2, "height": 6.2},
     "playground/fig-playground-dials": {"columns": 2, "height": 5.2},
@@ -55,7 +64,7 @@ def stack(figure, columns: int) -> None:
     figure.set_figheight(figure.get_figheight() / before.nrows * rows)
 
 
-def enlarge(figure) -> None:
+def enlarge(figure, columns: int = 1) -> None:
     """Give small letters the smallest size that can be read, and break long titles."""
     from matplotlib.text import Text
 
@@ -63,8 +72,8 @@ def enlarge(figure) -> None:
         text.set_fontsize(max(text.get_fontsize(), SMALLEST))
     for ax in figure.axes:
         for title in (ax._left_title, ax.title, ax._right_title):
-            if len(title.get_text()) > LINE and "\n" not in title.get_text():
-                title.set_text(fill(title.get_text(), LINE))
+            if len(title.get_text()) > LINE // columns and "\n" not in title.get_text():
+                title.set_text(fill(title.get_text(), LINE // columns))
             title.set_fontsize(min(title.get_fontsize(), 10))
 
 
@@ -98,13 +107,20 @@ def set_legend(figure, above: int) -> None:
 
 
 def shorten(figure, words: dict[str, str]) -> None:
-    """Replace words under the ticks."""
+    """Replace words in the panels and under the ticks."""
     for ax in figure.axes:
         names = [text.get_text() for text in ax.get_xticklabels()]
-        if words and any(word in name for name in names for word in words):
-            for word, short in words.items():
-                names = [name.replace(word, short) for name in names]
-            ax.set_xticks(ax.get_xticks(), names)
+        short = [replaced(name, words) for name in names]
+        if short != names:
+            ax.set_xticks(ax.get_xticks(), short)
+        for text in ax.texts:
+            text.set_text(replaced(text.get_text(), words))
+
+
+def replaced(text: str, words: dict[str, str]) -> str:
+    for word, short in words.items():
+        text = text.replace(word, short)
+    return text
 
 
 def make_room(ax) -> None:
@@ -120,9 +136,11 @@ def make_room(ax) -> None:
     ax.set_xlim(0, None)
 
 
-def change_words(figure, broken: bool, over: bool) -> None:
-    """Break words into a line each, or put the names of rows over them."""
+def change_words(figure, broken: bool, over: bool, size: float) -> None:
+    """Break words into a line each, put the names of rows over them, or give them all a size."""
     for ax in figure.axes:
+        for text in ax.texts if size else ():
+            text.set_fontsize(size)
         for text in ax.texts if broken else ():
             text.set_text(text.get_text().replace(" ", "\n"))
         if over:
@@ -137,6 +155,7 @@ def narrow(
     above: int = 0,
     broken: bool = False,
     over: bool = False,
+    size: float = 0.0,
     shorter: dict[str, str] | None = None,
 ) -> str:
     """Return the SVG of a kept figure, as wide as a phone's column, its panels in so many columns.
@@ -148,7 +167,8 @@ def narrow(
         above: in how many columns legends stand above their panels.
         broken: whether each word in a panel gets a line of its own.
         over: whether the names of rows stand over them, not at their left.
-        shorter: words under the ticks, with what stands for them.
+        size: of all words in the panels, in points.
+        shorter: words in the panels and under the ticks, with what stands for them.
     """
     import matplotlib as mpl
 
@@ -157,10 +177,10 @@ def narrow(
         figure = pickle.loads(kept.read_bytes())
         if panels(figure):
             stack(figure, columns)
-        change_words(figure, broken, over)
+        change_words(figure, broken, over, size)
         shorten(figure, shorter or {})
         set_legend(figure, above)
-        enlarge(figure)
+        enlarge(figure, columns)
         if height:
             figure.set_figheight(height)
         return fitting(figure)
