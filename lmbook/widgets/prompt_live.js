@@ -51,8 +51,9 @@ export function newestOnly(ask, then, fail) {
  * What is shown of what runs: *Stop*, how much of the prompt is read, and the widget's state.
  * @param {(data: Record<string, string>) => void} mark
  * @param {() => void} stop
+ * @param {() => void} rest takes the keyboard's focus from *Stop* when nothing runs any more
  */
-function runningPart(mark, stop) {
+function runningPart(mark, stop, rest) {
   /** @type {Set<Task>} */
   const tasks = new Set();
   const halt = button('Stop', stop, { disabled: true });
@@ -70,7 +71,9 @@ function runningPart(mark, stop) {
    */
   function end(task, state, data = {}) {
     tasks.delete(task);
+    const hadFocus = halt === document.activeElement;
     halt.disabled = !tasks.size;
+    if (hadFocus && halt.disabled) rest();
     bar.hidden ||= !tasks.size;
     mark({ ...data, state: tasks.size ? 'running' : state });
   }
@@ -96,21 +99,16 @@ export function promptField(onchange) {
     stop();
     typing = setTimeout(onchange, TYPING);
   }
-  let [all, isPasted] = [0, false];
+  let all = 0; // characters of the text before the field cut it
   const text = h('textarea', {
     rows: 2,
     maxlength: LONGEST_PROMPT,
     spellcheck: 'false',
-    onpaste(/** @type {ClipboardEvent} */ { clipboardData }) {
+    onbeforeinput(/** @type {InputEvent} */ { data }) { // also of what is pasted or dropped
       const { value, selectionStart, selectionEnd } = text;
-      const left = value.length - (selectionEnd - selectionStart);
-      [all, isPasted] = [left + (clipboardData?.getData('text/plain') ?? '').length, true];
+      all = value.length - (selectionEnd - selectionStart) + (data?.length ?? 0);
     },
-    oninput() {
-      if (!isPasted) all = 0;
-      isPasted = false;
-      later();
-    },
+    oninput: later,
   });
   let asChat = false;
   /** @type {[string, string][]} */
@@ -194,7 +192,12 @@ function nextPart(ask, prompt, running, { show, clear }) {
     if (running.has('reading')) running.end('reading', 'done');
     tell('');
   }
-  return { node, askNext: asked.put, stop, rest };
+  /** @param {object} dials */
+  function askNext(dials) {
+    if (node.classList.contains('lmw-wrong')) tell(''); // it was of another prompt
+    asked.put(dials);
+  }
+  return { node, askNext, stop, rest };
 }
 
 // ---- The corner -------------------------------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ export function liveCorner({ redraw, show, clear, mark }) {
     restart();
     redraw();
   });
-  const running = runningPart(mark, stop);
+  const running = runningPart(mark, stop, () => writing.focus());
   const next = nextPart(ask, prompt, running, { show, clear });
   const writing = writingPart({ ask, question: prompt.question, running });
   const attention = attentionPart((then, fail) => void ask('attention', prompt.question()).then(then, fail));

@@ -92,5 +92,5 @@ export function writingPart({ ask, question, running }) {
     table.clear();
     tell('');
   }
-  return { node, stop: () => current?.abort(), clear };
+  return { node, stop: () => current?.abort(), clear, focus: () => go.focus() };
 }

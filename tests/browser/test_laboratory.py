@@ -94,6 +94,7 @@ def test_stop_go_on_and_one_step(bench):
     bench.small(steps=2000)
     bench.press("Train")
     bench.reach("running")
+    expect(bench.button("Stop")).to_be_focused()  # Train can't be pressed any more
     expect(bench.root).not_to_have_attribute("data-step", "0", timeout=60_000)
     stopped = bench.page.evaluate(
         """() => {
@@ -109,6 +110,7 @@ def test_stop_go_on_and_one_step(bench):
         }"""
     )
     assert stopped < 5000  # a step and a half on a machine that has much else to do
+    expect(bench.button("Go on")).to_be_focused()
     step = int(bench.data()["step"])
     bench.page.wait_for_timeout(300)
     assert int(bench.data()["step"]) == step

@@ -184,6 +184,22 @@ def second_visit(playground: Playground, link: str, url: str = "") -> Real:
     return one
 
 
+def test_a_long_prompt_can_be_stopped(real, page):
+    one = real()
+    one.load()
+    expect(one.told).to_be_focused()  # the button that was pressed is gone
+    one.root.get_by_label("Your prompt").fill("word " * 350)
+    expect(one.button("Stop")).to_be_visible()
+    one.press("Stop")
+    one.rests("stopped")
+    assert one.message == "Stopped."
+    expect(one.find(".lmp-dist")).to_contain_text("the text isn’t read to its end; Step and Play read on")
+    assert one.find(".lmp-text").inner_text().startswith("word word")
+    one.press("Step")
+    one.has_written(1)
+    expect(one.find(".lmp-dist")).not_to_contain_text("isn’t read")
+
+
 def test_a_transfer_that_fails_is_told(real, page, problems):
     """The transfer doesn't begin, isn't there, breaks off, brings other bytes."""
     one = real()

@@ -145,3 +145,42 @@ def test_prompts_of_the_readers_own_are_answered_live(page, site, open_widgets):
     expect(root.get_by_text("write something").first).to_have_class("lmw-message lmw-wrong")
     root.locator("textarea").fill(BEGINNINGS[1])  # a saved prompt has an answer
     expect(root.get_by_text("write something")).to_have_count(0)
+
+
+def test_a_long_prompt_is_read_in_parts(page, site, open_widgets):
+    """Stop and another prompt end it, and no number of an older prompt stays in sight."""
+    open_widgets(page, site.http("index.html"))
+    root = page.locator("[data-lm-widget=prompt-explorer]")
+    root.locator("input[type=file]").set_input_files(_smollm2_path())
+    expect(root).to_have_attribute("data-state", "done", timeout=120_000)
+    prompt, numbers = root.locator("textarea"), root.locator(".lmw-compare")
+    bar = root.get_by_label("Share of the prompt that is read")
+    stop = root.get_by_role("button", name="Stop", exact=True)
+    expect(numbers).to_be_visible()
+    expect(stop).to_be_disabled()
+    prompt.fill("word " * 350)
+    expect(bar).to_be_visible()
+    expect(root).to_have_attribute("data-state", "running")
+    expect(numbers).to_be_hidden()
+    stop.press("Enter")
+    expect(root).to_have_attribute("data-state", "stopped")
+    expect(root.get_by_text("Stopped. A change of the prompt or a slider reads on.")).to_be_visible()
+    expect(root.get_by_role("button", name="Write 24 tokens")).to_be_focused()
+    expect(bar).to_be_hidden()
+    root.locator("input[type=range]").first.press("ArrowRight")
+    expect(bar).to_be_visible()
+    prompt.fill(QUESTION)
+    expect(numbers).to_be_visible()
+    expect(root).to_have_attribute("data-state", "done")
+    check_next(root, QUESTION, 1.05, 0.9)
+    prompt.fill("word " * 1100)
+    expect(root.get_by_text("Of 5,500 characters the first 2,000 were taken.")).to_be_visible()
+    for text, said in (
+        ("한글" * 500, "this model reads at most 1,024: leave some out"),
+        ("", "write something"),
+    ):
+        prompt.fill(text)
+        expect(root.get_by_text(said).first).to_be_visible()
+        expect(root).to_have_attribute("data-state", "failed")
+        expect(numbers).to_be_hidden()
+        assert root.get_attribute("data-entropy") is None

@@ -45,7 +45,8 @@ export class Smollm2Corner {
   }
 
   draw() {
-    const { go, own, bar, count, forget } = this.parts;
+    const { go, own, bar, count, forget, message } = this.parts;
+    const focused = document.activeElement;
     const { hasKept, working, worker, address } = this;
     const where = hasKept ? 'kept by this browser' : 'from this site';
     const hasSource = hasKept || address !== null;
@@ -54,6 +55,7 @@ export class Smollm2Corner {
     own.hidden = worker !== null || working !== null || hasSource;
     bar.hidden = count.hidden = !working;
     forget.hidden = !hasKept || working !== null;
+    if (this.node.contains(focused) && focused?.closest('[hidden]')) message.focus(); // it says what has become of it
   }
 
   async lookUp() {
@@ -117,7 +119,7 @@ export class Smollm2Corner {
 
 /** @param {Smollm2Corner} corner */
 function cornerParts(corner) {
-  const message = messageLine({ id: newId('smollm2'), role: 'status' });
+  const message = messageLine({ id: newId('smollm2'), role: 'status', tabindex: -1 });
   const picker = h('input', { type: 'file', accept: '.gguf', 'aria-describedby': message.node.id });
   picker.addEventListener('change', () => {
     const [file] = picker.files ?? [];
@@ -135,7 +137,7 @@ function cornerParts(corner) {
     field(`Load SmolLM2 from your own copy of ${SMOLLM2.file}`, picker),
   );
   const node = h('div', { class: 'lmw-corner' }, h('p', {}, ABOUT), own, line(go, bar, count, forget), message.node);
-  return { node, own, go, bar, count, forget, tell: message.tell };
+  return { node, own, go, bar, count, forget, message: message.node, tell: message.tell };
 }
 
 /** @param {LoadAnswer} answer */

@@ -57,7 +57,12 @@ export function runButtons(acts) {
     nodes.keep.disabled = !bench.run || bench.kept.includes(bench.run) || bench.isFull;
     nodes.keep.title = bench.isFull ? 'The picture is full: remove a run first' : '';
   }
-  return { node: line(Object.values(nodes)), draw };
+  /** The button to go on from, for the keyboard. */
+  function focus() {
+    const { stop, goOn, train } = nodes;
+    [stop, goOn, train].find((one) => !one.disabled)?.focus();
+  }
+  return { node: line(Object.values(nodes)), draw, focus };
 }
 
 /**

@@ -83,10 +83,12 @@ function render({ model, el }) {
   let said = '';
 
   function draw() {
+    const focused = document.activeElement;
     const told = report(bench);
     status.tell(told, bench.state === 'failed');
     for (const part of [buttons, files, stories]) part.draw(bench);
     shown.draw(told);
+    if (root.contains(focused) && focused?.matches(':disabled')) buttons.focus(); // its button can't be pressed any more
     carry(root, bench);
     // a listener hears of each change of state, and of each quarter of a run
     const quarter = `${bench.state} ${Math.floor((4 * (bench.newest.steps ?? 0)) / Math.max(bench.goal, 1))}`;
