@@ -107,3 +107,12 @@ Deno.test('a test takes from every chapter in turn, nothing twice, and no more t
   assert.equal(drawTest(chapters, 20, seededRandom(3)).length, 12);
   assert.deepEqual(drawTest([[], []], 20, seededRandom(3)), []);
 });
+
+Deno.test('a test begins at any chapter and takes any question of it, one draw for each', () => {
+  const chapters = [['a', 'b'], [], ['c', 'd']];
+  let draws = 0;
+  const last = () => (draws++, 0.99);
+  assert.deepEqual(drawTest(chapters, 3, last), ['d', 'b', 'c']);
+  assert.equal(draws, 4); // one for the first chapter
+  assert.deepEqual(drawTest(chapters, 3, () => 0), ['a', 'c', 'b']);
+});

@@ -95,11 +95,10 @@ export function comingAgain(items, recall, now) {
  */
 export function answered(item, kept, { right, state, answer }, now) {
   const before = standing(item, kept);
-  const isNew = before.state === 'untried' || before.state === 'changed';
-  const wasDue = before.state === 'right' && daysLeft(before, now) === 0;
+  const wasDue = daysLeft(before, now) === 0;
   const passed = !right ? -1 : before.state === 'right' ? before.passed + Number(wasDue) : 0;
   // In its chapter a quiz keeps its first try, and an exercise that was solved stays solved.
-  const stays = kept && !isNew && (item.id.includes('-quiz-') || kept.state !== 'wrong');
+  const stays = kept && before.state !== 'changed' && (item.id.includes('-quiz-') || kept.state !== 'wrong');
   return { state: stays ? kept.state : state, answer, print: item.print, passed };
 }
 
