@@ -28,7 +28,7 @@ OPTIONS: dict[str, dict] = {
     "06_masked/fig-recipe": {"size": SMALLEST},
     "06_masked/fig-variants": {"above": 1, "height": 3.6},
     "07_decoding/fig-beam-tree": {"height": 4.4, "broken": True},
-    "07_decoding/fig-mode": {"height": 3.4},
+    "07_decoding/fig-mode": {"height": 3.6, "broken": True},
     "11_next/fig-budget": {"above": 1, "height": 5.2, "shorter": {", mean": "\nmean"}},
     "11_next/fig-published": {"shorter": {"this page, width 8 to 128": "this page"}, "height": 4.6},
     "11_next/fig-stop-and-go": {"above": 1, "height": 4.2},
@@ -81,7 +81,7 @@ def keep_inside(figure) -> None:
     """Move words that stand beside what they name back between the edges of their panel."""
     from matplotlib.transforms import ScaledTranslation  # not needed while all figures are drawn
 
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for ax in figure.axes:
         left, right = ax.get_window_extent().intervalx
         for text in ax.texts:
@@ -191,7 +191,7 @@ def fitting(figure) -> str:
     width = WIDTH
     for _ in range(TRIES):
         figure.set_figwidth(width)
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         excess = figure.get_tightbbox().width + 0.2 - WIDTH  # with the margins of savefig
         if abs(excess) < 0.03:
             break
