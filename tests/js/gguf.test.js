@@ -136,3 +136,25 @@ Deno.test('the alignment is the file’s own', () => {
   const data = Math.ceil(file.bytes.length / 64) * 64;
   assert.deepEqual([...tensors.values()].map(({ at }) => at), [data, data + 64]);
 });
+
+Deno.test('what reaches a limit is read, and what passes it isn’t', () => {
+  assert.equal(readGguf(begin(0, 0, 2).view()).settings.size, 0);
+  const text = begin(0, 1).setting('a', 8).string('\ufeffx').view(); // the text fills the file to its end
+  assert.equal(readGguf(text).settings.get('a'), '\ufeffx');
+  const long = begin(0, 1).setting('a', 9).number(0, 4);
+  const place = long.bytes.length;
+  const most = readGguf(long.number(2 ** 20, 8).view(2 ** 20 + place + 8)).settings.get('a');
+  assert.equal(/** @type {unknown[]} */ (most).length, 2 ** 20);
+  const longer = begin(0, 1).setting('a', 9).number(0, 4).number(2 ** 20 + 1, 8).view(3e6);
+  assertRefused(longer, RegExp(`a count of 1048577 at byte ${place}$`));
+  assert.deepEqual(readGguf(begin(1, 0).tensor('w', [4, 1, 1, 1], 0, 0).view(200)).tensors.get('w')?.shape, [
+    1,
+    1,
+    1,
+    4,
+  ]);
+  assertRefused(begin(1, 0).tensor('w', [4, 1, 1, 1, 1], 0, 0).view(300), /a tensor of 5 axes/);
+  const aligned = (/** @type {number} */ to) => begin(0, 1).setting('general.alignment', 4).number(to, 4).view();
+  for (const to of [1, 65_536]) assert.equal(readGguf(aligned(to)).settings.get('general.alignment'), to);
+  assertRefused(aligned(65_537), /an alignment of 65537/);
+});
