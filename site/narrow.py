@@ -15,6 +15,8 @@ STYLE = ROOT / "lmbook" / "book.mplstyle"
 WIDTH = 3.68  # inches, at 96 pixels: the column of a phone that is 390 pixels wide
 SMALLEST = 8.5  # points: 11 pixels and a bit
 LINE = 38  # characters of a title
+LISTED = 46  # characters of code in a line as wide as the column
+LINE_HEIGHT = 0.17  # inches
 TRIES = 4
 BESIDE = 0.08  # inches between a line and its name
 # What some figures need: page/figure -> options of `narrow`.
@@ -25,6 +27,8 @@ OPTIONS: dict[str, dict] = {
     "03_learning/fig-by-heart-in-time": {"columns": 2, "height": 4.6},
     "03_learning/fig-three-lines": {"shorter": {"window": "win."}},
     "04_attention/fig-influence": {"height": 4.6},
+    "05_causal/fig-order": {"above": 1, "height": 5.0},
+    "05_causal/fig-samples": {"listed": True},
     "06_masked/fig-recipe": {"size": SMALLEST},
     "06_masked/fig-variants": {"above": 1, "height": 3.6},
     "07_decoding/fig-beam-tree": {"height": 4.4, "broken": True},
@@ -136,6 +140,28 @@ def make_room(ax) -> None:
     ax.set_xlim(0, None)
 
 
+def list_words(figure) -> None:
+    """Set each text under its name, at the left, not beside it, in lines as long as the column is wide."""
+    for ax in figure.axes:
+        line = 0.0
+        names = [text for text in ax.texts if text.get_position()[0] == 0]
+        groups = {name: [] for name in names}
+        for text in list(ax.texts):
+            if text in groups:
+                own = groups[text]
+            else:
+                own.append(text)
+        for name, (first, *others) in groups.items():
+            words = fill(" ".join(text.get_text() for text in (first, *others)), LISTED)
+            name.set(position=(0, line), fontsize=SMALLEST)
+            first.set(text=words, position=(0, line + 1.1), fontsize=SMALLEST)
+            for other in others:
+                other.remove()
+            line += words.count("\n") + 2.9
+        ax.set(xlim=(0, 1), ylim=(line, -0.5))
+        figure.set_figheight(LINE_HEIGHT * line)
+
+
 def change_words(figure, broken: bool, over: bool, size: float) -> None:
     """Break words into a line each, put the names of rows over them, or give them all a size."""
     for ax in figure.axes:
@@ -156,6 +182,7 @@ def narrow(
     broken: bool = False,
     over: bool = False,
     size: float = 0.0,
+    listed: bool = False,
     shorter: dict[str, str] | None = None,
 ) -> str:
     """Return the SVG of a kept figure, as wide as a phone's column, its panels in so many columns.
@@ -167,6 +194,7 @@ def narrow(
         above: in how many columns legends stand above their panels.
         broken: whether each word in a panel gets a line of its own.
         over: whether the names of rows stand over them, not at their left.
+        listed: whether texts stand under their names, in lines as long as the column is wide.
         size: of all words in the panels, in points.
         shorter: words in the panels and under the ticks, with what stands for them.
     """
@@ -179,6 +207,8 @@ def narrow(
             stack(figure, columns)
         change_words(figure, broken, over, size)
         shorten(figure, shorter or {})
+        if listed:
+            list_words(figure)
         set_legend(figure, above)
         enlarge(figure, columns)
         if height:

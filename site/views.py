@@ -158,7 +158,8 @@ def style() -> str:
 
 def write_views(html: Path) -> dict[str, str]:
     """Write all files into the site at `html`; return check sums of scripts and style, Sphinx's way."""
-    texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists(), write_book(html)), STYLE: style()}
+    texts = {SCRIPT: script((html / "_static" / WEIGHTS).exists(), write_book(html))}
+    texts[STYLE] = re.sub(r"/\*.*?\*/|(?<=[;{}])\s+|\s+(?=})", "", style(), flags=re.DOTALL)
     beside = {f"widgets/{name}_worker.js": text for name, text in workers().items()}
     texts |= {f"widgets/{name}.js": text for name, text in own_scripts().items()}
     (html / "_static" / "widgets").mkdir(parents=True, exist_ok=True)

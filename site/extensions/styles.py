@@ -19,12 +19,11 @@ SHEETS = (
     *("copybutton.css", "mystnb.*.css", "exercise.css", "proof.css", "sphinx-design.min.css", "lm.css"),
 )
 UNUSED = ("togglebutton.css",)
-LARGE = (
-    "search-texts.js",
-    "term-texts.js",
-    "fontawesome.js",
-    "bootstrap.js",
-)  # texts, and what is not loaded
+# Scripts that no page loads, and texts.
+NOT_LOADED = (
+    *("fontawesome.js", "bootstrap.js", "doctools.js", "sphinx_highlight.js", "togglebutton.js"),
+    *("design-tabs.js", "searchtools.js", "language_data.js", "search-texts.js", "term-texts.js"),
+)
 LINK = re.compile(r'\s*<link\b[^>]*?href="(?P<root>[^"]*?)(?P<file>_static/[^"?]+\.css)[^"]*"[^>]*>')
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 GROUPS = ("@media", "@supports", "@layer", "@container", "@keyframes", "@-webkit-keyframes")
@@ -35,6 +34,7 @@ BODY = re.compile(rf"(?:{STRING}|url\([^)\"']*\)|[^{{}}\"'])*", re.DOTALL)
 IN_BRACKETS = re.compile(r"\((?:[^()]|\([^()]*\))*\)|\[[^\]]*\]")
 NAMED = re.compile(r"[.#]((?:[\w-]|\\.)+)")
 NAME = re.compile(r"[\w-]+")
+MADE = re.compile(r"""classList\.\w+\(["']([\w-]+)""")  # by the theme's scripts, which know more than they do
 OWN = re.compile(r"(--[\w-]+)\s*:")
 READ = re.compile(r"--[\w-]+")
 IMPORT = re.compile(r'@import\s+(?:url\()?["\']?([^"\')]+)["\']?\)?\s*;')
@@ -158,8 +158,9 @@ def names_in_use(html: Path) -> set[str]:
         tags = re.findall(r'(?:class|id|name)="([^"]*)"', path.read_text(encoding="utf-8"))
         found.update(name for tag in tags for name in tag.split())
     for path in (html / "_static").rglob("*.js"):
-        if path.name not in LARGE:
-            found.update(NAME.findall(path.read_text(encoding="utf-8")))
+        if path.name not in NOT_LOADED:
+            read = MADE if path.parent.name == "scripts" else NAME
+            found.update(read.findall(path.read_text(encoding="utf-8")))
     return found
 
 
