@@ -199,6 +199,11 @@ BAD = [
         ValueError,
         "over sizes must be",
     ),
+    (
+        {"b": TWO + 1, "sizes": torch.tensor([5e-324, 1.0], dtype=torch.float64)},
+        ValueError,
+        "losses over sizes must be finite, got -inf",
+    ),
     ({"level": 1.0}, ValueError, "level must be above 0 and below 1, got 1.0"),
     ({"num_resamples": 0}, ValueError, "num_resamples must be at least 1, got 0"),
     ({"generator": 3}, TypeError, "generator must be a torch.Generator or None, got 3"),
