@@ -66,7 +66,7 @@ lint: $(READY)
 
 unit: $(READY)
 	@echo "Testing the package, the notebooks' form and the page's JavaScript."
-	@$(DENO) test --quiet tests/js
+	@$(DENO) test --quiet --allow-read=site/static tests/js
 	@$(RUN) -m pytest -q -n 2 --dist loadscope $(SELECT) tests --ignore tests/browser
 
 # The package with whatever versions pip takes, in an environment of its own: make unit-unpinned TORCH=torch==2.6.*

@@ -50,7 +50,7 @@ def tests_of(name: str) -> list[str]:
 def settings(name: str, folder: Path, jobs: int) -> dict:
     """Stryker's settings: it works on a copy of the modules and their tests, in `folder`."""
     # Stryker says in an environment variable which mutant is active.
-    deno = f"{VENV / 'bin' / 'deno'} test --quiet --no-check --fail-fast --allow-env"
+    deno = f"{VENV / 'bin' / 'deno'} test --quiet --no-check --fail-fast --allow-env --allow-read"
     return {
         "testRunner": "command",
         "commandRunner": {"command": f"{deno} {' '.join(tests_of(name))}"},
