@@ -61,8 +61,9 @@ class Site:
 
 
 def left(request: Request) -> bool:
-    """True for the icon of a page that was left before it came: Chromium asks for it late."""
-    return request.url.endswith("/favicon.svg") and "ERR_ABORTED" in (request.failure or "")
+    """True for what a page asks for late, its icon or the texts to search, and that was left before it came."""
+    late = request.url.endswith(("/favicon.svg", "/search-texts.js"))
+    return late and "ERR_ABORTED" in (request.failure or "")
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -142,6 +142,7 @@ def test_what_cannot_be_is_said_and_mended(bench):
     bench.root.locator("input[type=file]").first.set_input_files(
         {"name": "a.txt", "mimeType": "text/plain", "buffer": b"abc abd " * 2_500_000}
     )
+    expect(bench.root.get_by_text("All 20,000,000 characters are here")).to_be_visible()
     bench.press("Train")
     data = bench.reach("done")
     assert data["floor"] == ""
