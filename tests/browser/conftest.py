@@ -61,7 +61,7 @@ class Site:
 
 
 def left(request: Request) -> bool:
-    """True for what a page asks for late, its icon or the texts to search, and that was left before it came."""
+    """True for what a page asks for late, its icon or the texts to search, if it was left before."""
     late = request.url.endswith(("/favicon.svg", "/search-texts.js"))
     return late and "ERR_ABORTED" in (request.failure or "")
 
