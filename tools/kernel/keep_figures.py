@@ -1,7 +1,7 @@
 """An extension of the kernels that execute chapters: it keeps each figure, to be drawn again for a phone.
 
 A figure is kept as a pickle in the folder that LMBOOK_FIGURES names, under the hash of the SVG that the page
-shows, which is also that file's name on the site. `site/extensions/narrow.py` draws it.
+shows, which is also that file's name on the site. `site/narrow.py` draws it.
 """
 
 import os
