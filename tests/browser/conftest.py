@@ -61,8 +61,8 @@ class Site:
 
 
 def left(request: Request) -> bool:
-    """True for what a page asks for late, its icon or the texts to search, if it was left before."""
-    late = request.url.endswith(("/favicon.svg", "/search-texts.js"))
+    """True for what a page asks for late, its icon or what it searches with, if it was left before."""
+    late = request.url.endswith(("/favicon.svg", "/minisearch.js", "/search-texts.js"))
     return late and "ERR_ABORTED" in (request.failure or "")
 
 
