@@ -18,16 +18,19 @@ import {
   setter,
 } from './kit/kit.js';
 import { hintOf, readText, wordsInput } from './kit/text_field.js';
-import { askWhichForm, findPair } from './next_token_question.js';
+import { askWhichForm, findPair, inOrder } from './next_token_question.js';
 
 /** @import { Drawn } from './kit/kit.js' */
 /** @import { Reading } from './kit/text_field.js' */
+/** @typedef {Pick<ReturnType<typeof readModels>, 'vocab' | 'exact' | 'ngramDist'>} Models */
+/** @typedef {{ node: HTMLElement | string, ids: number[], asked: number[], answered: boolean }} Question */
 
 const MAX_CHARACTERS = 2000;
 
 /**
- * Both models' P of each word after the words so far, the words that get a line, and those that were asked about.
- * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], asked: number[], wrong: boolean }} Shown
+ * Both models' P of each word after the words so far, the words that get a line, those that are asked about, and
+ * whether the answer is covered until the reader has chosen.
+ * @typedef {{ ids: number[], p: Float64Array, q: Float64Array, words: number[], asked: number[], covered: boolean, wrong: boolean }} Shown
  */
 
 /**
@@ -61,12 +64,13 @@ function makeRow(choose) {
    * @param {string} label
    * @param {[p: number, q: number]} values
    * @param {number} scale
+   * @param {boolean} [covered]
    */
-  function fill(label, values, scale) {
+  function fill(label, values, scale, covered = false) {
     word.textContent = label;
     values.forEach((value, i) => {
-      setBar(bars[i], value / scale);
-      numbers[i].textContent = formatShare(value);
+      setBar(bars[i], covered ? 0 : value / scale);
+      numbers[i].textContent = covered ? '?' : formatShare(value);
     });
     [node.dataset.exact, node.dataset.bigram] = values.map(String);
   }
@@ -85,24 +89,24 @@ function wordList(vocab, count, onpick) {
   const others = vocab.length - count;
   rest.node.title = `The other ${plural(others, 'word')} of the vocabulary together`;
   rest.node.hidden = others === 0;
-  const list = h(
-    'ol',
-    { 'aria-label': 'Words that may come next; press one to continue the text' },
-    rows.map((row) => h('li', {}, row.node)),
-  );
+  const items = rows.map((row) => h('li', {}, row.node));
+  const list = h('ol', { 'aria-label': 'Words that may come next; press one to continue the text' }, items);
   roving(list);
   /** @param {Shown} shown */
-  function draw({ p, q, words, asked }) {
+  function draw({ p, q, words, asked, covered }) {
     const scale = Math.max(...words.map((w) => Math.max(p[w], q[w])));
+    items.forEach((item, i) => (item.hidden = i >= words.length));
     words.forEach((w, i) => {
       const { node, fill } = rows[i];
-      fill(vocab[w], [p[w], q[w]], scale);
+      fill(vocab[w], [p[w], q[w]], scale, covered);
       node.dataset.word = vocab[w];
-      node.classList.toggle('lmw-never', p[w] === 0);
-      node.classList.toggle('lmw-asked', asked.includes(w));
-      node.title = `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
+      node.toggleAttribute('disabled', covered);
+      node.classList.toggle('lmw-never', p[w] === 0 && !covered);
+      node.classList.toggle('lmw-asked', asked.includes(w) && !covered);
+      node.title = covered ? '' : `${vocab[w]}: exact ${p[w].toFixed(6)}, bigram ${q[w].toFixed(6)}`;
       const exact = p[w] === 0 ? 'never' : formatProb(p[w]);
-      node.setAttribute('aria-label', `${vocab[w]}: exact ${exact}, bigram ${formatProb(q[w])}`);
+      const heard = covered ? 'choose first' : `exact ${exact}, bigram ${formatProb(q[w])}`;
+      node.setAttribute('aria-label', `${vocab[w]}: ${heard}`);
     });
     /** @param {Float64Array} probs */
     const left = (probs) => probs.reduce((sum, value, w) => (words.includes(w) ? sum : sum + value), 0);
@@ -112,7 +116,7 @@ function wordList(vocab, count, onpick) {
 }
 
 /**
- * The names of both models, what each has read, and a button that draws from it: `sample('p')` or `sample('q')`.
+ * What the two models are, what each has read, and a button that draws from it: `sample('p')` or `sample('q')`.
  * @param {string[]} vocab
  * @param {number} seed
  * @param {(which: 'p' | 'q') => void} sample
@@ -124,14 +128,15 @@ function modelHeads(vocab, seed, sample) {
    * @param {'p' | 'q'} which
    */
   const sampler = (name, which) =>
-    button('Sample', () => sample(which), { 'aria-label': `Sample from the ${name}`, title, 'data-sample': name });
+    button('Draw a word', () => sample(which), { 'aria-label': `Draw a word from the ${name}`, title });
   const [reads, readsLast] = [h('small'), h('small')];
+  const [truth, counts] = [h('small', {}, 'the true probabilities'), h('small', {}, 'counted word pairs')];
   const node = h(
     'div',
     { class: 'lmw-head' },
-    h('span', { class: 'lmw-quiet' }, 'What comes next?'),
-    h('div', {}, h('span', { class: 'lmw-exact' }, 'Exact language', reads), sampler('exact language', 'p')),
-    h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', readsLast), sampler('bigram', 'q')),
+    h('span', { class: 'lmw-quiet' }, h('s', {}, 'Struck out'), ': never said here'),
+    h('div', {}, h('span', { class: 'lmw-exact' }, 'Exact language', truth, reads), sampler('exact language', 'p')),
+    h('div', {}, h('span', { class: 'lmw-other' }, 'Bigram', counts, readsLast), sampler('bigram', 'q')),
   );
   /** @param {number[]} ids */
   function draw(ids) {
@@ -150,7 +155,7 @@ function modelHeads(vocab, seed, sample) {
 function remark({ pending, problem }, isPossible) {
   if (problem) return [problem, true];
   if (pending.length) return [hintOf(pending) + (pending.length > 6 ? ', …' : ''), false];
-  if (isPossible) return ['Struck out: words that the exact language never says here.', false];
+  if (isPossible) return ['', false];
   return [
     'This language can’t produce these words (P = 0). After them every word is equally likely, by convention.',
     true,
@@ -158,40 +163,52 @@ function remark({ pending, problem }, isPossible) {
 }
 
 /**
- * The question about the initial words, "" if they raise none; `onasked` gets the words in question once it is answered.
+ * The question about the initial words and the words in question; "" and none if they raise none.
  * @param {string} start
- * @param {{ vocab: string[] } & Pick<ReturnType<typeof readModels>, 'exact' | 'ngramDist'>} models
- * @param {(words: number[]) => void} onasked
+ * @param {Models} models
+ * @param {() => void} onanswer
+ * @returns {Question}
  */
-function makeQuestion(start, { vocab, exact, ngramDist }, onasked) {
+function makeQuestion(start, { vocab, exact, ngramDist }, onanswer) {
   const { ids, pending, problem } = readText(start, vocab);
-  const none = { node: '', forget() {} };
+  const none = { node: '', ids, asked: [], answered: false };
   if (problem || pending.length) return none;
   const dists = { vocab, p: exact.dist(ids), q: ngramDist(ids, 2) };
   const pair = findPair(dists);
   if (!pair) return none;
-  return askWhichForm(start, pair, dists, (answered) => onasked(answered ? [pair.right, pair.wrong] : []));
+  return { node: askWhichForm(start, pair, dists, onanswer), ids, asked: inOrder(pair), answered: false };
+}
+
+/**
+ * What both models say after the words that were read. At the place of the question its words always get a line.
+ * @param {Reading} reading
+ * @param {Models} models
+ * @param {Question} question
+ * @param {number} count
+ * @returns {Shown}
+ */
+function lookAt({ ids, pending, problem }, { exact, ngramDist }, question, count) {
+  const [p, q] = [exact.dist(ids), ngramDist(ids, 2)];
+  const isPlace = ids.join() === question.ids.join() && count > question.asked.length;
+  const asked = isPlace ? question.asked : [];
+  const covered = asked.length > 0 && !question.answered;
+  const words = covered ? asked : chooseWords(p, q, count, asked);
+  return { ids, p, q, words, asked, covered, wrong: Boolean(problem || pending.length) };
 }
 
 /** @param {Drawn} widget */
 function render({ model, el }) {
-  const { vocab, exact, ngramDist } = readModels(model, 2);
+  const models = readModels(model, 2);
+  const { vocab, exact } = models;
   const count = Math.min(model.get('num_words'), vocab.length);
   const set = setter(model);
   let random = seededRandom(model.get('seed'));
-  /** @type {number[]} */
-  let asked = [];
-  let shown = look({ ids: [], pending: [], problem: '' });
-
-  /** @param {Reading} reading */
-  function look({ ids, pending, problem }) {
-    const [p, q] = [exact.dist(ids), ngramDist(ids, 2)];
-    return { ids, p, q, words: chooseWords(p, q, count, asked), asked, wrong: Boolean(problem || pending.length) };
-  }
-  const question = makeQuestion(model.get('start'), { vocab, exact, ngramDist }, (words) => {
-    asked = count > words.length ? words : [];
+  const question = makeQuestion(model.get('start'), models, () => {
+    question.answered = true;
     draw();
   });
+  const look = (/** @type {Reading} */ reading) => lookAt(reading, models, question, count);
+  let shown = look({ ids: [], pending: [], problem: '' });
   const setText = (/** @type {string} */ prefix) => set({ prefix });
   const spell = (/** @type {number[]} */ ids) => joinWords(ids.map((id) => vocab[id]));
   const append = (/** @type {number} */ word) => setText(spell([...shown.ids, word]));
@@ -203,7 +220,6 @@ function render({ model, el }) {
   const restart = button('Start again', () => {
     random = seededRandom(model.get('seed'));
     setText(model.get('start'));
-    question.forget();
   });
   const heads = modelHeads(vocab, model.get('seed'), (which) => append(sampleFrom(shown[which], random())));
   const rows = wordList(vocab, count, (i) => append(shown.words[i]));
@@ -224,10 +240,12 @@ function render({ model, el }) {
     const { ids, p, q, words: [best] } = shown;
     rows.draw(shown);
     heads.draw(ids);
+    root.classList.toggle('lmw-covered', shown.covered);
     undo.disabled = prefix.trim() === '';
     root.dataset.prefix = spell(ids);
     text.tell(...remark(reading, exact.isPossible(ids)));
     const numbers = `exact ${formatProb(p[best])}, bigram ${formatProb(q[best])}`;
+    if (shown.covered) return;
     heard.say(reading.problem || `After “${root.dataset.prefix}”: most likely “${vocab[best]}”, ${numbers}.`);
   }
 

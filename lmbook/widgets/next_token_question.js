@@ -43,14 +43,23 @@ export function answerTo({ right, wrong }, chosen, { vocab, p, q }, last) {
 }
 
 /**
+ * Both words in an order that doesn't tell which is right.
+ * @param {Pair} pair
+ */
+export function inOrder({ right, wrong }) {
+  return [right, wrong].sort((a, b) => a - b);
+}
+
+/**
  * The question with its two buttons, and a place for what they show.
  * @param {string} text the words so far
  * @param {Pair} pair
  * @param {Dists} dists
- * @param {(answered: boolean) => void} onanswer
+ * @param {() => void} onanswer
  */
 export function askWhichForm(text, pair, dists, onanswer) {
-  const said = h('div', { class: 'lmw-ask-said', 'aria-live': 'polite' });
+  const before = h('p', { class: 'lmw-quiet' }, 'Choose one, then see what two models say.');
+  const said = h('div', { class: 'lmw-ask-said', 'aria-live': 'polite' }, before);
   const last = text.split(' ').at(-1) ?? '';
   /** @param {number} word */
   const choice = (word) => {
@@ -58,24 +67,12 @@ export function askWhichForm(text, pair, dists, onanswer) {
       for (const each of choices) each.setAttribute('aria-pressed', String(each === node));
       const [verdict, contrast] = answerTo(pair, word, dists, last);
       said.replaceChildren(h('p', {}, verdict), h('p', { class: 'lmw-other' }, contrast));
-      onanswer(true);
+      onanswer();
     }, { 'aria-pressed': 'false', 'data-choice': dists.vocab[word] });
     return node;
   };
-  const choices = [pair.right, pair.wrong].sort((a, b) => a - b).map(choice);
-  const clear = () => {
-    for (const each of choices) each.setAttribute('aria-pressed', 'false');
-    said.replaceChildren(h('p', { class: 'lmw-quiet' }, 'Choose one, then see what two models say.'));
-  };
-  clear();
+  const choices = inOrder(pair).map(choice);
   const [first, second] = choices;
   const words = [h('span', {}, `${text} …`), h('span', { class: 'lmw-ask-choices' }, first, 'or', second, '?')];
-  const node = h('div', { class: 'lmw-ask', role: 'group', 'aria-label': 'Which word can follow?' }, words, said);
-  return {
-    node,
-    forget() {
-      clear();
-      onanswer(false);
-    },
-  };
+  return h('div', { class: 'lmw-ask', role: 'group', 'aria-label': 'Which word can follow?' }, words, said);
 }

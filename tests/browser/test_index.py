@@ -149,3 +149,21 @@ def test_a_wrong_address_leads_to_a_page_that_leads_back(page, site):
     page.goto(site.http("404.html"))
     page.get_by_role("link", name="The book begins here").click()
     page.wait_for_url("**/chapters/index.html")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_start_page_shows_at_once_where_to_begin(new_page, site, open_widgets, width, height, theme):
+    page = new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+    open_widgets(page, site.http("chapters/index.html"))
+    start = page.locator("article").get_by_role("link", name="Start chapter 1", exact=True)
+    for target in (start, *page.locator("[data-choice]").all()):
+        box = target.bounding_box()
+        assert box["height"] >= 36
+        assert box["y"] + box["height"] < height * 0.75
+    look = start.evaluate(
+        "(a) => [getComputedStyle(a).backgroundColor, getComputedStyle(a.parentNode).color]"
+    )
+    assert look[0] not in ("rgba(0, 0, 0, 0)", look[1]), "it isn't drawn as a button"
+    start.click()
+    page.wait_for_url("**/chapters/01_probability.html")

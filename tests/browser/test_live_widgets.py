@@ -76,13 +76,16 @@ class Widget:
 
 @pytest.fixture
 def widget(page, site, open_widgets) -> Callable[..., Widget]:
-    def open_widget(name: str, on: Page = page) -> Widget:
+    def open_widget(name: str, on: Page = page, answer: str = "sleep") -> Widget:
         path, kind = PLACES[name]
         open_widgets(on, site.http(path))
         texts = on.locator('script[type="application/vnd.jupyter.widget-state+json"]').all_text_contents()
         saved = json.loads(texts[0])["state"].values()
         found = next(s for s in saved if s["state"].get("_anywidget_id", "").endswith(kind))
-        return Widget(on, on.locator(f"[data-lm-widget='{name}']").first, found)
+        root = on.locator(f"[data-lm-widget='{name}']").first
+        if name == "next-token" and answer:  # it shows little before its question is answered
+            root.locator(f"[data-choice={answer}]").click()
+        return Widget(on, root, found)
 
     return open_widget
 
@@ -114,9 +117,11 @@ class TestNextToken:
         p, q = widget.exact(ids).exp(), widget.ngram(ids, 2).exp()
         rows = widget.find("button.lmw-row").all()
         words = [widget.language.vocab.index(row.get_attribute("data-word")) for row in rows]
+        asked = [w for w, row in zip(words, rows, strict=True) if "lmw-asked" in row.get_attribute("class")]
+        assert len(asked) == (2 if prefix == widget.state["start"] else 0)
         others = set(range(len(p))) - set(words)
         height = torch.maximum(p, q)
-        assert min(height[words]) >= max(height[list(others)])
+        assert min(height[[w for w in words if w not in asked]]) >= max(height[list(others)])
         assert p[words].tolist() == sorted(p[words].tolist(), reverse=True)
         rest = widget.find("div.lmw-row")
         expected = [(p[w], q[w]) for w in words] + [(p[list(others)].sum(), q[list(others)].sum())]
@@ -136,18 +141,49 @@ class TestNextToken:
     def test_fits_above_the_fold(self, widget):
         assert widget("next-token").root.bounding_box()["height"] <= 610
 
+    def test_the_answer_is_covered_until_one_is_chosen(self, widget):
+        demo = widget("next-token", answer="")
+        rows = demo.find("button.lmw-row:visible")
+        assert rows.locator("b").all_inner_texts() == ["sleeps", "sleep"]
+        assert rows.locator(".lmw-num").all_inner_texts() == ["?"] * 4
+        shares = rows.locator(".lmw-bar").evaluate_all(
+            "(all) => all.map((bar) => getComputedStyle(bar, '::before').width)"
+        )
+        assert shares == ["0px"] * 4
+        assert "0." not in demo.root.inner_text() + str(rows.evaluate_all("(all) => all.map((n) => n.title)"))
+        assert demo.find(".lmw-never").count() == demo.find("input:visible").count() == 0
+        demo.page.wait_for_timeout(600)
+        assert demo.find("[role=status]").inner_text() == ""
+
+    def test_no_band_is_left_under_the_question(self, widget):
+        demo = widget("next-token", answer="")
+        hint, head = demo.find(".lmw-ask-said p").bounding_box(), demo.find(".lmw-head").bounding_box()
+        assert head["y"] - hint["y"] - hint["height"] < 40
+
+    def test_its_words_are_explained_where_they_stand(self, widget):
+        demo = widget("next-token")
+        heads = demo.find(".lmw-head > div").all_inner_texts()
+        assert ["true probabilities" in heads[0], "counted word pairs" in heads[1]] == [True, True]
+        assert [text.endswith("Draw a word") for text in heads] == [True, True]
+        key, first = demo.find(".lmw-head s"), demo.find("button.lmw-row").first
+        assert key.inner_text() == "Struck out"
+        assert first.bounding_box()["y"] - key.bounding_box()["y"] < 80
+
     @pytest.mark.parametrize(("choice", "verdict"), [("sleep", "Yes: “sleep”"), ("sleeps", "Look again")])
     def test_its_question(self, widget, choice, verdict):
-        demo = widget("next-token")
-        said, before = demo.find(".lmw-ask-said"), demo.root.bounding_box()["height"]
+        demo = widget("next-token", answer="")
+        said = demo.find(".lmw-ask-said")
+        assert said.inner_text().startswith("Choose one")
         demo.press(choice)
         assert said.inner_text().startswith(verdict)
         assert "“sleeps” 0.0093, 1.8 times as much as “sleep”" in said.inner_text()
         for word in ("sleep", "sleeps"):
             assert "lmw-asked" in demo.find(f"[data-word={word}]").get_attribute("class")
-        assert demo.root.bounding_box()["height"] == before
+        self.check(demo, demo.state["start"])
+        demo.find("button.lmw-row").first.click()
+        self.check(demo, demo.state["start"] + " swim")
         demo.press("Start again")
-        assert said.inner_text().startswith("Choose one")
+        assert said.inner_text().startswith(verdict)
         self.check(demo, demo.state["start"])
 
     def test_typing(self, widget):
@@ -204,7 +240,7 @@ class TestNextToken:
             demo.press("Start again")
             for _ in range(3):
                 before = demo.words(demo.root.get_attribute("data-prefix"))
-                demo.press(f"Sample from the {who}")
+                demo.press(f"Draw a word from the {who}")
                 text = demo.root.get_attribute("data-prefix")
                 after = demo.words(text)
                 log_probs = demo.exact(before) if who == "exact language" else demo.ngram(before, 2)

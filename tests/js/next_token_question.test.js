@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { answerTo, findPair } from '../../lmbook/widgets/next_token_question.js';
+import { answerTo, findPair, inOrder } from '../../lmbook/widgets/next_token_question.js';
 
 const vocab = ['sleep', 'sleeps', 'swim', 'swims', 'see', 'sees', 'the'];
 const dists = (/** @type {number[]} */ p, /** @type {number[]} */ q) => ({
@@ -30,4 +30,8 @@ Deno.test('an answer says whether it is right, and what the bigram gives to both
   const [wrong, same] = answerTo({ right: 0, wrong: 1 }, 1, after, 'follows');
   assert.match(wrong, /never says “sleeps”\. It gives “sleep” 0\.1020\.$/);
   assert.equal(same, contrast);
+});
+
+Deno.test('the order of both words does not tell which is right', () => {
+  assert.deepEqual(inOrder({ right: 1, wrong: 0 }), inOrder({ right: 0, wrong: 1 }));
 });
