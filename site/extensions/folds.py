@@ -64,8 +64,23 @@ def shown(outputs: nodes.Node | None) -> str:
     return "widget" if any(views) else "text"
 
 
+def join(cell: nodes.Element, fold: nodes.Element) -> None:
+    """Put folded code into the fold right before it, if both say the same and neither cell shows anything."""
+    siblings = cell.parent.children
+    before = siblings[max(siblings.index(cell) - 1, 0)]
+    if before is cell or len(before.children) != 1 or len(cell.children) != 1:
+        return
+    if (
+        isinstance(first := before.children[0], HideCodeCellNode)
+        and first["prompt_show"] == fold["prompt_show"]
+    ):
+        first.extend(fold.children)
+        before["ids"].extend(cell["ids"])
+        siblings.remove(cell)
+
+
 class FoldBelow(SphinxPostTransform):
-    """Writes these lines, and puts the folded code after the output."""
+    """Writes these lines, puts folded code after the output, and makes one of two folds that say the same."""
 
     default_priority = HideInputCells.default_priority + 1
     formats = ("html",)
@@ -84,6 +99,7 @@ class FoldBelow(SphinxPostTransform):
             fold["classes"] = ["lm-fold"]
             cell.remove(fold)
             cell.append(fold)
+            join(cell, fold)
 
 
 def setup(app: Sphinx) -> dict:

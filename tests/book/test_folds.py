@@ -38,6 +38,35 @@ def test_code_goes_below_its_output():
     assert (fold["prompt_show"], fold["prompt_hide"]) == ("Code of this figure",) * 2
 
 
+def folded_cell(code: str, name: str) -> nodes.container:
+    fold = HideCodeCellNode(prompt_show="Show", prompt_hide="Hide", classes=["above-input"])
+    fold += nodes.literal_block("", code)
+    return nodes.container("", fold, ids=[name])
+
+
+def test_two_folds_that_say_the_same_are_one():
+    document = new_document("page")
+    document += [folded_cell("import math", "setup"), folded_cell("import torch", "more")]
+    document += [
+        folded_cell("steps = 3", "steps"),
+        nodes.paragraph("", "Words."),
+        folded_cell("import re", "re"),
+    ]
+    FoldBelow(document).run()
+    first, steps, _, last = document.children
+    assert [node.astext() for node in first.findall(nodes.literal_block)] == ["import math", "import torch"]
+    assert first["ids"] == ["setup", "more"]
+    assert [len(list(cell.findall(nodes.literal_block))) for cell in (steps, last)] == [1, 1]
+
+
+def test_a_fold_that_follows_what_a_cell_shows_stays_its_own():
+    document = new_document("page")
+    document += [folded_cell("x.sort()", "a"), folded_cell("y.sort()", "b")]
+    document[0] += nodes.container("", nodes.raw("", "<table>", format="html"))
+    FoldBelow(document).run()
+    assert len(document.children) == 2
+
+
 def test_what_is_shown():
     view = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
     assert shown(None) == ""
