@@ -47,9 +47,17 @@ def client(notebook: NotebookNode, folder: Path, **options: object) -> Iterator[
 
 
 def environment(figures: Path | None) -> dict[str, str]:
-    """Return the variables of a kernel that keeps its figures in this folder."""
+    """Return the variables of a kernel that keeps its figures in this folder.
+
+    A figure's name on the site is a hash of it, so Matplotlib gets one date to write into all of them.
+    """
     paths = [str(KERNEL), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LMBOOK_FIGURES": str(figures or "")}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "LMBOOK_FIGURES": str(figures or ""),
+        "SOURCE_DATE_EPOCH": "0",
+    }
 
 
 def let_interrupt(**_: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 
 import execute
 import nbformat
@@ -60,3 +61,15 @@ def test_cells_are_counted_as_they_are_executed(tmp_path):
     run, seen = execute.Run(path, nbformat.read(path, as_version=4)), []
     asyncio.run(run.execute(lambda: seen.append(str(run))))
     assert seen == [f"steps {done}/3" for done in (0, 1, 2, 3)]
+
+
+def test_a_figure_that_is_drawn_again_is_the_same_file(tmp_path):
+    draw = (
+        "%config InlineBackend.figure_formats = ['svg']\nfrom matplotlib import pyplot as plt\nplt.plot([1])"
+    )
+    path = notebook(tmp_path, "drawn", "%matplotlib inline", draw, f"import time; time.sleep(0.01)\n{draw}")
+    run = execute.Run(path, nbformat.read(path, as_version=4))
+    asyncio.run(run.execute(lambda: None))
+    first, second = (cell.outputs[-1].data["image/svg+xml"] for cell in run.notebook.cells[1:])
+    dates = re.findall(r"<dc:date>(.*?)</dc:date>", first + second)
+    assert dates == ["1970-01-01T00:00:00+00:00"] * 2
