@@ -66,8 +66,8 @@ def check(exercise_id: str, answer: Any = _NOTHING, *, seconds: int | float = 5)
     check_number("seconds", seconds, "(0, 3600]")
     if item.kind == "code":
         given = None if answer is _NOTHING else answer
-        state, text = judge_function(item, given, seconds)
-        return _kept(item, state, text, source_of(given))
+        tried = judge_function(item, given, seconds)
+        return _kept(item, tried.state, tried.text, source_of(given))
     if item.kind == "prediction" and answer is _NOTHING:
         return _reveal(item)
     text, problem = _as_text("" if answer is _NOTHING else answer, item)

@@ -4,16 +4,23 @@ import math
 import reprlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from lmbook.exercises.judging import Judgement
 from lmbook.exercises.specification import Exercise
 from lmbook.exercises.trial import Calls, Other, Outcome, call_once, show_call, try_calls, type_name
 
 TOLERANCE = 1e-4  # relative: a function that works in float32 is right
 
 
-def judge_function(item: Exercise, function: Any, seconds: int | float) -> Judgement:
+class Tried(NamedTuple):
+    """`state` and `text` as of a judgement; `line` of the reader's code has an error, 0: none."""
+
+    state: str
+    text: str
+    line: int = 0
+
+
+def judge_function(item: Exercise, function: Any, seconds: int | float) -> Tried:
     """Judge `function`, the reader's answer to the code exercise `item`, on its cases.
 
     Args:
@@ -24,22 +31,24 @@ def judge_function(item: Exercise, function: Any, seconds: int | float) -> Judge
     if not callable(function):
         call = f"check({item.id!r}, {item.function})"
         text = f"A function is asked for, and this is {_kind(function)}. Give it uncalled: {call}"
-        return Judgement("unreadable", text)
+        return Tried("unreadable", text)
     calls, expected = reference(item)
     outcomes = try_calls(function, calls, seconds)
     for args, got, want in zip(calls, outcomes, expected, strict=False):
         problem = got.problem or difference(got.value, want.value)
         if problem:
             if got == Outcome():
-                return Judgement("unreadable", "The function returns nothing yet (None).")
-            known = _known_mistake(item, calls, outcomes)
+                return Tried("unreadable", "The function returns nothing yet (None).")
+            if known := _known_mistake(item, calls, outcomes):
+                return Tried("wrong", known)
             told = f"This call {problem}.".replace("?.", "?")
-            call = show_call(item.function, args)
-            return Judgement("wrong", known or f"{told}\n\n```python\n{call}\n```")
+            call = f"```python\n{show_call(item.function, args)}\n```"
+            line = (f"The error is in line {got.line} of your code.",) if got.line else ()
+            return Tried("wrong", "\n\n".join((told, call, *line)), got.line)
     if any(outcome.changed for outcome in outcomes):
         text = "The values are right, but the function writes into what it is given: whoever called it finds "
-        return Judgement("wrong", f"{text}their list or tensor changed. Work on a copy.")
-    return Judgement("right", f"Right, on all {len(calls)} cases. {item.right}".strip())
+        return Tried("wrong", f"{text}their list or tensor changed. Work on a copy.")
+    return Tried("right", f"Right, on all {len(calls)} cases. {item.right}".strip())
 
 
 @cache

@@ -7,22 +7,14 @@ import functools
 import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from lmbook.exercises.functions import judge_function, reference
+from lmbook.exercises import trial
+from lmbook.exercises.functions import Tried, judge_function, reference
 from lmbook.exercises.specification import Exercise, read_exercise
 from lmbook.exercises.trial import Passing, late, text_of
 
 READER = "<your code>"  # the name of the reader's code in a traceback
-
-
-class Ran(NamedTuple):
-    """What became of the code: `state` and `text` as of a judgement, the line of its error or 0."""
-
-    state: str
-    text: str
-    line: int = 0
 
 
 @functools.cache
@@ -43,12 +35,12 @@ def run(entry: str, code: str, write: Callable[[str], Any], seconds: float) -> s
         seconds: after which the page ends this; named in sentences only.
 
     Returns:
-        a `Ran`, in JSON.
+        a `Tried`, in JSON.
     """
     return json.dumps(_ran(prepare(entry), code, write, seconds)._asdict())
 
 
-def _ran(item: Exercise, code: str, write: Callable[[str], Any], seconds: float) -> Ran:
+def _ran(item: Exercise, code: str, write: Callable[[str], Any], seconds: float) -> Tried:
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = Passing(write)
     with redirect_stdout(printed), redirect_stderr(printed):
@@ -57,48 +49,23 @@ def _ran(item: Exercise, code: str, write: Callable[[str], Any], seconds: float)
         except BaseException as error:  # also SystemExit: nothing of the reader's ends the worker
             return _error(error)
         if item.function not in names:
-            return Ran("unreadable", f"The code defines no function `{item.function}`.")
-        return _judged(item, names[item.function], seconds)
+            return Tried("unreadable", f"The code defines no function `{item.function}`.")
+        return judge_function(item, names[item.function], seconds)
 
 
-def _error(error: BaseException) -> Ran:
+def _error(error: BaseException) -> Tried:
     line, kind = line_of(error), type(error).__name__
     text = error.msg if isinstance(error, SyntaxError) else text_of(error)
-    return Ran("unreadable", f"{f'Line {line}: ' if line else ''}{kind}{f': {text}' if text else ''}.", line)
-
-
-def _judged(item: Exercise, function: Any, seconds: float) -> Ran:
-    lines: list[int] = []
-    given = _noting_lines(function, lines) if callable(function) else function
-    state, text = judge_function(item, given, seconds)
-    line = lines[0] if lines and text.startswith("This call raises") else 0
-    return Ran(state, f"{text}\n\nThe error is in line {line}." if line else text, line)
-
-
-def _noting_lines(function: Callable, lines: list[int]) -> Callable:
-    """Return `function`, noting in `lines` where its errors come from."""
-
-    @functools.wraps(function, updated=())
-    def noting(*args: Any) -> Any:
-        try:
-            return function(*args)
-        except BaseException as error:
-            lines.append(line_of(error))
-            raise
-
-    return noting
+    return Tried(
+        "unreadable", f"{f'Line {line}: ' if line else ''}{kind}{f': {text}' if text else ''}.", line
+    )
 
 
 def line_of(error: BaseException) -> int:
     """Return the line of the reader's code, from 1, that an error comes from; 0 if it doesn't."""
     if isinstance(error, SyntaxError) and error.filename == READER:
         return error.lineno or 0
-    line, trace = 0, error.__traceback__
-    while isinstance(trace, TracebackType):
-        if trace.tb_frame.f_code.co_filename == READER:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    return trial.line_of(error)
 
 
 def too_long(seconds: float) -> str:

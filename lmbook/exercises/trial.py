@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from lmbook.exercises.libraries import ARRAY, SCALAR, TENSOR, np, torch
@@ -46,6 +46,7 @@ class Outcome(NamedTuple):
     value: Any = None
     problem: str = ""
     changed: bool = False  # the function wrote into its arguments
+    line: int = 0  # of the reader's code, from which an error comes, as of `line_of`
 
 
 class Other(NamedTuple):
@@ -110,7 +111,24 @@ def call_once(
             return Outcome(problem="leaves Python (sys.exit) instead of returning")
         if isinstance(error, RecursionError):
             return Outcome(problem="calls itself without end (RecursionError): which call is the last?")
-        return Outcome(problem=f"raises {kind}: {text[:200]}" if text else f"raises {kind}")
+        told = f"raises {kind}: {text[:200]}" if text else f"raises {kind}"
+        return Outcome(problem=told, line=line_of(error))
+
+
+def line_of(error: BaseException) -> int:
+    """Return the line of the reader's code that an error comes from, from 1, or 0.
+
+    The reader's code is what runs as `__main__`: cells of a notebook, or what was typed in the page. Of a
+    function that calls those of other cells, the line in its own cell is meant.
+    """
+    file, line = "", 0
+    trace: TracebackType | None = BaseException.__traceback__.__get__(error)  # its class may keep it back
+    while trace:
+        frame = trace.tb_frame
+        if frame.f_globals.get("__name__") == "__main__" and file in ("", frame.f_code.co_filename):
+            file, line = frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 def text_of(error: BaseException) -> str:

@@ -4,6 +4,7 @@ The oracle for a number is the solution's own code; for a function, the referenc
 """
 
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -566,6 +567,22 @@ class TestCheck:
         assert verdict.state in ("wrong", "unreadable")
         assert part in verdict.text
         assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_an_error_names_the_line_of_the_readers_cell(self, forks, monkeypatch):
+        cells = ("def half(n):\n\n\n    return n / 0\n", "\ndef f(logits, ids):\n    return half(1)\n")
+        names: dict = {"__name__": "__main__"}
+        for number, cell in enumerate(cells):
+            exec(compile(cell, f"cell {number}", "exec"), names)
+        monkeypatch.setattr(trial, "FORKS", forks and trial.FORKS)
+        told = repr(check(self.CODE, names["f"])).splitlines()
+        assert "ZeroDivisionError" in told[0]
+        assert told[-1] == "The error is in line 3 of your code."
+        names["f"] = functools.lru_cache(
+            lambda logits, ids: names["half"](1)
+        )  # lines of other modules are none
+        assert "The error is in line 4 of your code." in check(self.CODE, names["f"]).text
+        assert "The error is in line" not in check(self.CODE, lambda logits, ids: 1 / 0).text
 
     @pytest.mark.parametrize("function", [forever, time.sleep, stubborn])
     def test_a_function_that_never_ends_is_ended(self, function):

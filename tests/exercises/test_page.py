@@ -32,20 +32,17 @@ def ran(code: str, exercise: str = "probability-10") -> tuple[dict, str]:
 def test_the_verdict_is_the_one_of_check(exercise):
     entry = EXERCISES[exercise]
     for code in (entry["code"], entry["stub"], *(mistake["code"] for mistake in entry["mistake"])):
-        names: dict = {}
+        names: dict = {"__name__": "__main__"}
         exec(code, names)
         verdict = check(exercise, names[entry["function"]])
         told, _ = ran(code, exercise)
-        assert (told["state"], told["text"].split("\n\nThe error is in line")[0]) == (
-            verdict.state,
-            verdict.text,
-        )
+        assert (told["state"], told["text"]) == (verdict.state, verdict.text)
 
 
 @pytest.mark.parametrize(
     ("code", "state", "line", "text"),
     [
-        (f"{FIRST}    n = len(ids)\n    return n / 0\n", "wrong", 3, "ZeroDivisionError"),
+        (f"{FIRST}    n = len(ids)\n    return n / 0\n", "wrong", 3, "The error is in line 3 of your code."),
         (f"{FIRST}    return [0] if h else one()\n\ndef one():\n    [][0]\n", "wrong", 0, "gives 1 values"),
         (f"{FIRST}    return one()\n\ndef one():\n    [][0]\n", "wrong", 5, "IndexError"),
         ("x = 1\n\nx.y\n", "unreadable", 3, "AttributeError: 'int' object has no attribute 'y'"),
