@@ -123,6 +123,22 @@ def test_stop_go_on_and_one_step(bench):
     assert int(bench.reach("stopped")["step"]) > step
 
 
+def test_a_tab_that_is_put_to_sleep_goes_on_where_it_was(bench):
+    bench.small(steps=150)
+    bench.press("Train")
+    bench.reach("running")
+    browser = bench.page.context.new_cdp_session(bench.page)
+    browser.send("Page.setWebLifecycleState", {"state": "frozen"})
+    bench.page.wait_for_timeout(3000)
+    browser.send("Page.setWebLifecycleState", {"state": "active"})
+    slept = bench.reach("done")
+    assert slept["step"] == "150"
+    bench.press("Train")
+    bench.reach("running")
+    awake = bench.reach("done")
+    assert slept["unseenLoss"] == awake["unseenLoss"]
+
+
 def test_what_cannot_be_is_said_and_mended(bench):
     bench.set(Learning_rate="0")
     bench.press("Train")
