@@ -4,7 +4,7 @@ import re
 
 import chapter_table
 import pytest
-from book import chapters
+from book import ROOT, chapters
 from plan import reading
 
 CELLS = {cell["id"]: cell for cell in chapter_table.cells(chapter_table.INDEX)}
@@ -54,3 +54,10 @@ def test_three_ways_and_three_routes_are_one_click_away():
     cards = [line for line in CELLS["ways"]["source"].splitlines() if line.startswith("- ")]
     assert len(cards) == 6
     assert all("{doc}" in card or "](" in card for card in cards)
+
+
+def test_a_notebooks_results_find_their_way_to_the_page():
+    told = next(line for line in CELLS["ways"]["source"].splitlines() if "**Work through it.**" in line)
+    assert "{doc}`the review page <review>`" in told
+    for text in (told, (ROOT / "README.md").read_text("utf-8")):
+        assert {"`save_results", "`load_results"} <= set(re.findall(r"`[a-z_]+_results", text))
