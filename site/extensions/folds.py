@@ -8,9 +8,10 @@ import ast
 import re
 
 from docutils import nodes
-from myst_nb.sphinx_ import HideCodeCellNode, HideInputCells
+from myst_nb.sphinx_ import HideCodeCellNode, HideInputCells, depart_HideCellInput, visit_HideCellInput
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.writers.html5 import HTML5Translator
 
 COMMENT = re.compile(r"(?:%[^\n]*\n|\s)*#\s*(.+)")
 
@@ -89,6 +90,9 @@ class FoldBelow(SphinxPostTransform):
         """Change all folded code of a page."""
         for fold in list(self.document.findall(HideCodeCellNode)):
             cell, parts = fold.parent, fold["classes"]
+            if "below-input" in parts:  # an output that is an answer
+                fold["prompt_show"] = fold["prompt_hide"] = "Output of this code"
+                fold["classes"] = ["lm-fold"]
             if "above-input" not in parts:
                 continue
             outputs = next((node for node in cell.children if node is not fold), None)
@@ -102,6 +106,16 @@ class FoldBelow(SphinxPostTransform):
             join(cell, fold)
 
 
+def visit_fold(writer: HTML5Translator, fold: nodes.Element) -> None:
+    """Write the summary without MyST-NB's "Toggle hidden content", which is heard in place of the line."""
+    start = len(writer.body)
+    visit_HideCellInput(writer, fold)
+    writer.body[start:] = [
+        part.replace(' aria-label="Toggle hidden content"', "") for part in writer.body[start:]
+    ]
+
+
 def setup(app: Sphinx) -> dict:
     app.add_post_transform(FoldBelow)
+    app.add_node(HideCodeCellNode, html=(visit_fold, depart_HideCellInput), override=True)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

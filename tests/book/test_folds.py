@@ -1,9 +1,11 @@
 """Folded code stands below what it shows, with a line that says what it does."""
 
+from types import SimpleNamespace
+
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
-from extensions.folds import FoldBelow, about, shown
+from extensions.folds import FoldBelow, about, shown, visit_fold
 from myst_nb.sphinx_ import HideCodeCellNode
 
 
@@ -36,6 +38,22 @@ def test_code_goes_below_its_output():
     FoldBelow(document).run()
     assert cell.children == [output, fold]
     assert (fold["prompt_show"], fold["prompt_hide"]) == ("Code of this figure",) * 2
+
+
+def test_a_folded_output_has_a_line_too_and_stays_where_it_is():
+    document = new_document("page")
+    fold = HideCodeCellNode(prompt_show="Show", prompt_hide="Hide", classes=["below-input"])
+    fold += nodes.literal_block("", "0.5")
+    document += nodes.container("", nodes.literal_block("", "print(p)"), fold)
+    FoldBelow(document).run()
+    assert (fold["prompt_show"], fold["classes"]) == ("Output of this code", ["lm-fold"])
+    assert document[0].children[1] is fold
+
+
+def test_the_line_is_what_is_heard():
+    writer = SimpleNamespace(body=[])
+    visit_fold(writer, HideCodeCellNode(prompt_show="Code: imports", prompt_hide="Code: imports", classes=[]))
+    assert "<summary>" in "".join(writer.body)
 
 
 def folded_cell(code: str, name: str) -> nodes.container:

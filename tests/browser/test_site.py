@@ -184,6 +184,25 @@ def test_a_wide_table_shows_on_a_phone_that_it_goes_on(page):
     expect(box).to_have_class("lm-figure lm-on-before")
 
 
+@pytest.mark.parametrize("path", [path for path in PAGES if "lm-formula" in (HTML / path).read_text("utf-8")])
+def test_no_formula_on_a_phone_scrolls_for_less_than_what_fades(new_page, site, path):
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.goto(site.http(path))
+    hidden = page.locator(".lm-formula").evaluate_all(
+        "(all) => all.map((n) => n.scrollWidth - n.clientWidth)"
+    )
+    assert not [pixels for pixels in hidden if 1 < pixels < 20]
+
+
+def test_the_link_beside_the_number_of_a_formula_is_seen(page, site):
+    page.goto(site.http("chapters/01_probability.html"))
+    formula = page.locator("div.math.lm-equation").first
+    formula.hover()
+    link = formula.locator(".headerlink").bounding_box()
+    seen = page.evaluate("(x) => document.elementFromPoint(...x)?.className", [link["x"] + 4, link["y"] + 8])
+    assert seen == "headerlink"
+
+
 def test_the_address_of_the_site_leads_to_its_first_page(page, site):
     page.goto(site.http(""))
     page.wait_for_url("**/chapters/index.html")
