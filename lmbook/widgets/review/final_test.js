@@ -49,22 +49,28 @@ export function finalTest(sheets, sentences, ondone) {
       questionsOf(sheet).filter(({ kind }) => ['number', 'choice'].includes(kind))
     );
     const parts = drawTest(chapters, COUNT, Math.random).map((item, i) => testQuestion(item, i + 1, sentences));
+    const missed = h('p', { role: 'status' }); // beside the button: the top of the test is far away
     let warned = false;
     const handIn = button('Hand in', () => {
       const missing = parts.filter((part) => !part.isReadable());
       if (missing.length && !warned) {
         warned = true;
         const named = missing.map(({ number }) => number).join(', ');
-        told.textContent = `Without an answer that can be read: ${named}. Press again to hand in all the same.`;
+        missed.textContent = `Without an answer that can be read: ${named}. Press again to hand in all the same.`;
         for (const part of missing) part.judgeNow(false);
         return;
       }
       handIn.hidden = true;
+      missed.remove();
       report(parts);
     });
     begin.hidden = true;
     told.textContent = '';
-    place.replaceChildren(h('ol', { class: 'lmw-test' }, parts.map(({ asked }) => h('li', {}, asked))), line(handIn));
+    place.replaceChildren(
+      h('ol', { class: 'lmw-test' }, parts.map(({ asked }) => h('li', {}, asked))),
+      line(handIn),
+      missed,
+    );
     parts[0].asked.focus();
   }
   /** @param {Part[]} parts */

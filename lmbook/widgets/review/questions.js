@@ -16,9 +16,17 @@ export function questionsOf(sheet) {
   return [...sheet.exercises, ...sheet.quiz].map((item) => ({ ...item, sheet }));
 }
 
-/** @param {Sheet} sheet */
-export function isBegun(sheet) {
-  return questionsOf(sheet).some(({ id }) => memory().recall(id));
+/**
+ * The questions of the chapters that were begun, and what else was asked: a final test draws from every chapter, and
+ * begins none.
+ * @param {Sheet[]} sheets
+ */
+export function begunQuestions(sheets) {
+  return sheets.map(questionsOf).flatMap((questions) => {
+    const kept = questions.map(({ id }) => memory().recall(id));
+    const isBegun = kept.some((one) => one?.passed === undefined && one);
+    return questions.filter((_, i) => isBegun || kept[i]);
+  });
 }
 
 /**

@@ -2,7 +2,7 @@
 import { button, dropDown, field, h, line, plural, quiet } from '../kit/kit.js';
 import { comingAgain, dueToday } from '../core/review.js';
 import { help, markdown, memory, taskOf } from '../exercises_tasks.js';
-import { isBegun, keep, links, questionsOf } from './questions.js';
+import { begunQuestions, keep, links, questionsOf } from './questions.js';
 
 /** @import { Standing } from '../core/review.js' */
 /** @import { Sentences } from '../core/judging.js' */
@@ -44,15 +44,17 @@ export function todaysQuestions(sheets, sentences) {
   const told = h('p', { role: 'status', tabindex: '-1' });
   const place = h('div', { class: 'lmw-asked' });
   const choose = dropDown(() => begin(), [
-    ['begun', 'the chapters you have begun'],
+    ['begun', 'what you have begun'],
     ['all', 'all chapters'],
     ...sheets.map(({ chapter, number, title }) => /** @type {[string, string]} */ ([chapter, `${number}. ${title}`])),
   ]);
-  const chosen = () =>
-    sheets.filter((sheet) => choose.value === 'begun' ? isBegun(sheet) : ['all', sheet.chapter].includes(choose.value));
+  const chosen = () => {
+    if (choose.value === 'begun') return begunQuestions(sheets);
+    return sheets.filter(({ chapter }) => ['all', chapter].includes(choose.value)).flatMap(questionsOf);
+  };
 
   function begin() {
-    const items = chosen().flatMap(questionsOf);
+    const items = chosen();
     const recall = memory().recall;
     const due = dueToday(items, recall, Date.now());
     const later = comingText(comingAgain(items, recall, Date.now()));
