@@ -156,8 +156,10 @@ export function verdictLine() {
   /** @param {{ state: string, text: string }} judged */
   function show({ state, text }) {
     node.dataset.state = state;
-    const rest = state === 'right' ? text.replace(/^Right\.\s*/, '') : text;
-    node.replaceChildren(h('p', {}, h('strong', {}, `${GIST[state]}. `), inline(rest)));
+    const [gist, rest] = state === 'right' && /^Right[.,]/.test(text)
+      ? ['Right', text.slice(5)]
+      : [`${GIST[state]}. `, text];
+    node.replaceChildren(h('p', {}, h('strong', {}, gist), inline(rest)));
   }
   return { node, show, clear: () => (node.replaceChildren(), delete node.dataset.state) };
 }
@@ -272,12 +274,14 @@ function notebookTask(item, onresult) {
  * @returns {Task}
  */
 function editorTask(item, onresult) {
-  let code = `${item.stub ?? ''}`.trimEnd() + '\n';
+  const stub = `${item.stub ?? ''}`.trimEnd() + '\n';
+  let code = stub;
   /** @type {CodeEditor | null} */
   let editor = null;
   const begin = codeBlock(code, 'Where to begin');
   const open = button('Write it here', () => show());
   const run = button('Run and check', () => attempt(), { hidden: true });
+  const again = button('Start again', () => (editor?.write(stub), editor?.focus()), { hidden: true });
   const keys = h('p', { class: 'lmw-quiet', id: newId('keys'), hidden: true }, KEYS);
   const printed = h('pre', { class: 'lmw-code', tabindex: '0', role: 'group', 'aria-label': 'Printed', hidden: true });
   const verdict = verdictLine();
@@ -292,7 +296,7 @@ function editorTask(item, onresult) {
       place.replaceChildren();
       editor = codeEditor(mirror, place, options);
       open.hidden = true;
-      run.hidden = keys.hidden = false;
+      run.hidden = again.hidden = keys.hidden = false;
       editor.focus();
     } catch (error) {
       open.disabled = false;
@@ -322,13 +326,12 @@ function editorTask(item, onresult) {
   /** @param {Remembered} saved */
   const restore = ({ state, answer }) => {
     if (!answer) return;
-    code = answer;
-    begin.replaceChildren(h('code', {}, code));
+    begin.replaceChildren(h('code', {}, code = answer));
     if (state === 'right') {
       verdict.show({ state, text: 'Your function has passed; above is the code that you ran last.' });
     }
   };
-  return { nodes: [place, line(open, run), keys, printed, verdict.node], restore };
+  return { nodes: [place, line(open, run, again), keys, printed, verdict.node], restore };
 }
 
 const KEYS = 'Tab indents; Escape and then Tab leaves the editor. Ctrl + Enter (⌘ + Enter) runs the code.';

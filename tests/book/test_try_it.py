@@ -1,6 +1,7 @@
 """What "Try it" opens: it runs on the standard library alone, and its functions are the chapter's."""
 
 import ast
+import builtins
 import io
 import json
 import subprocess
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 from book import ROOT
 from extensions import try_it
-from play import play
+from play import explain, play
 
 CELLS = tomllib.loads(try_it.FILE.read_text(encoding="utf-8"))["cell"]
 every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell["id"])
@@ -62,3 +63,21 @@ def test_code_of_a_readers_own_shows_prints_its_last_value_and_its_error(code, p
     with redirect_stdout(io.StringIO()):
         assert json.loads(play(code, parts.append)) == told
     assert "".join(parts) == printed
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import nonsense.part", "No module named 'nonsense': the page has Python's standard library alone"),
+        ("import json.nonsense", "No module named 'json.nonsense'"),
+        ("input('?')", "OSError: the page can't ask for input. Write the value into the code"),
+    ],
+)
+def test_what_the_page_lacks_is_said(monkeypatch, code, told):
+    monkeypatch.setattr(builtins, "input", builtins.input)  # both are put back
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    explain()
+    with redirect_stdout(io.StringIO()):
+        result = json.loads(play(f"1\n{code}\n", str))
+    assert told in result["text"]
+    assert ("page" in result["text"], result["line"]) == ("page" in told, 2)

@@ -17,7 +17,8 @@ const BEGIN = [
   'import sys',
   'sys.path.insert(0, "/book")',
   'from lmbook.exercises import page',
-  'from play import play',
+  'from play import explain, play',
+  'explain()',
   '[page, play]',
 ].join('\n');
 
