@@ -73,3 +73,18 @@
     }
   });
 })();
+
+/* Paper is white: a page that is read in dark colours is printed in light ones. */
+(() => {
+  const { dataset } = document.documentElement;
+  /** @type {string | undefined} */
+  let before;
+  addEventListener('beforeprint', () => {
+    before ??= dataset.theme;
+    dataset.theme = 'light';
+  });
+  addEventListener('afterprint', () => {
+    dataset.theme = before;
+    before = undefined;
+  });
+})();

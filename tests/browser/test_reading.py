@@ -82,6 +82,18 @@ def test_text_stands_in_for_widgets_on_paper(page, site, open_widgets, path):
     assert not any(one.is_visible() for one in widgets.all())
 
 
+@pytest.mark.parametrize("path", ["chapters/review.html", "chapters/glossary.html"])
+def test_a_page_that_is_read_in_the_dark_is_printed_in_light_colours(new_page, site, path):
+    page = new_page(color_scheme="dark")
+    page.goto(site.http(path))
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    page.evaluate(f"addEventListener('beforeprint', () => globalThis.printedIn = {theme})")
+    page.pdf()
+    assert page.evaluate("printedIn") == "light"
+    assert page.evaluate(theme) == "dark"
+
+
 def test_text_stands_in_for_widgets_where_scripts_do_not_run(new_page, site, problems):
     page = new_page(java_script_enabled=False)
     page.goto(site.http(WITH_WIDGETS[0]))
