@@ -11,7 +11,7 @@ from pathlib import Path
 TEMPLATE = Path(__file__).parent / "static" / "offline.js"
 WORKER = "worker.js"
 DEMAND = ("_static/weights/", "_static/python/", "_sources/", "course/", ".")  # not kept beforehand
-UNUSED = (".inv", ".map", ".ttf", "searchindex.js", "searchtools.js", "preview.png")
+UNUSED = (".inv", ".map", ".mo", ".po", ".ttf", "searchindex.js", "searchtools.js", "preview.png")
 
 
 def kept(html: Path) -> list[Path]:

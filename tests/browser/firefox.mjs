@@ -12,7 +12,9 @@ import { createInterface } from 'node:readline';
 
 const [, , executablePath, modules] = process.argv;
 const puppeteer = createRequire(`${modules}/`)('puppeteer-core');
-const browser = await puppeteer.launch({ browser: 'firefox', executablePath, headless: true });
+const args = ['--width=1280', '--height=900']; // Firefox 140 has no command for a page's orientation
+const defaultViewport = null;
+const browser = await puppeteer.launch({ browser: 'firefox', executablePath, args, defaultViewport });
 
 /** @param {string} origin @param {string} url */
 const isOwn = (origin, url) => url.startsWith(origin) || /^(data|blob|about):/.test(url);
@@ -25,7 +27,6 @@ async function visit({ origin, url, body, data }) {
   page.on('console', (message) => message.type() === 'error' && problems.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
   page.on('request', (request) => isOwn(origin, request.url()) || problems.push(`request: ${request.url()}`));
-  await page.setViewport({ width: 1280, height: 900 });
   if (url) await page.goto(url);
   try {
     const AsyncFunction = (async () => {}).constructor;
