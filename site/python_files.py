@@ -27,7 +27,7 @@ INTERPRETER = (
 )
 NOTEBOOK_ONLY = re.compile(r"\b(torch|numpy|lmbook)\b")
 EDITOR = """
-export { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
+export { defaultKeymap, history, historyKeymap, indentWithTab, isolateHistory } from '@codemirror/commands';
 export { python } from '@codemirror/lang-python';
 export { bracketMatching, indentOnInput, indentUnit } from '@codemirror/language';
 export { HighlightStyle, syntaxHighlighting } from '@codemirror/language';

@@ -61,9 +61,8 @@ class Site:
 
 
 def left(request: Request) -> bool:
-    """True for what a page asks for late, its icon or what it searches with, if it was left before."""
-    late = request.url.endswith(("/favicon.svg", "/minisearch.js", "/search-texts.js"))
-    return late and "ERR_ABORTED" in (request.failure or "")
+    """True for what had not come when its page was left: what is missing or refused fails otherwise."""
+    return "ERR_ABORTED" in (request.failure or "")
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -3,7 +3,7 @@
 /**
  * @typedef {object} CodeEditor
  * @property {() => string} read
- * @property {(text: string) => void} write
+ * @property {(text: string) => void} write one step for Undo
  * @property {(line: number) => void} mark a line with an error, from 1; 0: none
  * @property {() => void} focus
  */
@@ -44,7 +44,11 @@ export function codeEditor(mirror, parent, { text, label, describedby, onrun, on
   });
   return {
     read: () => view.state.doc.toString(),
-    write: (code) => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: code } }),
+    write: (code) =>
+      view.dispatch({
+        changes: { from: 0, to: view.state.doc.length, insert: code },
+        annotations: mirror.isolateHistory.of('full'), // undone alone, however soon it comes
+      }),
     mark: (number) => view.dispatch({ effects: errors.set.of(number) }),
     focus: () => view.focus(),
   };
