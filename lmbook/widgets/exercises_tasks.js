@@ -326,14 +326,14 @@ function editorTask(item, onresult) {
   /** @param {Remembered} saved */
   const restore = ({ state, answer }) => {
     if (!answer) return;
-    begin.replaceChildren(h('code', {}, code = answer));
-    if (state === 'right') {
-      verdict.show({ state, text: 'Your function has passed; above is the code that you ran last.' });
-    }
+    code = answer;
+    begin.replaceChildren(h('code', {}, code));
+    if (state === 'right') verdict.show({ state, text: PASSED });
   };
   return { nodes: [place, line(open, run, again), keys, printed, verdict.node], restore };
 }
 
+const PASSED = 'Your function has passed; above is the code that you ran last.';
 const KEYS = 'Tab indents; Escape and then Tab leaves the editor. Ctrl + Enter (⌘ + Enter) runs the code.';
 
 /** @param {unknown} error */
