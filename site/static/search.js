@@ -144,6 +144,7 @@
     /** @param {string} asked */
     const show = async (asked) => {
       last = asked;
+      place?.setAttribute('aria-busy', 'true');
       const hits = split(asked).length ? await (begun ??= begin()) : null;
       if (asked !== last) return; // more was typed while the texts came
       const found = hits?.(asked) ?? [];
@@ -151,6 +152,7 @@
       status.textContent = !hits ? '' : found.length ? `${many}, the likeliest first.` : 'Nothing found.';
       // @ts-expect-error: a global of search-texts.js
       list.replaceChildren(...found.map((hit) => row(hit, globalThis.lmSearch.titles)));
+      place?.setAttribute('aria-busy', 'false');
     };
     const asked = new URLSearchParams(location.search).get('q') ?? '';
     if (field) {

@@ -36,6 +36,7 @@ def ask(page, site):
 
     def ask(words: str) -> list[str]:
         field.fill(words)
+        expect(page.locator("#search-results")).to_have_attribute("aria-busy", "false")
         links = page.locator("#search-results li a")
         return links.evaluate_all("links => links.map((link) => link.getAttribute('href'))")
 
