@@ -36,7 +36,7 @@ class RunFolder:
             self._lock: IO[str] | None = (path / LOCK).open("a+", encoding="utf-8")
         except OSError as error:
             raise OSError(f"--out {str(path)!r} can't be written to: {error.strerror}") from None
-        if not _take(self._lock):
+        if not take(self._lock):
             self._lock.seek(0)
             holder = self._lock.read().strip()
             self._lock.close()
@@ -80,7 +80,7 @@ class RunFolder:
             self._lock = None
 
 
-def _take(file: IO[str]) -> bool:
+def take(file: IO[str]) -> bool:
     """Lock a file for this process, until it closes it or dies; False if another has it."""
     try:
         import fcntl

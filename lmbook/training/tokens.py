@@ -12,6 +12,9 @@ import json
 import math
 import os
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -26,6 +29,7 @@ from torch import Tensor
 from lmbook.tokenizer.base import ByteTokenizer, CharTokenizer, Tokenizer, tokenizer_from_json
 from lmbook.tokenizer.bpe import BPETokenizer
 from lmbook.training.corpus import BLOCK, Fingerprint, Source, Split
+from lmbook.training.folder import LOCK, take
 
 SPLITS = ("training", "validation")
 INDEX = "index.json"
@@ -188,18 +192,34 @@ def prepare_tokens(
         settings: those of the folder must be equal.
         tokenizer: as JSON; None: train one.
     """
-    found = TokenFolder.read(folder)
-    known = {source.name: source for source in found.sources} if found else {}
-    fingerprints = [Fingerprint.of(source, known.get(source.name)) for source in sources]
-    if (
-        found
-        and found.settings == settings
-        and [source.content for source in fingerprints] == [source.content for source in found.sources]
-        and tokenizer in (None, found.tokenizer)
-    ):
-        return found, fingerprints
-    _make_tokens(folder, Split.of(sources, settings.separator), settings, tokenizer, fingerprints)
-    return TokenFolder.read(folder), fingerprints
+
+    def find() -> TokenFolder | None:
+        """What the folder has, if it was made of these sources."""
+        found = TokenFolder.read(folder)
+        known = {source.name: source for source in found.sources} if found else {}
+        fingerprints[:] = [Fingerprint.of(source, known.get(source.name)) for source in sources]
+        contents = [source.content for source in fingerprints]
+        equal = found and found.settings == settings and contents == [s.content for s in found.sources]
+        return found if equal and tokenizer in (None, found.tokenizer) else None
+
+    fingerprints: list[Fingerprint] = []
+    if not (found := find()):
+        with _held(folder):
+            if not (found := find()):  # another run may have made them meanwhile
+                split = Split.of(sources, settings.separator)
+                _make_tokens(folder, split, settings, tokenizer, fingerprints)
+                found = TokenFolder.read(folder)
+    return found, fingerprints
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder of tokens, once no other process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as file:
+        while not take(file):
+            time.sleep(0.2)
+        yield
 
 
 def _make_tokens(
@@ -216,7 +236,6 @@ def _make_tokens(
     """
     if not any(map(sum, split.lengths)):
         raise ValueError(f"the corpus has no text: not one character in {len(split.sources)} file(s)")
-    folder.mkdir(parents=True, exist_ok=True)
     made = tokenizer_from_json(tokenizer) if tokenizer else make_tokenizer(split, settings)
     writers = {name: _Writer(folder / f"{name}.tokens", made) for name in SPLITS}
     try:

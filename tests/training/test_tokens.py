@@ -1,7 +1,9 @@
 """Tokens on the disk, rows that stay within documents, and what is made again."""
 
 import json
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -235,3 +237,27 @@ def test_a_full_disk_is_said_with_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"training\.tokens\.\d+\.partial couldn't be written: 9 req"):
         prepare_tokens(tmp_path / "tokens", [Source("a", path=path)], settings)
     assert not (tmp_path / "tokens" / "index.json").exists()
+
+
+def test_two_runs_that_tokenise_into_one_folder_take_turns(tmp_path, monkeypatch):
+    """Without turns one run's index may come to stand beside the other's tokens."""
+    make, inside, most = module._make_tokens, [], []
+
+    def slow(*arguments):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.3)
+        make(*arguments)
+        inside.pop()
+
+    def run(name):
+        path = tmp_path / name
+        path.write_text(f"{name} sat on the mat. " * 9, encoding="utf-8")
+        settings = TokenSettings(kind="byte", vocab_size=None, separator=None)
+        return prepare_tokens(tmp_path / "tokens", [Source(name, path=path)], settings)[0].sources[0].name
+
+    monkeypatch.setattr(module, "_make_tokens", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, ["cat", "dog", "cat", "dog"]))
+    assert found == ["cat", "dog", "cat", "dog"]
+    assert max(most) == 1
