@@ -482,7 +482,11 @@ def test_sigkill_again_and_again(moments, corpus, tmp_path):
     out, kills = tmp_path / "killed", 0
     for wait in 0.02, 0.11, 0.23, 0.31, 0.05:
         if moments == "writing":
-            kills += kill_when(lambda: any(out.glob("*.partial")), corpus, out, 400)
+
+            def while_a_later_checkpoint_is_written():
+                return (out / NAME).exists() and any(out.glob("*.partial"))
+
+            kills += kill_when(while_a_later_checkpoint_is_written, corpus, out, 400)
         else:
             before = (out / NAME).stat().st_mtime_ns if (out / NAME).exists() else 0
 
