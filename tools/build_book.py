@@ -1,12 +1,14 @@
 """Builds the site into _build/html: execute the chapters side by side, then let jupyter-book draw the pages.
 
 `make book` calls this. Executed chapters are kept in jupyter-cache, whose key is their code alone; so it is
-dropped whenever lmbook or the pinned versions change. If nothing has changed this takes half a second,
-because what only a build needs is imported late.
+dropped whenever lmbook or the pinned versions change, and of it one chapter when its exercises do. If nothing
+has changed this takes half a second, because what only a build needs is imported late.
 """
 
+import contextlib
 import gc
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,7 +25,7 @@ from views import WEIGHTS, name_views, write_views
 
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
-STAMP = BUILD / "executed-with.sha256"
+STAMP = BUILD / "executed-with.json"
 DRAWN = BUILD / "drawn-from.sha256"
 STAMPED = BUILD / "colab-stamped"
 RUNS = (
@@ -34,6 +36,7 @@ RUNS = (
 )  # besides the chapters, what decides what they print
 DRAWS = (*RUNS, "chapters", "site", "tools", "_config.yml", "_toc.yml", "references.bib")
 VIEWS = re.compile(r"lmbook/widgets/.*\.(js|css)")  # they only change how a widget is drawn
+SHEETS = re.compile(r"lmbook/exercises/.*\.toml")  # each decides what one chapter prints
 HTML = BUILD / "html"
 SITE_WEIGHTS = HTML / "_static" / WEIGHTS
 SCRIPT = re.compile(r"<script\b|<iframe\b|\bjavascript:|<[^>]+\son\w+\s*=", re.IGNORECASE)
@@ -72,17 +75,37 @@ def fingerprint(paths: list[Path], settings: tuple[str, ...] = ("data", "fonts",
     return digest.hexdigest()
 
 
-def executed_with() -> str:
-    """Return the fingerprint of what decides what chapters print: no view, nothing that only pages need."""
-    return fingerprint([path for path in files(*RUNS) if not is_view(path)], ("data",))
+def is_sheet(path: Path) -> bool:
+    return bool(SHEETS.fullmatch(path.relative_to(ROOT).as_posix()))
+
+
+def executed_with() -> dict[str, str]:
+    """Return fingerprints of what decides what chapters print, besides their code.
+
+    Under "" that of what all of them share: no view, nothing that only pages need. Under a chapter's name
+    that of its exercises.
+    """
+    decisive = [path for path in files(*RUNS) if not is_view(path)]
+    shared = fingerprint([path for path in decisive if not is_sheet(path)], ("data",))
+    sheets = {tomllib.loads(path.read_text("utf-8"))["page"]: path for path in decisive if is_sheet(path)}
+    return {"": shared} | {page: fingerprint([path]) for page, path in sheets.items()}
 
 
 def drop_stale_cache() -> None:
-    if not STAMP.exists() or STAMP.read_text() != executed_with():
+    """Forget the outputs that other versions of lmbook or of a chapter's exercises have printed."""
+    now, before = executed_with(), {}
+    with contextlib.suppress(OSError, ValueError):
+        before = json.loads(STAMP.read_text())
+    if before.get("") != now[""]:
         print("lmbook or the pinned versions have changed: every chapter is executed again.", flush=True)
         shutil.rmtree(CACHE, ignore_errors=True)
-        BUILD.mkdir(exist_ok=True)
-        STAMP.write_text(executed_with())
+    elif changed := [page for page in now if before.get(page) != now[page]]:
+        from execute import forget
+
+        print(f"Exercises have changed: {', '.join(changed)} will be executed again.", flush=True)
+        forget(changed, CACHE)
+    BUILD.mkdir(exist_ok=True)
+    STAMP.write_text(json.dumps(now))
 
 
 def check_readable(path: Path) -> None:

@@ -176,6 +176,14 @@ def is_kept(cache: JupyterCacheAbstract, notebook: NotebookNode) -> bool:
     return True
 
 
+def forget(names: Iterable[str], folder: Path) -> None:
+    """Remove the outputs of these chapters from the cache at `folder`."""
+    cache = get_cache(folder)
+    for record in cache.list_cache_records():
+        if Path(record.uri).stem in names:
+            cache.remove_cache(record.pk)
+
+
 def execute_chapters(paths: Iterable[Path], folder: Path) -> None:
     """Execute the chapters whose code is not in the cache at `folder`; exit if one fails."""
     cache = get_cache(folder)

@@ -14,6 +14,8 @@ import book
 import build_book
 import nbformat
 import pytest
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 
 from lmbook import smollm2
 
@@ -156,3 +158,49 @@ def test_a_page_that_left_the_contents_leaves_the_site(tmp_path):
     build_book.remove_left_pages(tmp_path, ["chapters/one"])
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == set(kept)
+
+
+class TestStaleOutputs:
+    """What is executed again after a change: all chapters, one, or none."""
+
+    @pytest.fixture
+    def place(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(build_book, "ROOT", tmp_path)
+        monkeypatch.setattr(build_book, "BUILD", tmp_path / "_build")
+        monkeypatch.setattr(build_book, "CACHE", tmp_path / "_build" / "cache")
+        monkeypatch.setattr(build_book, "STAMP", tmp_path / "_build" / "stamp.json")
+        for name in ("one", "two"):
+            path = tmp_path / "lmbook" / "exercises" / f"{name}.toml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'page = "chapter_{name}"\n', encoding="utf-8")
+        (tmp_path / "lmbook" / "core.py").write_text("1", encoding="utf-8")
+        build_book.drop_stale_cache()
+        for name in ("one", "two"):
+            notebook = V4.new_notebook(cells=[V4.new_code_cell(f"print('{name}')")])
+            path = tmp_path / f"chapter_{name}.ipynb"
+            nbformat.write(notebook, path)
+            bundle = CacheBundleIn(notebook, str(path), data={})
+            get_cache(build_book.CACHE).cache_notebook_bundle(bundle, check_validity=False)
+        return tmp_path
+
+    def kept(self):
+        build_book.drop_stale_cache()
+        return {Path(record.uri).stem for record in get_cache(build_book.CACHE).list_cache_records()}
+
+    def test_nothing_after_nothing(self, place):
+        assert self.kept() == {"chapter_one", "chapter_two"}
+
+    def test_the_chapter_whose_exercises_changed(self, place, capsys):
+        (place / "lmbook" / "exercises" / "two.toml").write_text('page = "chapter_two"\n# new', "utf-8")
+        assert self.kept() == {"chapter_one"}
+        assert "chapter_two will be executed again" in capsys.readouterr().out
+        assert self.kept() == {"chapter_one"}
+        assert capsys.readouterr().out == ""
+
+    def test_all_after_a_change_of_the_package(self, place):
+        (place / "lmbook" / "core.py").write_text("2", encoding="utf-8")
+        assert self.kept() == set()
+
+    def test_all_after_a_stamp_that_cannot_be_read(self, place):
+        build_book.STAMP.write_text("f" * 64, encoding="utf-8")
+        assert self.kept() == set()

@@ -87,7 +87,7 @@ def test_a_view_that_changes_executes_nothing_and_draws_again(monkeypatch, tmp_p
     for path in (code, view):
         path.write_text("1", encoding="utf-8")
 
-    def both() -> tuple[str, str]:
+    def both() -> tuple[dict[str, str], str]:
         return build_book.executed_with(), build_book.fingerprint(build_book.files(*build_book.DRAWS))
 
     runs, draws = both()
@@ -102,7 +102,7 @@ def test_only_the_package_and_its_data_count_in_the_settings(monkeypatch, tmp_pa
     monkeypatch.setattr(build_book, "ROOT", tmp_path)
     settings = tmp_path / "pyproject.toml"
 
-    def runs(text: str) -> str:
+    def runs(text: str) -> dict[str, str]:
         settings.write_text(text, encoding="utf-8")
         return build_book.executed_with()
 
