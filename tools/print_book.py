@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "site"))
 import book
-from sheets import answer, question, sheets
+from sheets import answer, sheets
 
 HTML = book.ROOT / "_build" / "html"
 PDF = book.ROOT / "_build" / "book.pdf"
@@ -32,7 +32,8 @@ STYLE = """
 html { font-size: 10.5pt; } body { background: white; }
 .bd-article { max-width: none; padding: 0; break-before: page; }
 .bd-article p, .bd-article li { max-width: none; }
-.lm-still { display: block !important; white-space: pre-wrap; border-left: 3px solid var(--lm-line); }
+.lm-still { display: block !important; }
+pre.lm-still { white-space: pre-wrap; border-left: 3px solid var(--lm-line); }
 h1, h2, h3, figcaption { break-after: avoid; } figure, .cell_output img, table { break-inside: avoid; }
 pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 details > * { display: block; }
@@ -92,17 +93,8 @@ def article(page: str, pages: list[str]) -> Tag:
     for cell in body.select("div.cell"):
         if not cell.get_text(strip=True) and not cell.select_one("img, svg"):
             cell.decompose()  # a cell whose code is hidden, and which shows nothing
-    ask_on_paper(body, page)
     body["id"] = anchor(page)
     return body
-
-
-def ask_on_paper(body: Tag, page: str) -> None:
-    """Put the questions, with room for the answers, where the page has its exercises."""
-    for still in body.select(".lm-still"):
-        if still.get_text().startswith("Exercises:"):
-            asked = "".join(question(*item) for item in sheets()[page.rpartition("/")[2]].numbered())
-            still.replace_with(BeautifulSoup(asked, "html.parser"))
 
 
 def key(titles: dict[str, str]) -> Tag:

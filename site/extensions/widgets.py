@@ -11,6 +11,7 @@ from pathlib import Path
 from book import HEIGHTS
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
+from sheets import Sheet, question, sheets
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _file_checksum
 from views import STYLE, name_views, script_name, views, write_views
@@ -56,12 +57,21 @@ def drop_kernel_controls(app: Sphinx, env) -> None:
             script["body"] = json.dumps(saved)
 
 
-def with_places(body: str, saved: dict, heights: dict[str, list[int]]) -> str:
-    """Return the HTML of a page with a place before the view of every widget.
+def stand_in(state: dict, sheet: Sheet | None) -> str:
+    """Return what is shown of a widget on paper and without scripts: its trait `still`, or the `sheet`.
+
+    The exercises, which have a trait `sheet`, are asked there as on a teacher's sheet, with room for answers.
+    """
+    if "sheet" in state and sheet:
+        return f'<div class="lm-still">{"".join(question(*item) for item in sheet.numbered())}</div>'
+    return f'<pre class="lm-still">{escape(text)}</pre>' if (text := state.get("still")) else ""
+
+
+def with_places(body: str, saved: dict, heights: dict[str, list[int]], sheet: Sheet | None = None) -> str:
+    """Return the HTML of a page with a place before the view of every widget, and what stands in for it.
 
     The place is as high as the widget will be: `heights` has, by the id of its cell, the pixels on a desk and
-    on a phone. Without an entry the guess of lm.css stands. The widget's trait `still`, plain text, is shown
-    on paper and without scripts.
+    on a phone. Without an entry the guess of lm.css stands. `sheet` has the page's exercises.
     """
     cell = ""
 
@@ -73,8 +83,7 @@ def with_places(body: str, saved: dict, heights: dict[str, list[int]]) -> str:
         state = saved.get(json.loads(match["view"])["model_id"], {}).get("state", {})
         sizes = zip(("wide", "narrow"), heights.get(cell, ()), strict=False)
         style = "".join(f"--lm-{kind}:{height:d}px;" for kind, height in sizes)
-        still = f'<pre class="lm-still">{escape(text)}</pre>' if (text := state.get("still")) else ""
-        return f'<div class="lm-widget" style="{style}"></div>{match[0]}{still}'
+        return f'<div class="lm-widget" style="{style}"></div>{match[0]}{stand_in(state, sheet)}'
 
     return PLACES.sub(place, body)
 
@@ -85,7 +94,8 @@ def place_widgets(
     saved = saved_widgets(app, pagename)
     if "body" in context and saved:
         heights = json.loads(HEIGHTS.read_text(encoding="utf-8"))["pages"].get(pagename, {})
-        context["body"] = with_places(context["body"], saved, heights)
+        sheet = sheets().get(pagename.rpartition("/")[2])
+        context["body"] = with_places(context["body"], saved, heights, sheet)
         app.add_css_file(STYLE, priority=900)  # after lm.css
         shown = {model["state"].get("_anywidget_id") for model in saved.values()}
         for view, names in views().items():

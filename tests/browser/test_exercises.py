@@ -86,7 +86,7 @@ def test_print_keeps_the_order_of_the_file(page, sheet):
     sheet()
     page.emulate_media(media="print")
     printed = " ".join(still.inner_text().split())
-    places = [printed.index(f"({LETTERS[i]}) {one.text}") for i, one in enumerate(SHEET.quiz[0].choices)]
+    places = [printed.index(one.text) for one in SHEET.quiz[0].choices]
     assert places == sorted(places)
 
 
