@@ -23,7 +23,7 @@ class NextTokenDemo(LanguageWidget):
         ids: (T,) or (B, T) int64, the text whose bigrams are counted in the page.
         prefix: the initial words; "" is the start of the language.
         num_words: how many words are listed, 1 … 20; the others share a line.
-        seed: 0 … 2³² − 1, of the generator in the page that "Sample" draws from.
+        seed: 0 … 2³² − 1, of the generator in the page that "Draw a word" draws from.
 
     Raises:
         ValueError: an unknown word in `prefix`, or a value outside the ranges above.
