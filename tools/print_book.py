@@ -7,6 +7,7 @@ prints it twice, since only the first print tells on which page each part of the
 
 import sys
 from datetime import date
+from functools import cache
 from html import escape
 from pathlib import Path
 from posixpath import join, normpath, split
@@ -108,6 +109,7 @@ def key(titles: dict[str, str]) -> Tag:
     return BeautifulSoup(whole, "html.parser").article
 
 
+@cache
 def articles() -> list[Tag]:
     """Return all that stands between contents and end: the pages and the key."""
     pages = printed()
@@ -173,14 +175,14 @@ def document(articles: list[Tag], starts: dict[str, int]) -> str:
 
 
 def print_once(page: Page, articles: list[Tag], starts: dict[str, int]) -> None:
-    """Write the PDF with these page numbers in its contents."""
+    """Write the PDF with these page numbers in its contents; without any it is only there to find them."""
     whole = HTML / "whole-book.html"
     whole.write_text(document(articles, starts), encoding="utf-8")
     try:
         page.goto(whole.as_uri(), wait_until="load")
         page.evaluate("document.fonts.ready")
         page.pdf(
-            path=PDF, prefer_css_page_size=True, print_background=True, tagged=True,
+            path=PDF, prefer_css_page_size=True, print_background=True, tagged=bool(starts),
             display_header_footer=True, header_template="<span></span>", footer_template=NUMBER,
         )  # fmt: skip
     finally:
@@ -199,7 +201,7 @@ def page_numbers() -> dict[str, int]:
 def add_outline(articles: list[Tag]) -> None:
     """Give the PDF the outline that readers show beside it."""
     starts, part = page_numbers(), None
-    writer = pypdf.PdfWriter(clone_from=PDF)
+    writer = pypdf.PdfWriter(PDF, incremental=True)
     for kind, title, place in entries(articles):
         parent = part if kind == "section" else None
         item = writer.add_outline_item(title=title, page_number=starts[place] - 1, parent=parent)

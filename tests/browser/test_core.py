@@ -37,8 +37,8 @@ def test_filters_equal_pythons(run):
 
 @pytest.mark.parametrize("name", ["toy-sized", "grouped queries, untied"])
 def test_greedy_and_beam_find_what_python_finds(run, name):
-    rows = [row[:9] for row in parity.prompts(MODELS[name])[80:101:3]]
-    assert parity.check_searches(run, MODELS[name], rows, 10) == 7 * 18
+    rows = [row[:9] for row in parity.prompts(MODELS[name])[80:101:12]]  # Deno compares more of them
+    assert parity.check_searches(run, MODELS[name], rows, 10) == 2 * 18
 
 
 def test_tokenizers_are_pythons(run):

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from looks import assert_accessible
+from looks import assert_accessible, show_in
 from playwright.sync_api import expect
 
 from lmbook.exercises import load
@@ -69,24 +69,22 @@ def test_code_is_judged_as_check_does_and_remembered(page, site, open_editor, op
     expect(again.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
 
 
-@pytest.mark.parametrize(
-    ("code", "line", "told"),
-    [
-        ("def witten_bell(ids, h, V):\n    x = 1\n    return x / 0\n", 3, "ZeroDivisionError"),
-        ("x = 1\n\nundefined + x\n", 3, "NameError"),
-        ("def witten_bell(ids, h, V):\n    return (1\n", 2, "SyntaxError"),
-        ("import numpy as np\n", 1, "the page has Python's standard library alone. Use the notebook."),
-        ("ids = 0\nh = input('h? ')\n", 2, "the page can't ask for input"),
-    ],
-    ids=["in a call", "at once", "syntax", "no such library", "input"],
-)
-def test_an_error_names_the_line(open_editor, code, line, told):
+ERRORS = [  # code, the line that is named, what is said
+    ("def witten_bell(ids, h, V):\n    x = 1\n    return x / 0\n", 3, "ZeroDivisionError"),
+    ("x = 1\n\nundefined + x\n", 3, "NameError"),
+    ("def witten_bell(ids, h, V):\n    return (1\n", 2, "SyntaxError"),
+    ("import numpy as np\n", 1, "the page has Python's standard library alone. Use the notebook."),
+    ("ids = 0\nh = input('h? ')\n", 2, "the page can't ask for input"),
+]
+
+
+def test_an_error_names_the_line(open_editor):
     card = open_editor()
-    state = "wrong" if "/ 0" in code else "unreadable"
-    verdict = judged(card, code, state)
-    expect(verdict).to_contain_text(told)
-    expect(verdict).to_contain_text(f"ine {line}")
-    expect(card.locator(".cm-error-line")).to_have_text(code.splitlines()[line - 1])
+    for code, line, told in ERRORS:
+        verdict = judged(card, code, "wrong" if "/ 0" in code else "unreadable")
+        expect(verdict).to_contain_text(told)
+        expect(verdict).to_contain_text(f"ine {line}")
+        expect(card.locator(".cm-error-line")).to_have_text(code.splitlines()[line - 1])
 
 
 def test_an_endless_loop_is_ended_and_the_page_lives_on(open_editor):
@@ -97,21 +95,20 @@ def test_an_endless_loop_is_ended_and_the_page_lives_on(open_editor):
     judged(card, ITEM.code, "right")
 
 
-@pytest.mark.parametrize(
-    ("code", "state"),
-    [
-        ("def witten_bell(ids, h, V):\n    return witten_bell(ids, h, V)\n", "wrong"),
-        ("import sys\nsys.exit()\n", "unreadable"),
-        ("x = 1\n", "unreadable"),
-        ("witten_bell = 3\n", "unreadable"),
-        ("def witten_bell(ids, h, V):\n    ...\n", "unreadable"),
-    ],
-    ids=["recursion", "exit", "no function", "no callable", "nothing yet"],
-)
-def test_what_goes_wrong_is_said_and_python_goes_on(open_editor, code, state):
+WRONG = [
+    ("def witten_bell(ids, h, V):\n    return witten_bell(ids, h, V)\n", "wrong"),
+    ("import sys\nsys.exit()\n", "unreadable"),
+    ("x = 1\n", "unreadable"),
+    ("witten_bell = 3\n", "unreadable"),
+    ("def witten_bell(ids, h, V):\n    ...\n", "unreadable"),
+]
+
+
+def test_what_goes_wrong_is_said_and_python_goes_on(open_editor):
     card = open_editor()
-    assert judged(card, code, state).inner_text().count("\n") < 12
-    judged(card, ITEM.code, "right")
+    for code, state in WRONG:
+        assert judged(card, code, state).inner_text().count("\n") < 12
+        judged(card, ITEM.code, "right")
 
 
 def test_by_keyboard_alone_tab_indents_and_escape_leads_out(open_editor):
@@ -170,13 +167,14 @@ def test_from_the_disk_the_page_says_that_it_runs_no_python(page, site, open_wid
     expect(judged(card, ITEM.code, "unreadable")).to_contain_text("from the disk")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_looks(new_page, open_editor, scheme):
-    page = new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+def test_looks(new_page, open_editor):
+    page = new_page(viewport={"width": 390, "height": 800}, color_scheme="light")
     card = open_editor(page)
     judged(card, "def witten_bell(ids, h, V):\n    return 1 / 0  # a comment, 'text'\n", "wrong")
-    assert_accessible(page, ".lmw")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for theme in ("light", "dark"):
+        show_in(page, theme)
+        assert_accessible(page, ".lmw")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_book_json_has_exactly_what_needs_no_other_package(site):

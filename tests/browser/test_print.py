@@ -1,5 +1,6 @@
 """The book on paper: one PDF, its cover, contents and links, text in place of widgets, answers at the end."""
 
+from collections.abc import Callable
 from functools import cache
 
 import book
@@ -17,8 +18,9 @@ def pdf(browser) -> pypdf.PdfReader:
 
 
 @pytest.fixture(scope="module")
-def texts(pdf) -> list[str]:
-    return [page.extract_text() for page in pdf.pages]
+def text_of(pdf) -> Callable[[int], str]:
+    """Return the text of a page of the PDF, counted from 1, which takes a fifth of a second."""
+    return cache(lambda number: pdf.pages[number - 1].extract_text())
 
 
 def links(pdf) -> list[tuple[int, str]]:
@@ -51,8 +53,8 @@ def test_the_api_is_no_part_of_it():
     assert not {print_book.anchor(page) for page in print_book.LEFT_OUT} & parts().keys()
 
 
-def test_the_cover_says_who_wrote_it_when_and_what_one_may_do(texts):
-    cover = " ".join(texts[0].split())
+def test_the_cover_says_who_wrote_it_when_and_what_one_may_do(text_of):
+    cover = " ".join(text_of(1).split())
     assert book.git("log", "-1", "--format=%cs")[:4] in cover
     for words in (
         "Language Model Fundamentals",
@@ -85,15 +87,15 @@ def test_exercises_are_asked_where_they_stand_and_answered_in_the_key():
             assert not solution or solution not in asked.get_text()
 
 
-def test_contents_tell_the_page_on_which_a_part_begins(pdf, texts):
+def test_contents_tell_the_page_on_which_a_part_begins(text_of):
     numbers = print_book.page_numbers()
     first = numbers[next(iter(parts()))]  # before it stand the cover and the contents
     for place, one in parts().items():
         title, number = print_book.heading(one.find("h1")), numbers[place]
-        assert title.split()[0] in texts[number - 1]
+        assert title.split()[0] in text_of(number)
         assert any(
             f"{title}{number}" in text.replace("\n", "") or f"{title} {number}" in text
-            for text in texts[1 : first - 1]
+            for text in map(text_of, range(2, first))
         )
 
 
@@ -104,11 +106,12 @@ def test_links_inside_the_book_lead_to_a_place_in_it(pdf):
     assert not [link for link in inside if link[1] not in places]
 
 
-def test_figures_are_numbered_and_text_stands_in_for_widgets(texts):
-    whole = "\n".join(texts)
-    assert "Fig. 1" in whole
-    assert "NextTokenDemo after" in whole
-    assert "Hide code cell" not in whole
+def test_figures_are_numbered_and_text_stands_in_for_widgets(text_of):
+    first, _, third, *_ = map(print_book.page_numbers().get, parts())
+    beginning = "\n".join(map(text_of, range(first, third)))
+    assert "Fig. 1" in beginning
+    assert "NextTokenDemo after" in beginning
+    assert "Hide code cell" not in beginning
 
 
 def test_nothing_is_left_in_the_site(pdf):

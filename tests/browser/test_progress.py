@@ -230,8 +230,8 @@ def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):
     card.get_by_role("textbox").fill("0.5")
     card.get_by_role("textbox").press("Enter")
     expect(card.locator(".lmw-verdict")).to_have_attribute("data-state", "right")
+    expect(badge(first)).to_contain_text(f"2/{TOTAL}")  # the other tab's storage has come
     assert set(stored(first)["done"]) == {"probability-1", "probability-7"}
-    expect(badge(first)).to_contain_text(f"2/{TOTAL}")
 
 
 def test_the_contents_count_only_what_is_still_asked(page, site):

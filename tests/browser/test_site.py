@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from built_site import DESK, HTML, PAGES, PHONE
 from fontTools.ttLib import TTFont
-from looks import assert_accessible, keep_one_of_each
+from looks import assert_accessible, keep_one_of_each, show_in
 from playwright.sync_api import expect
 
 FOR_EYES = ["color-contrast", "link-in-text-block", "image-alt", "svg-img-alt", "role-img-alt"]  # of axe-core
@@ -109,11 +109,6 @@ def check_looks(page, open_widgets, url: str) -> None:
     assert_accessible(page, only=FOR_EYES)
     show_in(page, "light")
     assert_accessible(page)
-
-
-def show_in(page, theme: str) -> None:
-    page.emulate_media(color_scheme=theme)
-    expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
 class TestOnAPhone:  # a class for each, so that two processes share the work

@@ -555,7 +555,7 @@ class TestCheck:
             (lambda logits, ids: {}, "gives a dict where a number"),
             (lambda logits: 1.0, "raises TypeError"),
             (lambda logits, ids: sys.exit(3), "leaves Python"),
-            (lambda logits, ids: undefined, "raises NameError"),
+            (lambda logits, ids: undefined, "raises NameError"),  # noqa: F821
             (lambda logits, ids: 3.0, "gives 3, it should be"),
             (bottomless, "calls itself without end"),
             (7, "A function is asked for, and this is an int"),

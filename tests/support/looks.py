@@ -1,7 +1,7 @@
 """What every widget must fulfil, at any width, in both themes and with any content."""
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 # Of code, signatures and formulas that look alike on one page, one stays: they are nine of ten elements.
 KEEP_ONE_OF_EACH = """() => {
@@ -65,6 +65,12 @@ def assert_accessible(page: Page, part: str = "html", only: list[str] | None = N
         f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in found["violations"]
     ]
     assert not faults, "\n".join(faults)
+
+
+def show_in(page: Page, theme: str) -> None:
+    """Show a page that follows the reader's system in "light" or "dark"."""
+    page.emulate_media(color_scheme=theme)
+    expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
 def keep_one_of_each(page: Page) -> None:

@@ -219,7 +219,7 @@ def carried(site) -> SimpleNamespace:
         if one["state"].get("_anywidget_id", "").endswith(".Playground")
     ]
     (packed,) = [base64.b64decode(b["data"]) for b in entry["buffers"] if b["path"] == ["weights"]]
-    nets, sizes = {}, {}
+    nets, sizes, tokenizer = {}, {}, None  # an n-gram has the tokenizer of the model before it
     for header in entry["state"]["headers"]:
         name, start = header["name"], header["offset"]
         if header["kind"] == "ngram":
