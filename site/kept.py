@@ -1,0 +1,25 @@
+"""What takes seconds to make, kept between builds under `_build/kept`."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+
+from book import ROOT
+
+FOLDER = ROOT / "_build" / "kept"
+
+
+def kept(name: str, source: bytes, make: Callable[[], Any]) -> Any:
+    """Return what `make` returns, as JSON has it; of the same `source` it is made once.
+
+    Under each name the last one is kept.
+    """
+    path, state = FOLDER / f"{name}.json", sha256(source).hexdigest()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads(path.read_text(encoding="utf-8"))[state]
+    made = make()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({state: made}), encoding="utf-8")
+    return made
