@@ -3,7 +3,7 @@
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-# Of code, signatures and formulas that look alike on one page, one stays: they are nine of ten elements.
+# Of code, formulas and what the API says that look alike, one stays: they are nine of ten elements.
 KEEP_ONE_OF_EACH = """() => {
   const seen = new Set();
   const isNew = (...traits) => seen.size < seen.add(traits.join('|')).size;
@@ -13,6 +13,12 @@ KEEP_ONE_OF_EACH = """() => {
   for (const piece of document.querySelectorAll('.highlight pre span:not([id]), code > span.pre')) {
     const around = piece.closest('.highlight, code').parentElement;
     if (!isNew(piece.className, around.tagName, around.className)) piece.replaceWith(...piece.childNodes);
+  }
+  for (const words of document.querySelectorAll('dl.py :is(p, li)')) {
+    const inside = [...words.querySelectorAll('*')].map((node) => `${node.tagName}.${node.className}`);
+    const kinds = [...new Set(inside)].sort();
+    const around = words.parentElement?.tagName; // none: it went with what it stood in
+    if (!isNew(words.tagName, around, ...kinds)) words.replaceChildren();
   }
   for (const formula of document.querySelectorAll('math')) {
     const around = formula.parentElement;
