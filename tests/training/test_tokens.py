@@ -153,7 +153,8 @@ class TestFolder:
         after = prepare(tmp_path, **change)
         assert after.tokens("training").ids.tolist() != ids
         assert before.ids.tolist() == ids
-        assert {path.suffix for path in (tmp_path / "tokens").iterdir()} == {".tokens", ".json"}
+        names = {path.name for path in (tmp_path / "tokens").iterdir()}
+        assert names == {"training.tokens", "validation.tokens", "index.json", "lock"}
 
     @pytest.mark.parametrize(
         "damage",
