@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from book import ROOT
@@ -12,11 +13,12 @@ FOLDER = ROOT / "_build" / "kept"
 
 
 def kept(name: str, source: bytes, make: Callable[[], Any]) -> Any:
-    """Return what `make` returns, as JSON has it; of the same `source` it is made once.
+    """Return what `make` returns, as JSON has it; of the same `source` and by the same code it is made once.
 
     Under each name the last one is kept.
     """
-    path, state = FOLDER / f"{name}.json", sha256(source).hexdigest()
+    code = Path(make.__code__.co_filename).read_bytes()
+    path, state = FOLDER / f"{name}.json", sha256(code + b"\0" + source).hexdigest()
     with suppress(OSError, ValueError, KeyError, TypeError):
         return json.loads(path.read_text(encoding="utf-8"))[state]
     made = make()

@@ -1,7 +1,8 @@
 """Tokens on the disk: made once from a corpus, then mapped into memory, so that only used parts are loaded.
 
 A folder holds `training.tokens` and `validation.tokens`, ids of 1, 2 or 4 bytes, and `index.json`: the
-tokenizer, where documents end, and the fingerprints of the texts they were made from.
+tokenizer, where documents end, and the fingerprints of the texts they were made from. Who makes them holds
+`lock`, so that two runs with one folder take turns.
 
 Rows never cross from one document into the next.
 
@@ -192,24 +193,31 @@ def prepare_tokens(
         settings: those of the folder must be equal.
         tokenizer: as JSON; None: train one.
     """
-
-    def find() -> TokenFolder | None:
-        """What the folder has, if it was made of these sources."""
-        found = TokenFolder.read(folder)
-        known = {source.name: source for source in found.sources} if found else {}
-        fingerprints[:] = [Fingerprint.of(source, known.get(source.name)) for source in sources]
-        contents = [source.content for source in fingerprints]
-        equal = found and found.settings == settings and contents == [s.content for s in found.sources]
-        return found if equal and tokenizer in (None, found.tokenizer) else None
-
-    fingerprints: list[Fingerprint] = []
-    if not (found := find()):
-        with _held(folder):
-            if not (found := find()):  # another run may have made them meanwhile
-                split = Split.of(sources, settings.separator)
-                _make_tokens(folder, split, settings, tokenizer, fingerprints)
-                found = TokenFolder.read(folder)
+    found, fingerprints = _find_tokens(folder, sources, settings, tokenizer)
+    if found:
+        return found, fingerprints
+    with _held(folder):
+        found, fingerprints = _find_tokens(folder, sources, settings, tokenizer)  # another run's, by now
+        if not found:
+            _make_tokens(folder, Split.of(sources, settings.separator), settings, tokenizer, fingerprints)
+            found = TokenFolder.read(folder)
     return found, fingerprints
+
+
+def _find_tokens(
+    folder: Path, sources: list[Source], settings: TokenSettings, tokenizer: str | None
+) -> tuple[TokenFolder | None, list[Fingerprint]]:
+    """What the folder has, if it was made of these sources, and the sources' fingerprints."""
+    found = TokenFolder.read(folder)
+    known = {source.name: source for source in found.sources} if found else {}
+    fingerprints = [Fingerprint.of(source, known.get(source.name)) for source in sources]
+    fits = (
+        found
+        and found.settings == settings
+        and [source.content for source in fingerprints] == [source.content for source in found.sources]
+        and tokenizer in (None, found.tokenizer)
+    )
+    return (found if fits else None), fingerprints
 
 
 @contextmanager

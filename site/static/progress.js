@@ -84,8 +84,8 @@
     try {
       storage.setItem(COPY, text);
       storage.setItem(KEY, JSON.stringify(state));
-    } catch {
-      // The storage is full: the damaged text stays there.
+    } catch { // There is no room for a copy: the damaged text stays where it is, and nothing is written over it.
+      [isFrozen, note] = [true, `${note} ${FULL}`];
     }
   }
   /**
@@ -207,7 +207,8 @@
   }
   function saveAll() {
     save(forWidgets.text(), 'language-model-fundamentals-progress.json');
-    const damaged = storage?.getItem(COPY);
+    const here = storage?.getItem(KEY) ?? '{}'; // damaged too, if there was no room for a copy
+    const damaged = storage?.getItem(COPY) ?? (parse(here) && sound(parse(here)) ? null : here);
     if (damaged) save(damaged, 'damaged-progress.txt');
     return 'Saved as a file.';
   }

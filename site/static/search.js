@@ -145,11 +145,13 @@
     const show = async (asked) => {
       last = asked;
       place?.setAttribute('aria-busy', 'true');
-      const hits = split(asked).length ? await (begun ??= begin()) : null;
+      const hits = split(asked).length ? await (begun ??= begin()).catch(() => undefined) : null;
       if (asked !== last) return; // more was typed while the texts came
+      if (hits === undefined) begun = undefined; // the next letter tries again
       const found = hits?.(asked) ?? [];
       const many = found.length === 1 ? 'One place' : `${found.length} places`;
-      status.textContent = !hits ? '' : found.length ? `${many}, the likeliest first.` : 'Nothing found.';
+      const told = found.length ? `${many}, the likeliest first.` : 'Nothing found.';
+      status.textContent = hits ? told : hits === null ? '' : 'The texts to search could not be loaded.';
       // @ts-expect-error: a global of search-texts.js
       list.replaceChildren(...found.map((hit) => row(hit, globalThis.lmSearch.titles)));
       place?.setAttribute('aria-busy', 'false');

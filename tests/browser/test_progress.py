@@ -203,20 +203,23 @@ def test_a_full_storage_is_no_error(new_page, site, open_widgets):
     expect(badge(page)).to_contain_text(f"1/{TOTAL}")
 
 
-def test_a_full_storage_that_is_damaged_is_no_error_and_stays_as_it_is(new_page, site, open_widgets):
+@pytest.mark.parametrize("refused", [KEY, COPY], ids=["no room at all", "none for a copy"])
+def test_a_full_storage_that_is_damaged_is_no_error_and_stays_as_it_is(new_page, site, open_widgets, refused):
     page = new_page()
     page.goto(site.http(PAGE), wait_until="networkidle")
     fill(page, "{damaged")
-    page.add_init_script("""
+    page.add_init_script(f"""
       const put = Storage.prototype.setItem;
-      Storage.prototype.setItem = function (key, text) {
-        if (key.startsWith('lm-book-progress')) throw new DOMException('full', 'QuotaExceededError');
+      Storage.prototype.setItem = function (key, text) {{
+        if (key.startsWith('{refused}')) throw new DOMException('full', 'QuotaExceededError');
         put.call(this, key, text);
-      };
+      }};
     """)
     open_widgets(page, site.http(PAGE))
     expect(page.locator(".lm-progress-note")).to_contain_text("could not be read")
-    assert page.evaluate("localStorage.getItem('lm-book-progress')") == "{damaged"
+    solve_first(page)
+    expect(badge(page)).to_contain_text(f"1/{TOTAL}")
+    assert page.evaluate(f"localStorage.getItem('{KEY}')") == "{damaged"
 
 
 def test_two_tabs_do_not_forget_for_each_other(new_page, site, open_widgets):

@@ -60,6 +60,17 @@ def test_what_is_nowhere_is_not_found(ask, page):
     expect(page.locator("#search-results [role=status]")).to_have_text("Nothing found.")
 
 
+def test_texts_that_do_not_come_are_told_and_asked_for_again(ask, page, problems):
+    page.route("**/search-texts.js*", lambda route: route.abort())
+    assert ask("atten") == []
+    expect(page.locator("#search-results [role=status]")).to_have_text(
+        "The texts to search could not be loaded."
+    )
+    page.unroute("**/search-texts.js*")
+    assert ask("attention")
+    problems.clear()  # the request that was refused
+
+
 def test_a_result_shows_the_word_in_its_sentence(page, site):
     page.goto(site.http("search.html?q=underflow"))
     context = page.locator("#search-results p.context", has=page.locator("mark")).first
